@@ -1,0 +1,1 @@
+"""The database: engine, transactions that know their tenant, schema and migrations."""

@@ -1,0 +1,83 @@
+"""Opening the database: engine, schema version, and transactions to hand out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
+
+from auditkeep.db import dialect
+from auditkeep.db.tx import SystemTx, Tx, transaction
+from auditkeep.errors import NewerSchema, SetupError
+from auditkeep.ids import Tenant
+
+
+class Database:
+    """One database and the transactions over it. Safe to share between threads."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = dialect.open_engine(url)
+
+    def migrate(self) -> None:
+        """Bring the schema up to this version's; NewerSchema when it is ahead of us already."""
+        config = _alembic()
+        known = {r.revision for r in ScriptDirectory.from_config(config).walk_revisions()}
+        try:
+            with self._engine.connect() as connection:
+                current = MigrationContext.configure(connection).get_current_revision()
+                if current is not None and current not in known:
+                    raise NewerSchema(
+                        f"This database has schema version {current}, which is newer than this "
+                        "Auditkeep understands. Install the newer version; nothing was changed."
+                    )
+                connection.rollback()
+                config.attributes["connection"] = connection.execution_options(auditkeep_write=True)
+                command.upgrade(config, "head")
+                connection.commit()
+        except DBAPIError as error:
+            raise SetupError(
+                f"The database at {self._engine.url.render_as_string()} cannot be used: "
+                f"{error.orig}"
+            ) from error
+
+    @contextmanager
+    def read(self, tenant: Tenant) -> Iterator[Tx]:
+        """One consistent snapshot of one tenant."""
+        with self._engine.connect() as raw, transaction(raw, write=False) as connection:
+            yield Tx(connection, tenant, writable=False)
+
+    @contextmanager
+    def write(self, tenant: Tenant) -> Iterator[Tx]:
+        """Commits at the end of the block; what `after_commit` was given runs then."""
+        with self._engine.connect() as raw:
+            with transaction(raw, write=True) as connection:
+                tx = Tx(connection, tenant, writable=True)
+                yield tx
+            tx.run_after_commit()
+
+    @contextmanager
+    def system_read(self) -> Iterator[SystemTx]:
+        with self._engine.connect() as raw, transaction(raw, write=False) as connection:
+            yield SystemTx(connection, writable=False)
+
+    @contextmanager
+    def system_write(self) -> Iterator[SystemTx]:
+        with self._engine.connect() as raw:
+            with transaction(raw, write=True) as connection:
+                tx = SystemTx(connection, writable=True)
+                yield tx
+            tx.run_after_commit()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

@@ -1,0 +1,117 @@
+"""The one place where SQLite and PostgreSQL differ.
+
+SQLite: WAL, `synchronous=FULL`, writers begin with BEGIN IMMEDIATE, so that a write transaction
+never has to upgrade and fail. PostgreSQL: REPEATABLE READ for reads (one snapshot), READ
+COMMITTED for writes, which order themselves by locking the tenant's row.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from auditkeep.errors import AuditkeepError, SetupError, StorageError, StorageFull
+
+BUSY_TIMEOUT_MS = 30_000
+"""How long a writer waits for another one before it gives up."""
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `sqlite:///PATH` or `postgresql+psycopg://…`; SetupError for any other."""
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite(url)
+    if backend == "postgresql":
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=12)
+    raise SetupError(f"The database must be sqlite or postgresql, not '{backend}'.")
+
+
+def _sqlite(url: str) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=12,
+        connect_args={
+            "check_same_thread": False,
+            "isolation_level": None,
+            "timeout": BUSY_TIMEOUT_MS / 1000,
+        },
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(dbapi_connection: Any, _record: object) -> None:
+        cursor = dbapi_connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA cache_size=-16000")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("auditkeep_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def begin(connection: Connection, *, write: bool) -> Connection:
+    """Set what the coming transaction is for, before its first statement."""
+    if connection.dialect.name == "postgresql":
+        level = "READ COMMITTED" if write else "REPEATABLE READ"
+        return connection.execution_options(isolation_level=level)
+    return connection.execution_options(auditkeep_write=write)
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Hold `name` to the end of the transaction; on SQLite every writer is alone already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
+        )
+
+
+def upsert(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    replace: Sequence[str] = (),
+    add: Sequence[str] = (),
+    largest: Sequence[str] = (),
+    smallest: Sequence[str] = (),
+) -> None:
+    """Insert, or where the key exists: replace, add to, or keep the extreme of, the columns named.
+
+    Without any column named an existing row stays as it is.
+    """
+    if not rows:
+        return
+    postgres = connection.dialect.name == "postgresql"
+    insert = postgresql.insert(table) if postgres else sqlite.insert(table)
+    greatest, least = (func.greatest, func.least) if postgres else (func.max, func.min)
+    new = insert.excluded
+    changes: dict[str, Any] = {c: new[c] for c in replace}
+    changes |= {c: table.c[c] + new[c] for c in add}
+    changes |= {c: greatest(table.c[c], new[c]) for c in largest}
+    changes |= {c: least(table.c[c], new[c]) for c in smallest}
+    key = [c.name for c in table.primary_key.columns]
+    statement = (
+        insert.on_conflict_do_update(index_elements=key, set_=changes)
+        if changes
+        else insert.on_conflict_do_nothing(index_elements=key)
+    )
+    connection.execute(statement, [dict(r) for r in rows])
+
+
+def explain(error: DBAPIError) -> AuditkeepError:
+    """A driver's exception as ours: a full disk is told apart, for nothing was acknowledged."""
+    words = str(error.orig).lower()
+    if "disk is full" in words or "no space left" in words or "could not extend file" in words:
+        return StorageFull("The disk that holds the database is full; nothing was written.")
+    if "locked" in words or "busy" in words:
+        return StorageError("The database stayed busy for too long; try again.")
+    return StorageError(f"The database refused: {error.orig}")

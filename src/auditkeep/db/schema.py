@@ -1,0 +1,395 @@
+"""Every table, in one place.
+
+Times are `Instant` (microseconds, BIGINT), ids are text, digests are bytes. Every tenant-owned
+table begins with (account, region); `Tx` adds both to each query, so that none can forget them.
+Tables without them belong to the deployment and are reached through `SystemTx` only.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+VERSION = "0001"
+"""The migration this code was written for; a database ahead of it is refused."""
+
+
+def _owned(name: str, *columns: Column[object] | Index, key: tuple[str, ...]) -> Table:
+    """A tenant-owned table: (account, region) first, also in its primary key."""
+    return Table(
+        name,
+        metadata,
+        Column("account", String(12), nullable=False),
+        Column("region", String(32), nullable=False),
+        *columns,
+        PrimaryKeyConstraint("account", "region", *key),
+        sqlite_with_rowid=False,
+    )
+
+
+def _text(name: str, *, null: bool = False) -> Column[object]:
+    return Column(name, Text, nullable=null)
+
+
+def _int(name: str, *, null: bool = False) -> Column[object]:
+    return Column(name, BigInteger, nullable=null)
+
+
+def _bytes(name: str, *, null: bool = False) -> Column[object]:
+    return Column(name, LargeBinary, nullable=null)
+
+
+def _flag(name: str) -> Column[object]:
+    return Column(name, Boolean, nullable=False, default=False)
+
+
+# --- the deployment -------------------------------------------------------------------------
+
+meta = Table("meta", metadata, Column("key", Text, primary_key=True), _text("value"))
+"""Facts of the deployment: home account, master key fingerprint, log origin, …"""
+
+access_keys = Table(
+    "access_keys",
+    metadata,
+    Column("access_key_id", Text, primary_key=True),
+    _text("account"),
+    _text("user_name"),
+    _bytes("secret"),  # sealed under the provider's key, bound to the access key id
+    _text("policies"),  # JSON list of policy names
+    _int("created_at"),
+    _int("disabled_at", null=True),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("account", String(12), nullable=False),
+    Column("name", Text, nullable=False),
+    _text("document"),  # IAM policy JSON
+    PrimaryKeyConstraint("account", "name"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),  # (kind, key, attempt): the same job is queued once
+    _text("account"),
+    _text("region"),
+    _text("kind"),
+    _text("key"),
+    _text("state"),  # queued | running | done | failed
+    _int("tries"),
+    _int("due_at"),
+    _int("lease_until", null=True),
+    _text("error", null=True),
+    _int("created_at"),
+    Index("jobs_due", "state", "due_at"),
+)
+
+log_entries = Table(
+    "log_entries",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    _bytes("entry"),  # 32 opaque bytes
+    _int("log_index", null=True),  # given by the sequencer; null = pending
+    Index("log_entries_index", "log_index"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    _bytes("root"),
+    _text("note", null=True),  # the signed note; null between decision and signature
+    _int("created_at"),
+)
+
+# --- tenants ---------------------------------------------------------------------------------
+
+tenants = _owned(
+    "tenants",
+    _text("status"),
+    _text("kms_key"),
+    _text("settings"),  # JSON of UpdateSettings' members
+    _int("registered_at"),
+    _int("last_batch_no"),
+    key=(),
+)
+
+tags = _owned("tags", _text("arn"), _text("key"), _text("value"), key=("arn", "key"))
+
+controls = _owned(
+    "controls",
+    _text("id"),
+    _text("name"),
+    _text("document"),  # JSON, see frameworks.model.Control
+    _int("created_at"),
+    _int("updated_at"),
+    key=("id",),
+)
+
+frameworks = _owned(
+    "frameworks",
+    _text("id"),
+    _text("name"),
+    _text("document"),  # JSON, see frameworks.model.Framework
+    _int("created_at"),
+    _int("updated_at"),
+    key=("id",),
+)
+
+# --- assessments -----------------------------------------------------------------------------
+
+assessments = _owned(
+    "assessments",
+    _text("id"),
+    _text("name"),
+    _text("status"),  # ACTIVE | INACTIVE
+    _text("document"),  # JSON, see assessments.model.Assessment
+    _int("created_at"),
+    _int("updated_at"),
+    _int("version"),  # rises with every change, also of its parts
+    _int("next_ordinal"),  # control ordinals are never reused
+    _flag("dormant"),
+    _int("frozen_at_batch", null=True),  # set when it becomes INACTIVE
+    key=("id",),
+)
+
+assessment_control_sets = _owned(
+    "assessment_control_sets",
+    _text("assessment_id"),
+    _text("set_id"),
+    _int("position"),
+    _text("status"),  # ACTIVE | UNDER_REVIEW | REVIEWED
+    key=("assessment_id", "set_id"),
+)
+
+assessment_controls = _owned(
+    "assessment_controls",
+    _text("assessment_id"),
+    _int("ordinal"),
+    _text("set_id"),
+    _text("control_id"),
+    _int("position"),
+    _text("status"),  # UNDER_REVIEW | REVIEWED | INACTIVE
+    _text("document"),  # JSON: the control as this assessment has it
+    _flag("removed"),  # its custom control was deleted; past evidence stays
+    Index("assessment_controls_control", "account", "region", "control_id"),
+    key=("assessment_id", "ordinal"),
+)
+
+control_comments = _owned(
+    "control_comments",
+    _text("assessment_id"),
+    _int("ordinal"),
+    _int("number"),
+    _text("author"),
+    _text("body"),
+    _int("posted_at"),
+    key=("assessment_id", "ordinal", "number"),
+)
+
+delegations = _owned(
+    "delegations",
+    _text("id"),
+    _text("assessment_id"),
+    _text("set_id"),
+    _text("role_arn"),
+    _text("status"),  # IN_PROGRESS | UNDER_REVIEW | COMPLETE
+    _text("comment", null=True),
+    _text("created_by"),
+    _int("created_at"),
+    _int("updated_at"),
+    key=("id",),
+)
+
+change_logs = _owned(
+    "change_logs",
+    _text("id"),
+    _text("assessment_id"),
+    _text("set_id", null=True),
+    _text("control_id", null=True),
+    _text("object_type"),
+    _text("object_name"),
+    _text("action"),
+    _int("created_at"),
+    _text("created_by"),
+    Index("change_logs_assessment", "account", "region", "assessment_id", "created_at"),
+    key=("id",),
+)
+
+reports = _owned(
+    "reports",
+    _text("id"),
+    _text("assessment_id"),
+    _text("name"),
+    _text("status"),  # IN_PROGRESS | COMPLETE | FAILED
+    _text("document"),  # JSON, see reports.model.Report
+    _int("created_at"),
+    key=("id",),
+)
+
+uploads = _owned(
+    "uploads",
+    _text("name"),  # evidenceFileName as the server gave it
+    _text("object_key"),
+    _int("size", null=True),
+    _bytes("sha256", null=True),
+    _int("created_at"),
+    _int("expires_at"),
+    key=("name",),
+)
+
+# --- evidence --------------------------------------------------------------------------------
+
+lens_intervals = _owned(
+    "lens_intervals",
+    _text("id"),
+    _text("assessment_id"),
+    _int("ordinal"),
+    _int("opens_at"),  # event time, inclusive
+    _int("closes_at", null=True),  # event time, exclusive; null = open
+    _text("match_keys"),  # JSON list, sorted
+    _text("accounts"),  # JSON list, sorted
+    _text("regions"),  # JSON list, sorted, or null for every region
+    Index("lens_intervals_control", "account", "region", "assessment_id", "ordinal"),
+    key=("id",),
+)
+
+selections = _owned(
+    "selections",
+    _text("assessment_id"),
+    _int("ordinal"),
+    _int("day"),
+    _int("up_to_batch", null=True),  # null: nothing but the exceptions is selected
+    key=("assessment_id", "ordinal", "day"),
+)
+
+selection_exceptions = _owned(
+    "selection_exceptions",
+    _text("assessment_id"),
+    _int("ordinal"),
+    _int("day"),
+    _bytes("observation_id"),
+    _flag("chosen"),  # true: added to the selection, false: taken out of it
+    key=("assessment_id", "ordinal", "day", "observation_id"),
+)
+
+# --- the lake --------------------------------------------------------------------------------
+
+buckets = _owned(
+    "buckets",
+    _text("id"),
+    _text("class"),  # facts | manual/<assessment> | activity | reports
+    _text("month"),  # of collection
+    _text("provider_key"),
+    _int("generation"),
+    _int("created_at"),
+    _int("destroyed_at", null=True),
+    key=("id",),
+)
+
+units = _owned(
+    "units",
+    _text("id"),
+    _text("kind"),
+    _text("name"),
+    _text("run"),
+    _text("counts"),  # JSON
+    _int("batch_no", null=True),  # null: it held nothing new
+    _int("committed_at"),
+    key=("id",),
+)
+
+batches = _owned(
+    "batches",
+    _int("batch_no"),
+    _text("bucket_id"),
+    _text("unit_id"),
+    _int("rows"),
+    _bytes("root"),
+    _bytes("opening"),  # sealed: salt and batch record
+    _bytes("leaves", null=True),  # leaf hashes of a small batch; larger ones are an object
+    _int("log_position"),
+    _text("segment_id", null=True),  # null: still in the tail
+    _int("min_time"),
+    _int("max_time"),
+    _int("committed_at"),
+    key=("batch_no",),
+)
+
+tail = _owned("tail", _int("batch_no"), _bytes("blob"), key=("batch_no",))
+
+segments = _owned(
+    "segments",
+    _text("id"),
+    _text("bucket_id"),
+    _int("rows"),
+    _int("size"),
+    _bytes("sha256"),
+    _int("min_time"),
+    _int("max_time"),
+    _int("min_batch"),
+    _int("max_batch"),
+    _text("match_keys"),  # JSON list, sorted: what a reader prunes by
+    _int("created_at"),
+    key=("id",),
+)
+
+observation_ids = _owned(
+    "observation_ids",
+    Column("id", LargeBinary(16), nullable=False),
+    _bytes("content"),  # first 16 bytes of the SHA-256 of the raw bytes
+    _int("batch_no"),
+    key=("id",),
+)
+
+conflicts = _owned(
+    "conflicts",
+    _bytes("observation_id"),
+    _bytes("content"),
+    _text("unit_id"),
+    _text("position"),
+    _int("seen_at"),
+    key=("observation_id", "content"),
+)
+
+rollups = _owned(
+    "rollups",
+    _int("day"),
+    _text("match_key"),
+    _text("origin_account"),
+    _text("origin_region"),
+    _text("source"),
+    _text("verdict"),  # raw; "" where the source gives none
+    _text("bucket_id"),
+    _int("items"),
+    _int("resources"),
+    _int("issues"),
+    _int("first_time"),
+    _int("last_time"),
+    _int("last_batch"),
+    Index("rollups_key", "account", "region", "match_key", "day"),
+    key=(
+        "day",
+        "match_key",
+        "origin_account",
+        "origin_region",
+        "source",
+        "verdict",
+        "bucket_id",
+    ),
+)
+
+TENANT_TABLES = frozenset(t.name for t in metadata.sorted_tables if "region" in t.c) - {"jobs"}

@@ -1,0 +1,196 @@
+"""Transactions that know their tenant.
+
+`Tx` builds every statement itself and adds the tenant to it, so that a query without one cannot
+be written. `SystemTx` reaches the deployment's own tables. Stores take one and never commit.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Delete,
+    Insert,
+    Row,
+    Select,
+    Table,
+    Update,
+    and_,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.base import Executable
+
+from auditkeep.db import dialect, schema
+from auditkeep.errors import StorageError
+from auditkeep.ids import Tenant
+
+
+class _Handle:
+    """What both kinds of transaction share: running statements and what follows a commit."""
+
+    def __init__(self, connection: Connection, *, writable: bool) -> None:
+        self._connection = connection
+        self._writable = writable
+        self._after: list[Callable[[], None]] = []
+
+    @property
+    def postgres(self) -> bool:
+        return self._connection.dialect.name == "postgresql"
+
+    def all(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        return self._connection.execute(statement).all()
+
+    def stream(self, statement: Select[Any]) -> Iterator[Row[Any]]:
+        """Rows as they come, for results that must not be held whole."""
+        yield from self._connection.execution_options(stream_results=True).execute(statement)
+
+    def first(self, statement: Select[Any]) -> Row[Any] | None:
+        return self._connection.execute(statement).first()
+
+    def scalar(self, statement: Select[Any]) -> Any:
+        return self._connection.execute(statement).scalar()
+
+    def run(self, statement: Executable, rows: Sequence[Mapping[str, Any]] | None = None) -> int:
+        """Run a write; the number of rows it touched."""
+        if not self._writable:
+            raise StorageError("This transaction was opened for reading.")
+        result: CursorResult[Any] = (
+            self._connection.execute(statement)
+            if rows is None
+            else self._connection.execute(statement, [dict(r) for r in rows])
+        )
+        return result.rowcount
+
+    def lock(self, name: str) -> None:
+        """Hold `name` until this transaction ends; whoever asks for it too waits."""
+        dialect.lock(self._connection, name)
+
+    def driver(self) -> Connection:
+        """The connection itself, for the lake's bulk paths; they name the tenant themselves."""
+        return self._connection
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run `action` once this transaction is durable; never when it is not."""
+        self._after.append(action)
+
+    def run_after_commit(self) -> None:
+        for action in self._after:
+            action()
+
+
+class Tx(_Handle):
+    """One tenant's transaction: statements see and write that tenant's rows only."""
+
+    def __init__(self, connection: Connection, tenant: Tenant, *, writable: bool) -> None:
+        super().__init__(connection, writable=writable)
+        self.tenant = tenant
+
+    def mine(self, table: Table) -> Any:
+        """The condition that a row of `table` is the tenant's."""
+        if table.name not in schema.TENANT_TABLES:
+            raise StorageError(f"Table '{table.name}' belongs to the deployment, not to a tenant.")
+        return and_(table.c.account == self.tenant.account, table.c.region == self.tenant.region)
+
+    def select(self, *columns: Any) -> Select[Any]:
+        """SELECT over columns or tables, held to the tenant in every table it names."""
+        statement = select(*columns)
+        for table in statement.get_final_froms():
+            for part in _tables(table):
+                statement = statement.where(self.mine(part))
+        return statement
+
+    def insert(self, table: Table, *rows: Mapping[str, Any]) -> None:
+        self.mine(table)
+        if rows:
+            self.run(insert(table), [self._owned(r) for r in rows])
+
+    def upsert(
+        self,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        replace: Sequence[str] = (),
+        add: Sequence[str] = (),
+        largest: Sequence[str] = (),
+        smallest: Sequence[str] = (),
+    ) -> None:
+        """Insert or merge by primary key, see `dialect.upsert`."""
+        self.mine(table)
+        dialect.upsert(
+            self._connection,
+            table,
+            [self._owned(r) for r in rows],
+            replace=replace,
+            add=add,
+            largest=largest,
+            smallest=smallest,
+        )
+
+    def update(self, table: Table) -> Update:
+        return update(table).where(self.mine(table))
+
+    def delete(self, table: Table) -> Delete:
+        return delete(table).where(self.mine(table))
+
+    def lock_tenant(self) -> None:
+        """Order appends and other writers of this tenant (PostgreSQL; SQLite has one writer)."""
+        self.lock(f"tenant/{self.tenant.account}/{self.tenant.region}")
+
+    def _owned(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {**row, "account": self.tenant.account, "region": self.tenant.region}
+
+
+class SystemTx(_Handle):
+    """The deployment's own transaction: keys, jobs, the log; and work over all tenants."""
+
+    def select(self, *columns: Any) -> Select[Any]:
+        return select(*columns)
+
+    def insert(self, table: Table, *rows: Mapping[str, Any]) -> None:
+        if rows:
+            self.run(self.inserting(table), rows)
+
+    def inserting(self, table: Table) -> Insert:
+        return insert(table)
+
+    def upsert(
+        self, table: Table, rows: Sequence[Mapping[str, Any]], *, replace: Sequence[str] = ()
+    ) -> None:
+        dialect.upsert(self._connection, table, rows, replace=replace)
+
+    def update(self, table: Table) -> Update:
+        return update(table)
+
+    def delete(self, table: Table) -> Delete:
+        return delete(table)
+
+    def of(self, tenant: Tenant) -> Tx:
+        """The same transaction, seen as one tenant's."""
+        tx = Tx(self._connection, tenant, writable=self._writable)
+        tx._after = self._after
+        return tx
+
+
+def _tables(part: Any) -> Iterator[Table]:
+    if isinstance(part, Table):
+        yield part
+    elif hasattr(part, "left"):
+        yield from _tables(part.left)
+        yield from _tables(part.right)
+
+
+@contextmanager
+def transaction(connection: Connection, *, write: bool) -> Iterator[Connection]:
+    """Commit at the end, roll back on any exception; drivers' errors become ours."""
+    try:
+        prepared = dialect.begin(connection, write=write)
+        with prepared.begin():
+            yield prepared
+    except DBAPIError as error:
+        raise dialect.explain(error) from error

@@ -1,0 +1,152 @@
+"""Every error Auditkeep raises on purpose, drawn as one tree.
+
+    AuditkeepError                 a sentence a person can act on
+    ├── RequestError               answered on the wire with a modelled code
+    │   ├── InvalidRequest         ValidationException            400
+    │   ├── AccessDenied           AccessDeniedException          403
+    │   ├── NotFound               ResourceNotFoundException      404
+    │   ├── QuotaExceeded          ServiceQuotaExceededException  402
+    │   ├── Throttled              ThrottlingException            429
+    │   └── NotWrittenYet          NotImplementedException        501
+    ├── SetupError                 settings, data directory or arguments are not usable
+    │   ├── NewerSchema            the database was written by a newer version
+    │   └── Busy                   another process holds what must be held by one
+    ├── InputError                 a file or record from outside cannot be read
+    ├── StorageError               the lake cannot keep or give back what it was asked
+    │   ├── ObjectExists           put-if-absent found the key taken
+    │   ├── ObjectMissing          no object under that key
+    │   └── StorageFull            the disk is full; nothing was acknowledged
+    ├── KeyUnusable                a key is missing, wrong, disabled or out of reach
+    │   └── DecryptionFailed       wrong key, or bytes that were changed
+    ├── LogError                   the transparency log would contradict itself
+    └── ProofError                 a signature, proof or digest does not hold
+
+Nothing below leaks a driver's exception across a room's border: the room that talks to the
+library turns what it raises into one of these.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+
+class AuditkeepError(Exception):
+    """Base of all errors raised on purpose; `str(error)` is a sentence for a person."""
+
+
+class RequestError(AuditkeepError):
+    """An error a client of the API is told about, by its modelled code and HTTP status."""
+
+    code: ClassVar[str] = "InternalServerException"
+    status: ClassVar[int] = 500
+
+
+@dataclass(frozen=True)
+class Field:
+    """One member of a request that is not acceptable, and why."""
+
+    name: str
+    message: str
+
+
+Reason = Literal["unknownOperation", "cannotParse", "fieldValidationFailed", "other"]
+
+
+class InvalidRequest(RequestError):
+    """ValidationException: the request breaks a rule of the model or of the operation."""
+
+    code = "ValidationException"
+    status = 400
+
+    def __init__(
+        self, message: str, *, reason: Reason = "other", fields: tuple[Field, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+        self.fields = fields
+
+    @classmethod
+    def of_field(cls, name: str, message: str) -> "InvalidRequest":
+        """One member is at fault: `message` completes the sentence that begins with its name."""
+        return cls(
+            f"{name} {message}", reason="fieldValidationFailed", fields=(Field(name, message),)
+        )
+
+
+class AccessDenied(RequestError):
+    code = "AccessDeniedException"
+    status = 403
+
+
+class NotFound(RequestError):
+    """ResourceNotFoundException, which must name the resource (AWS Audit Manager model)."""
+
+    code = "ResourceNotFoundException"
+    status = 404
+
+    def __init__(self, resource_type: str, resource_id: str) -> None:
+        super().__init__(f"No {resource_type} with the id '{resource_id}' was found.")
+        self.resource_type = resource_type
+        self.resource_id = resource_id
+
+
+class QuotaExceeded(RequestError):
+    code = "ServiceQuotaExceededException"
+    status = 402
+
+
+class Throttled(RequestError):
+    code = "ThrottlingException"
+    status = 429
+
+
+class NotWrittenYet(RequestError):
+    code = "NotImplementedException"
+    status = 501
+
+
+class SetupError(AuditkeepError):
+    """Settings, data directory or command-line arguments cannot be used as they are."""
+
+
+class NewerSchema(SetupError):
+    """The database was written by a newer version of Auditkeep."""
+
+
+class Busy(SetupError):
+    """Another process holds what only one may hold."""
+
+
+class InputError(AuditkeepError):
+    """A file or a record from outside cannot be read as what it claims to be."""
+
+
+class StorageError(AuditkeepError):
+    """The lake cannot keep, or give back, what it was asked to."""
+
+
+class ObjectExists(StorageError):
+    """Put-if-absent found the key taken."""
+
+
+class ObjectMissing(StorageError):
+    """There is no object under that key."""
+
+
+class StorageFull(StorageError):
+    """No room is left; nothing of the refused write was acknowledged."""
+
+
+class KeyUnusable(AuditkeepError):
+    """A key is missing, wrong, disabled or out of reach."""
+
+
+class DecryptionFailed(KeyUnusable):
+    """The key is not the one these bytes were sealed with, or the bytes were changed."""
+
+
+class LogError(AuditkeepError):
+    """The transparency log would contradict what it has published."""
+
+
+class ProofError(AuditkeepError):
+    """A signature, a digest or a proof does not hold."""

@@ -1,0 +1,57 @@
+"""Names of things: tenants, ARNs and UUIDs (AWS Audit Manager's identifiers, spec section 1.2)."""
+
+import re
+import uuid
+from dataclasses import dataclass
+
+GLOBAL_REGION = "aws-global"
+"""The origin region of services that have none (IAM, Organizations, …): every lens sees it."""
+
+_ACCOUNT = re.compile(r"\d{12}")
+_NAMESPACE = uuid.UUID("6f1d2c9e-3b8a-5e47-9d10-0a4c7be2f385")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Tenant:
+    """Who owns: one account in one region, with a registration, settings and library of its own."""
+
+    account: str
+    region: str
+
+    def arn(self, kind: str, resource_id: str) -> str:
+        """`arn:aws:auditmanager:REGION:ACCOUNT:kind/id`."""
+        return f"arn:aws:auditmanager:{self.region}:{self.account}:{kind}/{resource_id}"
+
+    def standard_arn(self, kind: str, resource_id: str) -> str:
+        """The ARN of a shipped framework or control: its account field is empty."""
+        return f"arn:aws:auditmanager:{self.region}::{kind}/{resource_id}"
+
+
+def is_account(text: str) -> bool:
+    return _ACCOUNT.fullmatch(text) is not None
+
+
+def new_id() -> str:
+    """A random UUID in the only form the API accepts: lower case with hyphens."""
+    return str(uuid.uuid4())
+
+
+def named_id(*parts: str) -> str:
+    """A UUID that follows from its parts (RFC 9562 version 5): same parts, same id, forever."""
+    return str(uuid.uuid5(_NAMESPACE, "\x1f".join(parts)))
+
+
+def uuid_text(value: bytes) -> str:
+    """16 bytes as a UUID's text."""
+    return str(uuid.UUID(bytes=value))
+
+
+def uuid_bytes(text: str) -> bytes:
+    """The 16 bytes of a UUID's text; ValueError if it is none."""
+    return uuid.UUID(text).bytes
+
+
+def person_of(arn: str) -> str:
+    """A principal's name as `createdBy` members show it: no `:` or `/`, at most 100 characters."""
+    name = arn.rsplit("/", 1)[-1] if "/" in arn else arn.rsplit(":", 1)[-1]
+    return re.sub(r"[^a-zA-Z0-9\s\-_()\[\]]", "-", name)[:100] or "unknown"

@@ -1,0 +1,56 @@
+"""What every operation is handed, and how an operation is paired with its function.
+
+An operation is `def create_control(call: Call, ask: am.CreateControlRequest) -> am.…Response`:
+authorise, load, rule, store, answer. It never opens or commits a transaction and reads no clock.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from auditkeep.access.principals import Principal
+from auditkeep.clock import Instant
+from auditkeep.db.tx import Tx
+from auditkeep.ids import Tenant
+from auditkeep.lake.lake import Lake
+from auditkeep.library.library import Library
+from auditkeep.settings import Settings
+from auditkeep.wire.links import Links
+from auditkeep.wire.model import AnyOperation, Operation, Shape
+
+Req = TypeVar("Req", bound=Shape)
+Res = TypeVar("Res", bound=Shape)
+Handler = Callable[["Call", Any], Shape]
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The parts an operation may use: built once by the composition root."""
+
+    settings: Settings
+    library: Library
+    lake: Lake
+    links: Links
+    id_secret: bytes
+    """Keys the ids of folders and evidence; see `evidence.ids`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, authenticated and inside its transaction."""
+
+    tx: Tx
+    tenant: Tenant
+    principal: Principal
+    now: Instant
+    request_id: str
+    base_url: str
+    """Where this server is reached by the client: scheme and host, no trailing slash."""
+    deps: Deps
+
+
+def pair(
+    operation: Operation[Req, Res], function: Callable[[Call, Req], Res]
+) -> tuple[AnyOperation, Handler]:
+    """Tie an operation to its function; the type checker holds the pair together."""
+    return operation, function

@@ -1,0 +1,89 @@
+"""Settings: read from `AUDITKEEP_*` once, validated at start, frozen, never printed with secrets.
+
+`--data DIR` alone is the embedded default; a setting moves one part elsewhere. `docs/settings.md`
+lists them all (a test holds it to this file).
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from auditkeep.errors import SetupError
+
+
+class Settings(BaseSettings):
+    """Everything an operator may decide; `data` comes from the command line."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDITKEEP_", frozen=True, extra="forbid")
+
+    data: Path = Field(description="The data directory.")
+    database_url: str = Field(
+        default="",
+        description="PostgreSQL instead of the embedded SQLite: `postgresql://USER@HOST/NAME`. "
+        "Empty: `audit.db` in the data directory.",
+    )
+    keys: Path | None = Field(
+        default=None,
+        description="The directory of master key, log key, report key and wrapped bucket keys. "
+        "Empty: `keys` in the data directory; put it on another disk in production.",
+    )
+    external_url: str = Field(
+        default="",
+        description="The URL under which clients reach this server, for the links it hands out. "
+        "Empty: as each request names it.",
+    )
+    log_origin: str = Field(
+        default="",
+        description="The log's name in checkpoints, read when the log is made. "
+        "Empty: `auditkeep.local/` and a random id.",
+    )
+    assessment_regions: Literal["own", "all"] = Field(
+        default="own",
+        description="Which origin regions an assessment sees: its own and global services "
+        "(as AWS), or `all`.",
+    )
+    cloudtrail_reads: bool = Field(
+        default=False,
+        description="Accept read-only CloudTrail events, which AWS stopped using as evidence.",
+    )
+    threads: int = Field(default=4, ge=1, le=64, description="Threads that answer requests.")
+    link_minutes: int = Field(
+        default=15, ge=1, le=720, description="How long presigned links for files are valid."
+    )
+    upload_limit: int = Field(
+        default=100 * 1024 * 1024, ge=1, description="The largest manual evidence file, in bytes."
+    )
+    report_volume_rows: int = Field(
+        default=2000, ge=10, le=2000, description="Rows of one listing volume of a report."
+    )
+    report_memory_mb: int = Field(
+        default=1024, ge=128, description="Memory that rendering one report volume may take."
+    )
+    report_limit: int = Field(
+        default=22_000, ge=1, description="Evidence items that one report may hold."
+    )
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.data / 'audit.db'}"
+
+    @property
+    def keys_dir(self) -> Path:
+        return self.keys or self.data / "keys"
+
+    @property
+    def objects_dir(self) -> Path:
+        return self.data / "objects"
+
+
+def load(data: Path) -> Settings:
+    """The settings for one data directory; SetupError names each value that is not acceptable."""
+    try:
+        return Settings(data=data.absolute())
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"AUDITKEEP_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
+        )
+        raise SetupError(f"These settings cannot be used: {wrong}") from error

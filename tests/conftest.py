@@ -1,0 +1,69 @@
+"""Fixtures all rooms share: a database, a tenant, a clock, and the corpus of real files."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from auditkeep.clock import FixedClock, parse
+from auditkeep.db.database import Database
+from auditkeep.ids import Tenant
+
+ROOT = Path(__file__).parent.parent
+
+
+def missing(reason: str) -> None:
+    """Skip for want of something outside; fail instead where everything must be there (CI)."""
+    if os.environ.get("AUDITKEEP_REQUIRE_ALL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A real PostgreSQL for the whole session, on a free port of this machine."""
+    from tests.postgres import running_postgres
+
+    with running_postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A migrated database: SQLite, and PostgreSQL too for tests marked `both_databases`."""
+    kind = getattr(request, "param", "sqlite")
+    if kind == "sqlite":
+        database = Database(f"sqlite:///{tmp_path / 'audit.db'}")
+    else:
+        from tests.postgres import fresh_database
+
+        database = Database(fresh_database(request.getfixturevalue("postgres_url")))
+    database.migrate()
+    yield database
+    database.close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "db" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
+        kinds = ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres])]
+        metafunc.parametrize("db", kinds, indirect=True)
+
+
+@pytest.fixture
+def tenant() -> Tenant:
+    return Tenant("111122223333", "us-east-1")
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock(parse("2026-05-01T12:00:00Z"))
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder of real input files that lies beside the checkout."""
+    folder = ROOT.parent / "shared" / "corpus"
+    if not folder.is_dir():
+        missing("the corpus of real files is not beside this checkout")
+    return folder
