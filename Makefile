@@ -1,0 +1,67 @@
+# Every verb of the workshop. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHON
+UV := tools/uv
+export UV_PYTHON_DOWNLOADS := never
+export UV_LINK_MODE ?= copy
+ARGS ?=
+LOGS ?=
+WORKERS ?= 2
+
+.PHONY: help install install-dev demo test lint fmt bench docs lock licences clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(BIN)/.runtime ## what running Auditkeep needs, into .venv
+install-dev: $(BIN)/.dev ## the same, and what tests, lint, benchmarks and docs need
+
+demo: install ## the main job, end to end (ARGS=--exit ends instead of serving; LOGS=DIR uses your CloudTrail files)
+	$(BIN)/auditkeep demo $(if $(LOGS),--logs "$(LOGS)") $(ARGS)
+
+test: install install-dev ## all tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+lint: install install-dev ## format, rules, types, layers, dependencies, licences, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/python tools/check_licences.py
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/generate_models.py --check
+
+fmt: install-dev ## put the code into the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install-dev ## the figures, each beside its limit or baseline (ARGS="api --scale 0.1" for a part)
+	$(BIN)/python -m bench $(ARGS)
+
+docs: install-dev ## check that docs and code agree, and every link in docs leads somewhere
+	$(BIN)/python tools/check_docs.py
+
+lock: ## resolve the lock files anew
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate pyproject.toml -o requirements/runtime.txt --custom-compile-command "make lock"
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate requirements/build.in -o requirements/build.txt --custom-compile-command "make lock"
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate pyproject.toml requirements/build.in requirements/dev.in -o requirements/dev.txt --custom-compile-command "make lock"
+
+clean: ## remove what the other verbs made
+	rm -rf .venv .tools .mypy_cache .ruff_cache .hypothesis demo-data bench/results
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Auditkeep needs Python 3.11 or newer, and $(PYTHON) is older. Name another: make PYTHON=python3.12"; exit 1; }
+	$(UV) venv -q --python $(PYTHON) $(VENV)
+
+$(BIN)/.runtime: requirements/runtime.txt requirements/build.txt pyproject.toml | $(VENV)/pyvenv.cfg
+	$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(BIN)/.dev: requirements/dev.txt $(BIN)/.runtime
+	$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
