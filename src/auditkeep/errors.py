@@ -7,7 +7,15 @@
     │   ├── NotFound               ResourceNotFoundException      404
     │   ├── QuotaExceeded          ServiceQuotaExceededException  402
     │   ├── Throttled              ThrottlingException            429
-    │   └── NotWrittenYet          NotImplementedException        501
+    │   ├── NotWrittenYet          NotImplementedException        501
+    │   ├── UnknownOperation       UnknownOperationException      404
+    │   │   └── MethodNotAllowed   UnknownOperationException      405
+    │   └── NotAuthenticated       who asks is not proven         403
+    │       ├── SignatureMissing   MissingAuthenticationTokenException
+    │       ├── SignatureIncomplete  IncompleteSignatureException
+    │       ├── KeyUnknown         UnrecognizedClientException
+    │       ├── TokenRefused       InvalidClientTokenIdException
+    │       └── SignatureWrong     InvalidSignatureException
     ├── SetupError                 settings, data directory or arguments are not usable
     │   ├── NewerSchema            the database was written by a newer version
     │   └── Busy                   another process holds what must be held by one
@@ -102,6 +110,49 @@ class Throttled(RequestError):
 class NotWrittenYet(RequestError):
     code = "NotImplementedException"
     status = 501
+
+
+class UnknownOperation(RequestError):
+    """No operation of the service has that path."""
+
+    code = "UnknownOperationException"
+    status = 404
+
+
+class MethodNotAllowed(UnknownOperation):
+    """The path exists, but not with that HTTP method."""
+
+    status = 405
+
+    def __init__(self, message: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class NotAuthenticated(RequestError):
+    """Who asks is not proven; the codes are those AWS's own front ends answer with."""
+
+    status = 403
+
+
+class SignatureMissing(NotAuthenticated):
+    code = "MissingAuthenticationTokenException"
+
+
+class SignatureIncomplete(NotAuthenticated):
+    code = "IncompleteSignatureException"
+
+
+class KeyUnknown(NotAuthenticated):
+    code = "UnrecognizedClientException"
+
+
+class TokenRefused(NotAuthenticated):
+    code = "InvalidClientTokenIdException"
+
+
+class SignatureWrong(NotAuthenticated):
+    code = "InvalidSignatureException"
 
 
 class SetupError(AuditkeepError):
