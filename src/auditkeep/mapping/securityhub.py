@@ -1,0 +1,45 @@
+"""Security Hub: any standard's control id -> match key `securityhub:<control id>` (spec 3.3).
+
+Keywords may be standard-specific (`1.12`, `PCI.IAM.1`); findings carry the consolidated id or,
+with consolidation off, the id of their standard, one finding for each standard. Everything is
+resolved to the consolidated id, so a control mapped to any of them receives all.
+"""
+
+import re
+
+from auditkeep.mapping import catalogue
+
+_CIS = re.compile(r"(?:CIS\.)?(\d+\.\d+(?:\.\d+)?)")
+
+
+def control_key(control_id: str) -> str:
+    """The match key of a consolidated or standard-specific id (bare numbers are CIS v1.2.0)."""
+    number = _CIS.fullmatch(control_id)
+    name = number[1] if number else control_id
+    return f"securityhub:{catalogue.securityhub().consolidated.get(name, name)}"
+
+
+def standard_key(standard: str, version: str, control_id: str) -> str | None:
+    """The key of a finding made for one standard, e.g. ("cis-aws-foundations-benchmark",
+    "1.4.0", "1.4"); None where the tables do not know which control is meant.
+    """
+    data = catalogue.securityhub()
+    if standard == "cis-aws-foundations-benchmark" and version != "1.2.0":
+        known = data.standards.get(version.removesuffix(".0"), {}).get(control_id)
+        return f"securityhub:{known}" if known else None
+    if standard == "pci-dss" and version == "3.2.1" and not control_id.startswith("PCI."):
+        control_id = f"PCI.{control_id}"
+    name = data.consolidated.get(control_id, control_id)
+    return f"securityhub:{name}" if name in _controls() else None
+
+
+def _controls() -> frozenset[str]:
+    return frozenset(catalogue.securityhub().controls)
+
+
+def keyword_keys(keyword: str) -> frozenset[str]:
+    return frozenset({control_key(keyword)})
+
+
+def keywords() -> list[str]:
+    return catalogue.securityhub().keywords
