@@ -1,0 +1,110 @@
+"""Writing files so that a power cut leaves the old state or the new one, never half of either.
+
+Purpose: one small put for keys, tiles and objects on a local disk. The order is: temporary file
+in the same folder, write, fsync, link (or rename), fsync of the folder. Only then is it kept.
+
+Invariants: `write_new` never replaces what is there, even with many writers at once (`link(2)`
+fails if the name is taken); a name appears only with its whole content; folders made on the way
+are themselves synced. A crash may leave a file whose name `is_temporary`: nothing refers to it.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from auditkeep.errors import ObjectExists, ObjectMissing, StorageError, StorageFull
+
+_PREFIX = ".new-"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def write_new(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Put `data` under a name that must be free: ObjectExists if taken, StorageFull if no room."""
+    with _as_storage_errors(path):
+        temporary = _written(path, data, mode)
+        try:
+            os.link(temporary, path)
+        finally:
+            os.unlink(temporary)  # noqa: PTH108 - the same two names as link, side by side
+        sync_folder(path.parent)
+
+
+def replace(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Put `data` under a name, in place of what may be there: readers see the old or the new."""
+    with _as_storage_errors(path):
+        temporary = _written(path, data, mode)
+        try:
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink()
+            raise
+        sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Take a name away for good; ObjectMissing if it is not there."""
+    with _as_storage_errors(path):
+        path.unlink()
+        sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each one synced into its parent."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable (fsync of a file does not cover its name)."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is what a crash in the middle of a write left behind."""
+    return name.startswith(_PREFIX)
+
+
+def _written(path: Path, data: bytes, mode: int) -> Path:
+    """The bytes under a temporary name beside `path`, synced; nothing is left if it fails."""
+    make_folder(path.parent)
+    temporary = path.parent / f"{_PREFIX}{secrets.token_hex(12)}"
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        try:
+            view = memoryview(data)
+            while view:  # a nearly full disk takes part of a write and says so only at the next
+                view = view[os.write(handle, view) :]
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError:
+        temporary.unlink()
+        raise
+    return temporary
+
+
+@contextlib.contextmanager
+def _as_storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError as error:
+        raise ObjectExists(f"{path} exists already and is never overwritten.") from error
+    except FileNotFoundError as error:
+        raise ObjectMissing(f"{path} does not exist.") from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull(
+                f"There is no room left to write {path} ({error.strerror}); "
+                "nothing was changed. Free some space and try again."
+            ) from error
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from error
