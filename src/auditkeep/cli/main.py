@@ -1,0 +1,72 @@
+"""The command line. Exit codes: 0 done, 1 failed or not valid, 2 cannot tell or wrong arguments.
+
+Commands import what they need when they run, so that `--help` and `verify` start at once.
+"""
+
+import sys
+from collections.abc import Callable
+
+from cyclopts import App
+
+from auditkeep import __version__
+from auditkeep.cli import access, ingest, log, run, setup, verify
+from auditkeep.errors import AuditkeepError
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "init": setup.init,
+    "serve": run.serve,
+    "demo": run.demo,
+    "operations": setup.operations,
+    "keys create": access.create,
+    "keys list": access.list_keys,
+    "keys disable": access.disable,
+    "ingest": ingest.ingest,
+    "backfill": ingest.backfill,
+    "seal": ingest.seal,
+    "conflicts": ingest.conflicts,
+    "log key": log.key,
+    "log checkpoint": log.checkpoint,
+    "verify": verify.verify,
+    "pin": verify.pin,
+}
+"""Every command by the words that call it; `docs/cli.md` has a heading for each."""
+
+
+def build() -> App:
+    """The whole command tree."""
+    app = App(
+        name="auditkeep",
+        help="An open, self-hosted audit manager that speaks the AWS Audit Manager API.",
+        version=__version__,
+    )
+    groups: dict[str, App] = {}
+    about = {"keys": "Access keys of the API's users.", "log": "The transparency log."}
+    for words, function in COMMANDS.items():
+        *group, name = words.split()
+        parent = app
+        if group:
+            if group[0] not in groups:
+                groups[group[0]] = App(name=group[0], help=about[group[0]])
+                app.command(groups[group[0]])
+            parent = groups[group[0]]
+        parent.command(function, name=name)
+    return app
+
+
+def main() -> None:
+    """The console script: runs a command and exits with its code."""
+    try:
+        code = build()(sys.argv[1:], result_action="return_value", exit_on_error=True)
+    except AuditkeepError as error:
+        print(f"auditkeep: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("auditkeep: interrupted; what was committed stays.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Options that several commands share, and how a command reports."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+Data = Annotated[Path, Parameter(help="The data directory.")]
+Account = Annotated[str, Parameter(help="The twelve-digit account that owns what is touched.")]
+Region = Annotated[str, Parameter(help="The region of the tenant.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Report as JSON.")]
+
+DEFAULT_REGION = "us-east-1"
+
+
+def report(body: dict[str, Any], *, as_json: bool) -> None:
+    """Print a result: one JSON document, or a line a member."""
+    if as_json:
+        json.dump(body, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    width = max((len(k) for k in body), default=0)
+    for name, value in body.items():
+        if isinstance(value, list):
+            print(f"{name:<{width}}  {len(value)}")
+            for line in value[:20]:
+                text = line if isinstance(line, str) else " ".join(str(v) for v in line.values())
+                print(f"{'':<{width}}  {text}")
+            if len(value) > 20:
+                print(f"{'':<{width}}  and {len(value) - 20} more (--json lists all)")
+        else:
+            print(f"{name:<{width}}  {value}")

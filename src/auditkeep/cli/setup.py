@@ -1,0 +1,44 @@
+"""`auditkeep init` and `auditkeep operations`."""
+
+from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
+
+
+def init(
+    *, data: Data, account: Account, region: Region = DEFAULT_REGION, json: Json = False
+) -> int:
+    """First start: database, keys, and an administrator's access key (shown once).
+
+    The account named manages the deployment's organisation, and its tenant in `region` is
+    registered. A directory that was initialised before is left as it is.
+    """
+    from auditkeep import app
+    from auditkeep.clock import SystemClock
+    from auditkeep.ids import Tenant
+    from auditkeep.settings import load
+
+    made = app.initialise(load(data), Tenant(account, region), SystemClock())
+    report(
+        {
+            "data": str(data),
+            "account": account,
+            "region": region,
+            "arn": made.arn,
+            "accessKeyId": made.access_key_id,
+            "secretAccessKey": made.secret_access_key,
+            "logKey": made.log_key,
+        },
+        as_json=json,
+    )
+    return 0
+
+
+def operations(*, json: Json = False) -> int:
+    """Which operations of the API are written, and which answer 501."""
+    from auditkeep.operations.dispatch import written
+
+    rows = written()
+    done = [name for name, there in rows if there]
+    missing = [name for name, there in rows if not there]
+    report({"written": done, "notWritten": missing} if json else
+           {"written": f"{len(done)} of {len(rows)}", "answering 501": missing}, as_json=json)  # fmt: skip
+    return 0

@@ -1,0 +1,71 @@
+"""Hold the documentation to the code.
+
+    python tools/check_docs.py
+
+Every setting and every command has its heading, every relative link leads somewhere, and nothing
+names a path of one particular machine. Exit 1 names each fault.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def pages() -> list[Path]:
+    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def settings() -> Iterator[str]:
+    from auditkeep.settings import Settings
+
+    text = (ROOT / "docs/settings.md").read_text()
+    for name in Settings.model_fields:
+        if name != "data" and f"`AUDITKEEP_{name.upper()}`" not in text:
+            yield f"docs/settings.md does not explain AUDITKEEP_{name.upper()}"
+
+
+def commands() -> Iterator[str]:
+    from auditkeep.cli.main import COMMANDS
+
+    text = (ROOT / "docs/cli.md").read_text()
+    for name in COMMANDS:
+        if f"## auditkeep {name}" not in text:
+            yield f"docs/cli.md has no heading for 'auditkeep {name}'"
+    for heading in re.findall(r"^## auditkeep (.+)$", text, re.M):
+        if heading not in COMMANDS:
+            yield f"docs/cli.md describes 'auditkeep {heading}', which does not exist"
+
+
+def links() -> Iterator[str]:
+    for page in pages():
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target and not (page.parent / target).exists():
+                yield f"{page.relative_to(ROOT)} links to {target}, which is not there"
+
+
+def paths() -> Iterator[str]:
+    for page in pages():
+        for word in re.findall(r"(?:/home/|/root/|/Users/)\S+", page.read_text()):
+            yield f"{page.relative_to(ROOT)} names a path of one machine: {word}"
+
+
+def decisions() -> Iterator[str]:
+    index = (ROOT / "docs/adr/README.md").read_text()
+    for page in sorted((ROOT / "docs/adr").glob("0*.md")):
+        if page.name not in index:
+            yield f"docs/adr/README.md does not list {page.name}"
+
+
+def main() -> int:
+    faults = [*settings(), *commands(), *links(), *paths(), *decisions()]
+    for fault in faults:
+        print(fault)
+    print(f"{len(pages())} pages, {len(faults)} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
