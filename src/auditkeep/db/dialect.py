@@ -8,7 +8,7 @@ COMMITTED for writes, which order themselves by locking the tenant's row.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, text
+from sqlalchemy import Connection, Engine, Select, Table, create_engine, event, func, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -72,6 +72,11 @@ def lock(connection: Connection, name: str) -> None:
         connection.execute(
             text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
         )
+
+
+def skip_locked(statement: Select[Any]) -> Select[Any]:
+    """Lock the rows found, passing over those that others hold; SQLite has one writer anyway."""
+    return statement.with_for_update(skip_locked=True)
 
 
 def upsert(

@@ -1,0 +1,133 @@
+"""The pump: threads that claim due jobs, run them, and keep their leases fresh meanwhile.
+
+Invariants: every claimed job ends as done, put off or failed, unless the process dies, and then its
+lease runs out and another runner has it; a job that failed for good is told to whoever gave the
+handler, with the reason; `stop` lets runs that have begun come to their end.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from auditkeep.clock import SECOND, Clock
+from auditkeep.errors import AuditkeepError
+from auditkeep.ids import Tenant
+from auditkeep.work.jobs import LEASE, Job, Jobs
+
+_log = logging.getLogger("auditkeep.work")
+
+POLL_SECONDS = 1.0
+"""How long a job may lie unseen when nobody rang: queued by another process, or put off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What a kind of job does; `give_up` hears the reason when the last try has failed."""
+
+    run: Callable[[Tenant, str], None]
+    give_up: Callable[[Tenant, str, str], None] | None = None
+
+
+class Pump:
+    """Runs jobs of the kinds it has handlers for, each in one of its threads."""
+
+    def __init__(
+        self, jobs: Jobs, handlers: Mapping[str, Handler], clock: Clock, *, threads: int = 2
+    ) -> None:
+        self._jobs = jobs
+        self._handlers = dict(handlers)
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._turn, name=f"work-{n}", daemon=True)
+            for n in range(threads)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, seconds: float = 30.0) -> bool:
+        """Take no more jobs and wait for those begun; False when some still ran after `seconds`."""
+        self._stopping.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(seconds)
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def step(self) -> bool:
+        """Run one due job to its end; False when there was none."""
+        job = self._jobs.claim(self._handlers.keys(), self._clock.now())
+        if job is None:
+            return False
+        self._run(job)
+        return True
+
+    def drain(self) -> int:
+        """Run what is due until nothing is; how many runs that took."""
+        runs = 0
+        while self.step():
+            runs += 1
+        return runs
+
+    def _turn(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if self.step():
+                    continue
+            except Exception:
+                # The thread is the only one that would notice: whatever it is, work goes on.
+                _log.exception("Looking for work failed; it is tried again.")
+            self._jobs.wait(POLL_SECONDS)
+
+    def _run(self, job: Job) -> None:
+        handler = self._handlers[job.kind]
+        error = _DIED if job.exhausted else self._attempt(handler, job)
+        if error is not None and job.last_try and handler.give_up is not None:
+            handler.give_up(job.tenant, job.key, error)
+        if not self._jobs.finish(job, self._clock.now(), error):
+            _log.warning("Job %s went to another runner before this one was done.", job.id)
+
+    def _attempt(self, handler: Handler, job: Job) -> str | None:
+        """Run the handler; the reason why it failed, or None."""
+        with _KeepingLease(self._jobs, job, self._clock):
+            try:
+                handler.run(job.tenant, job.key)
+            except AuditkeepError as error:
+                _log.warning("Job %s, try %d: %s", job.id, job.tries, error)
+                return str(error)
+            except Exception as error:  # noqa: BLE001
+                # A defect of ours: the job's state must say so, and the pump must live on.
+                _log.exception("Job %s, try %d, met a defect.", job.id, job.tries)
+                return f"An unexpected {type(error).__name__} stopped it; the log has the details."
+        return None
+
+
+_DIED = "The process that ran it died every time."
+
+
+class _KeepingLease:
+    """Renews a job's lease in the background for as long as the block runs."""
+
+    def __init__(self, jobs: Jobs, job: Job, clock: Clock) -> None:
+        self._jobs = jobs
+        self._job = job
+        self._clock = clock
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="work-lease", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _renew(self) -> None:
+        while not self._done.wait(LEASE / SECOND / 3):
+            try:
+                if not self._jobs.renew(self._job, self._clock.now()):
+                    return
+            except AuditkeepError:
+                _log.exception("The lease of job %s could not be renewed.", self._job.id)
