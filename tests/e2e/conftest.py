@@ -1,0 +1,112 @@
+"""A real `auditkeep serve` as its user starts it: a process of its own on a free port."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ACCOUNT = "111122223333"
+
+
+def auditkeep(*words: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line; output is captured."""
+    return subprocess.run(
+        [sys.executable, "-m", "auditkeep.cli.main", *words],
+        capture_output=True,
+        text=True,
+        check=check,
+        env={**os.environ, **environment},
+        timeout=300,
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Running:
+    """A server that answers, and the administrator's keys for it."""
+
+    data: Path
+    url: str
+    access_key: str
+    secret_key: str
+    log_key: str
+    process: subprocess.Popen[bytes]
+    environment: dict[str, str]
+
+    def client(self, **changes: Any) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        return boto3.Session(
+            changes.get("access_key", self.access_key),
+            changes.get("secret_key", self.secret_key),
+            region_name=changes.get("region", "us-east-1"),
+        ).client(
+            "auditmanager",
+            endpoint_url=self.url,
+            config=Config(retries={"max_attempts": 0}, parameter_validation=False),
+        )
+
+
+@contextmanager
+def running(data: Path, **environment: str) -> Iterator[Running]:
+    """Initialise `data` and serve it; the server is stopped at the end."""
+    made = json.loads(
+        auditkeep("init", "--data", str(data), "--account", ACCOUNT, "--json", **environment).stdout
+    )
+    with serving(data, **environment) as (url, process):
+        yield Running(
+            data, url, made["accessKeyId"], made["secretAccessKey"], made["logKey"], process,
+            environment,
+        )  # fmt: skip
+
+
+@contextmanager
+def serving(data: Path, **environment: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "auditkeep.cli.main", "serve", "--data", str(data), "--port", str(port)],
+        env={**os.environ, **environment},
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait(url, process)
+        yield url, process
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(300):
+        if process.poll() is not None:
+            raise AssertionError(f"the server ended with {process.returncode} before it answered")
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    raise AssertionError("the server did not answer within 30 seconds")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("served") / "audit") as made:
+        yield made
