@@ -35,7 +35,7 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, body: str) -> "Checkpoint":
-        """From a note's text; lines after the third are extensions and ignored. ProofError if bad."""
+        """From a note's text; lines after the third are extensions, ignored. Else ProofError."""
         lines = body.split("\n")
         if len(lines) <= _LINES or not lines[0] or not _SIZE.fullmatch(lines[1]):
             raise ProofError("This is not a checkpoint: origin, size and root are expected.")

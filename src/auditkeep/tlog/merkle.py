@@ -157,13 +157,14 @@ def root_from_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) ->
         raise ProofError(
             f"An inclusion path of {len(path)} hashes does not fit entry {index} of {size}."
         )
-    last = size - 1
+    inner = (index ^ (size - 1)).bit_length()
     result = leaf
-    for sibling in path:
-        while not index & 1 and index == last:
-            index, last = index >> 1, last >> 1  # moved up unchanged: no sibling here
-        result = node_hash(sibling, result) if index & 1 else node_hash(result, sibling)
-        index, last = index >> 1, last >> 1
+    for level, sibling in enumerate(path):
+        # Above `inner` the node is the last of its row: only siblings on its left are left.
+        if level >= inner or index >> level & 1:
+            result = sha256(b"\x01" + sibling + result).digest()
+        else:
+            result = sha256(b"\x01" + result + sibling).digest()
     return result
 
 
@@ -215,12 +216,10 @@ def verify_consistency(
 def path_length(index: int, size: int) -> int:
     """How many hashes the inclusion path of a leaf has."""
     _require_leaf(index, size)
-    last, length = size - 1, 0
-    while last:
-        if index & 1 or index < last:
-            length += 1
-        index, last = index >> 1, last >> 1
-    return length
+    # Up to where the leaf's way joins that of the last leaf, every row has a sibling; above, the
+    # node is the last of its row and has one only where it is a right child.
+    inner = (index ^ (size - 1)).bit_length()
+    return inner + (index >> inner).bit_count()
 
 
 def _split(width: int) -> int:
