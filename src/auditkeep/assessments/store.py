@@ -1,0 +1,344 @@
+"""Assessments, their control sets and controls: the queries.
+
+Every function takes the caller's transaction and never commits. Whoever changes any part of an
+assessment calls `touch`, or `save`, in the same transaction: `version` is what answers built from
+an assessment are cached under.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, and_, func, or_
+
+from auditkeep.assessments.model import (
+    AssessedControl,
+    Assessment,
+    AssessmentStatus,
+    ControlCopy,
+    ControlSet,
+    ControlStatus,
+    Document,
+    SetStatus,
+)
+from auditkeep.clock import Instant
+from auditkeep.db.schema import (
+    assessment_control_sets,
+    assessment_controls,
+    assessments,
+    change_logs,
+    control_comments,
+    delegations,
+    reports,
+)
+from auditkeep.db.tx import Tx
+from auditkeep.errors import NotFound
+
+_COLUMNS = (
+    assessments.c.id,
+    assessments.c.name,
+    assessments.c.status,
+    assessments.c.document,
+    assessments.c.created_at,
+    assessments.c.updated_at,
+    assessments.c.version,
+    assessments.c.next_ordinal,
+    assessments.c.dormant,
+    assessments.c.frozen_at_batch,
+)
+_CONTROL_COLUMNS = (
+    assessment_controls.c.ordinal,
+    assessment_controls.c.set_id,
+    assessment_controls.c.control_id,
+    assessment_controls.c.position,
+    assessment_controls.c.status,
+    assessment_controls.c.removed,
+    assessment_controls.c.document,
+)
+_PARTS = (
+    assessment_control_sets,
+    assessment_controls,
+    control_comments,
+    delegations,
+    change_logs,
+    reports,
+)
+
+
+def insert(
+    tx: Tx,
+    assessment: Assessment,
+    sets: Sequence[ControlSet],
+    controls: Sequence[AssessedControl],
+) -> None:
+    """A new assessment with its sets and controls."""
+    tx.insert(assessments, {"id": assessment.id, **_changeable(assessment)})
+    tx.insert(
+        assessment_control_sets,
+        *(
+            {
+                "assessment_id": assessment.id,
+                "set_id": s.id,
+                "position": s.position,
+                "status": s.status,
+            }
+            for s in sets
+        ),
+    )
+    tx.insert(
+        assessment_controls,
+        *(
+            {
+                "assessment_id": assessment.id,
+                "ordinal": c.ordinal,
+                "set_id": c.set_id,
+                "control_id": c.control_id,
+                "position": c.position,
+                "status": c.status,
+                "document": _json(c.copy),
+                "removed": c.removed,
+            }
+            for c in controls
+        ),
+    )
+
+
+def get(tx: Tx, assessment_id: str) -> Assessment:
+    """NotFound for an id this tenant has no assessment of, whoever else may have one."""
+    row = tx.first(tx.select(*_COLUMNS).where(assessments.c.id == assessment_id))
+    if row is None:
+        raise NotFound("assessment", assessment_id)
+    return _assessment(row)
+
+
+def active(tx: Tx) -> list[Assessment]:
+    rows = tx.all(tx.select(*_COLUMNS).where(assessments.c.status == "ACTIVE"))
+    return [_assessment(r) for r in rows]
+
+
+def everything(tx: Tx) -> list[Assessment]:
+    """All assessments of the tenant, active or not."""
+    return [_assessment(r) for r in tx.all(tx.select(*_COLUMNS))]
+
+
+def page(
+    tx: Tx,
+    status: AssessmentStatus | None,
+    after: tuple[Instant, str] | None,
+    limit: int,
+) -> list[Assessment]:
+    """Newest first, ids breaking ties, from behind `after` on."""
+    created, key = assessments.c.created_at, assessments.c.id
+    query = tx.select(*_COLUMNS).order_by(created.desc(), key.desc()).limit(limit)
+    if status is not None:
+        query = query.where(assessments.c.status == status)
+    if after is not None:
+        query = query.where(or_(created < after[0], and_(created == after[0], key < after[1])))
+    return [_assessment(r) for r in tx.all(query)]
+
+
+def count_active(tx: Tx) -> int:
+    return int(
+        tx.scalar(tx.select(func.count(assessments.c.id)).where(assessments.c.status == "ACTIVE"))
+    )
+
+
+def count_controls(tx: Tx, assessment_ids: Sequence[str]) -> int:
+    """Controls of some assessments, those removed from the library left out."""
+    table = assessment_controls.c
+    query = tx.select(func.count(table.ordinal)).where(
+        table.assessment_id.in_(assessment_ids), table.removed.is_(False)
+    )
+    return int(tx.scalar(query))
+
+
+def save(tx: Tx, assessment: Assessment) -> Assessment:
+    """Write an assessment that was read in this transaction; returned with its new version."""
+    saved = msgspec.structs.replace(assessment, version=assessment.version + 1)
+    tx.run(
+        tx.update(assessments)
+        .where(assessments.c.id == assessment.id)
+        .values(**_changeable(saved) | {"version": assessments.c.version + 1})
+    )
+    return saved
+
+
+def touch(tx: Tx, assessment_id: str, now: Instant | None = None) -> None:
+    """Say that a part has changed; with `now` also that people will care when."""
+    values: dict[str, Any] = {"version": assessments.c.version + 1}
+    if now is not None:
+        values["updated_at"] = now
+    tx.run(tx.update(assessments).where(assessments.c.id == assessment_id).values(**values))
+
+
+def delete(tx: Tx, assessment_id: str) -> None:
+    """Forget an assessment and everything about it that this room and its reports keep."""
+    for table in _PARTS:
+        tx.run(tx.delete(table).where(table.c.assessment_id == assessment_id))
+    tx.run(tx.delete(assessments).where(assessments.c.id == assessment_id))
+
+
+# --- control sets ----------------------------------------------------------------------------
+
+
+def sets(tx: Tx, assessment_id: str) -> list[ControlSet]:
+    table = assessment_control_sets.c
+    query = tx.select(table.set_id, table.position, table.status)
+    rows = tx.all(query.where(table.assessment_id == assessment_id).order_by(table.position))
+    return [ControlSet(r.set_id, r.position, r.status) for r in rows]
+
+
+def get_set(tx: Tx, assessment_id: str, set_id: str) -> ControlSet:
+    for one in sets(tx, assessment_id):
+        if one.id == set_id:
+            return one
+    raise NotFound("control set", set_id)
+
+
+def set_set_status(
+    tx: Tx, assessment_id: str, status: SetStatus, set_id: str | None = None
+) -> None:
+    """Give one set a status, or all of them."""
+    table = assessment_control_sets
+    change = tx.update(table).where(table.c.assessment_id == assessment_id)
+    if set_id is not None:
+        change = change.where(table.c.set_id == set_id)
+    tx.run(change.values(status=status))
+
+
+# --- controls --------------------------------------------------------------------------------
+
+
+def controls(tx: Tx, assessment_id: str) -> list[AssessedControl]:
+    """All controls, in the order of sets and positions that the framework had."""
+    table = assessment_controls.c
+    rows = tx.all(tx.select(*_CONTROL_COLUMNS).where(table.assessment_id == assessment_id))
+    return sorted((_control(r) for r in rows), key=lambda c: c.ordinal)
+
+
+def get_control(tx: Tx, assessment_id: str, set_id: str, control_id: str) -> AssessedControl:
+    table = assessment_controls.c
+    row = tx.first(
+        tx.select(*_CONTROL_COLUMNS).where(
+            table.assessment_id == assessment_id,
+            table.set_id == set_id,
+            table.control_id == control_id,
+        )
+    )
+    if row is None:
+        raise NotFound("control", control_id)
+    return _control(row)
+
+
+def find_by_ordinal(tx: Tx, assessment_id: str, ordinal: int) -> AssessedControl | None:
+    table = assessment_controls.c
+    row = tx.first(
+        tx.select(*_CONTROL_COLUMNS).where(
+            table.assessment_id == assessment_id, table.ordinal == ordinal
+        )
+    )
+    return None if row is None else _control(row)
+
+
+def set_control_status(
+    tx: Tx, assessment_id: str, ordinals: Iterable[int], status: ControlStatus
+) -> None:
+    table = assessment_controls
+    tx.run(
+        tx.update(table)
+        .where(table.c.assessment_id == assessment_id, table.c.ordinal.in_(list(ordinals)))
+        .values(status=status)
+    )
+
+
+def uses_of(tx: Tx, control_id: str) -> dict[str, list[AssessedControl]]:
+    """Where ACTIVE assessments use a control of the library, by assessment id."""
+    table = assessment_controls.c
+    rows = tx.all(
+        tx.select(assessment_controls.c.assessment_id, *_CONTROL_COLUMNS)
+        .where(
+            table.control_id == control_id,
+            table.removed.is_(False),
+            table.assessment_id.in_(
+                tx.select(assessments.c.id).where(assessments.c.status == "ACTIVE")
+            ),
+        )
+        .order_by(table.assessment_id, table.ordinal)
+    )
+    found: dict[str, list[AssessedControl]] = {}
+    for row in rows:
+        found.setdefault(row.assessment_id, []).append(_control(row))
+    return found
+
+
+def rewrite_control(tx: Tx, assessment_id: str, ordinals: Iterable[int], copy: ControlCopy) -> None:
+    """What an assessment's controls say from now on: their library control was edited."""
+    table = assessment_controls
+    tx.run(
+        tx.update(table)
+        .where(table.c.assessment_id == assessment_id, table.c.ordinal.in_(list(ordinals)))
+        .values(document=_json(copy))
+    )
+
+
+def mark_removed(tx: Tx, assessment_id: str, ordinals: Iterable[int]) -> None:
+    """Their library control was deleted; what was collected stays readable (spec 12, point 26)."""
+    table = assessment_controls
+    tx.run(
+        tx.update(table)
+        .where(table.c.assessment_id == assessment_id, table.c.ordinal.in_(list(ordinals)))
+        .values(removed=True)
+    )
+
+
+def by_set(controls: Iterable[AssessedControl]) -> Mapping[str, list[AssessedControl]]:
+    """Controls under the id of their set, in their order."""
+    found: dict[str, list[AssessedControl]] = {}
+    for control in controls:
+        found.setdefault(control.set_id, []).append(control)
+    return found
+
+
+def _assessment(row: Row[Any]) -> Assessment:
+    return Assessment(
+        id=row.id,
+        name=row.name,
+        status=row.status,
+        document=msgspec.json.decode(row.document, type=Document),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        version=row.version,
+        next_ordinal=row.next_ordinal,
+        dormant=row.dormant,
+        frozen_at_batch=row.frozen_at_batch,
+    )
+
+
+def _changeable(assessment: Assessment) -> dict[str, Any]:
+    return {
+        "name": assessment.name,
+        "status": assessment.status,
+        "document": _json(assessment.document),
+        "created_at": assessment.created_at,
+        "updated_at": assessment.updated_at,
+        "version": assessment.version,
+        "next_ordinal": assessment.next_ordinal,
+        "dormant": assessment.dormant,
+        "frozen_at_batch": assessment.frozen_at_batch,
+    }
+
+
+def _control(row: Row[Any]) -> AssessedControl:
+    return AssessedControl(
+        ordinal=row.ordinal,
+        set_id=row.set_id,
+        control_id=row.control_id,
+        position=row.position,
+        status=row.status,
+        removed=row.removed,
+        copy=msgspec.json.decode(row.document, type=ControlCopy),
+    )
+
+
+def _json(value: msgspec.Struct) -> str:
+    return msgspec.json.encode(value).decode()
