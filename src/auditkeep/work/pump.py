@@ -76,7 +76,7 @@ class Pump:
             try:
                 if self.step():
                     continue
-            except Exception:
+            except Exception:  # noqa: BLE001
                 # The thread is the only one that would notice: whatever it is, work goes on.
                 _log.exception("Looking for work failed; it is tried again.")
             self._jobs.wait(POLL_SECONDS)
