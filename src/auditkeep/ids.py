@@ -51,6 +51,18 @@ def uuid_bytes(text: str) -> bytes:
     return uuid.UUID(text).bytes
 
 
+_ASSUMED = re.compile(r"arn:([^:]*):sts::(\d*):assumed-role/([^/]+)(?:/.*)?")
+
+
+def iam_arn(arn: str) -> str:
+    """The IAM ARN of a principal: an assumed role's is that of the role (spec 12, point 17)."""
+    assumed = _ASSUMED.fullmatch(arn)
+    if assumed is None:
+        return arn
+    partition, account, name = assumed.groups()
+    return f"arn:{partition}:iam::{account}:role/{name}"
+
+
 def person_of(arn: str) -> str:
     """A principal's name as `createdBy` members show it: no `:` or `/`, at most 100 characters."""
     name = arn.rsplit("/", 1)[-1] if "/" in arn else arn.rsplit(":", 1)[-1]

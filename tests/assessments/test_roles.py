@@ -2,7 +2,8 @@
 
 import pytest
 
-from auditkeep.assessments.roles import iam_arn, same_role
+from auditkeep.assessments.roles import same_role
+from auditkeep.ids import iam_arn
 
 ROLE = "arn:aws:iam::111122223333:role/Auditor"
 SESSION = "arn:aws:sts::111122223333:assumed-role/Auditor/jane"

@@ -50,7 +50,7 @@ def comments(tx: Tx, assessment_id: str, ordinal: int | None = None) -> list[Com
     if ordinal is not None:
         query = query.where(table.ordinal == ordinal)
     rows = tx.all(query.order_by(table.ordinal, table.number))
-    return [Comment(*row) for row in rows]
+    return [Comment(r.ordinal, r.number, r.author, r.body, r.posted_at) for r in rows]
 
 
 def add_comment(

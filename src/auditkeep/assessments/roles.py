@@ -1,21 +1,6 @@
-"""Role ARNs: one form for whoever plays a role, and when two of them are the same.
+"""When two ARNs name the same owner or delegate, however each of them is written. Pure."""
 
-A signed-in role shows itself as `arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION`, while owners
-and delegates are named as `arn:aws:iam::ACCOUNT:role/NAME` (spec section 12, point 17). Pure.
-"""
-
-import re
-
-_ASSUMED = re.compile(r"arn:([^:]*):sts::(\d*):assumed-role/([^/]+)(?:/.*)?")
-
-
-def iam_arn(arn: str) -> str:
-    """The IAM ARN of a principal: an assumed role's is that of the role."""
-    assumed = _ASSUMED.fullmatch(arn)
-    if assumed is None:
-        return arn
-    partition, account, name = assumed.groups()
-    return f"arn:{partition}:iam::{account}:role/{name}"
+from auditkeep.ids import iam_arn
 
 
 def same_role(left: str, right: str) -> bool:

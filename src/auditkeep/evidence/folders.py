@@ -1,0 +1,195 @@
+"""Evidence folders: one control's evidence of one UTC day (spec section 1.8). They have no rows.
+
+A folder exists while its lens sees something on its day. Lists run newest day first and, within a
+day, by ordinal. Days are visited in windows that grow until a page is full, so that a page costs
+what it shows. Counts that need observations to be read are kept in a `FolderMemo`, under what the
+folder's lens sees of the day and how far the lake has come there: assessments that look the same
+way at the same day share them, and a later batch makes a new entry.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+from auditkeep.clock import Day, day_of
+from auditkeep.db.tx import Tx
+from auditkeep.evidence.counts import Counts, Place, count
+from auditkeep.evidence.ids import is_pinned
+from auditkeep.evidence.lens import Lens
+from auditkeep.evidence.reading import reading_of
+from auditkeep.lake.lake import Lake
+from auditkeep.lake.read import Rollup, observations, rollups
+
+WIDEST = 366
+"""Days of the widest window: a longer silence is crossed in steps of this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that is not empty; `author` is known where its first evidence was manual."""
+
+    ordinal: int
+    day: Day
+    counts: Counts
+    author: str | None
+
+    @property
+    def place(self) -> Place:
+        return self.ordinal, self.day
+
+
+class FolderMemo:
+    """Folders that were counted, the least recently used given up first. Safe between threads."""
+
+    def __init__(self, size: int = 20_000) -> None:
+        self._size = size
+        self._known: OrderedDict[Hashable, tuple[Counts, str | None]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> tuple[Counts, str | None] | None:
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+            return self._known.get(key)
+
+    def put(self, key: Hashable, counted: tuple[Counts, str | None]) -> None:
+        with self._lock:
+            self._known[key] = counted
+            if len(self._known) > self._size:
+                self._known.popitem(last=False)
+
+
+def page(
+    tx: Tx,
+    lake: Lake,
+    memo: FolderMemo,
+    lenses: Sequence[Lens],
+    *,
+    after: Place | None,
+    limit: int,
+    today: Day,
+) -> list[Folder]:
+    """The newest folders of some controls of one assessment, from behind `after` on."""
+    by_ordinal = {lens.ordinal: lens for lens in lenses}
+    found: list[Folder] = []
+    for day, rows in _days(tx, lenses, after[1] if after else None, today):
+        left = lenses
+        if after is not None and day == after[1]:
+            left = [lens for lens in lenses if lens.ordinal > after[0]]
+        seen = sorted(p for p, c in count(tx, lake, left, rows).items() if c.total)
+        for ordinal, _ in seen[: limit - len(found)]:
+            one = _folder(tx, lake, memo, by_ordinal[ordinal], day, rows)
+            if one is not None:
+                found.append(one)
+        if len(found) == limit:
+            break
+    return found
+
+
+def folder(tx: Tx, lake: Lake, memo: FolderMemo, lens: Lens, day: Day) -> Folder | None:
+    """One folder, or None while its lens sees nothing on that day."""
+    rows = rollups(tx, match_keys=lens.match_keys, first_day=day, last_day=day)
+    return _folder(tx, lake, memo, lens, day, rows)
+
+
+def totals(tx: Tx, lake: Lake, lenses: Sequence[Lens]) -> dict[int, Counts]:
+    """Everything some controls of one assessment ever saw, by ordinal; nothing for empty ones."""
+    keys = frozenset[str]().union(*(lens.match_keys for lens in lenses))
+    if not keys:
+        return {}
+    rows: list[Rollup] = []
+    before: Day | None = None
+    first = _first_day(lenses)
+    if first is not None:
+        rows += rollups(tx, match_keys=keys, first_day=first, last_day=None)
+        before = Day(first - 1)
+    rows += _only_pinned(tx, keys, before)
+    found: dict[int, Counts] = {}
+    for (ordinal, _), counts in count(tx, lake, lenses, rows).items():
+        found[ordinal] = found[ordinal].plus(counts) if ordinal in found else counts
+    return found
+
+
+def _folder(
+    tx: Tx, lake: Lake, memo: FolderMemo, lens: Lens, day: Day, rows: Sequence[Rollup]
+) -> Folder | None:
+    daily = lens.on(day)
+    mine = [r for r in rows if r.match_key in daily.match_keys]
+    if not mine:
+        return None
+    key = _memo_key(tx, daily, day, mine)
+    known = memo.get(key)
+    if known is None:
+        counts = count(tx, lake, [daily], mine, distinct=True).get((lens.ordinal, day), Counts())
+        author = _author(tx, lake, daily) if counts.first_source == "MANUAL" else None
+        known = counts, author
+        memo.put(key, known)
+    counts, author = known
+    return Folder(lens.ordinal, day, counts, author) if counts.total else None
+
+
+def _memo_key(tx: Tx, daily: Lens, day: Day, rows: Sequence[Rollup]) -> Hashable:
+    present = {r.match_key for r in rows}
+    pinned = any(is_pinned(k) for k in present)
+    intervals = tuple(i for i in daily.intervals if pinned or not i.pinned)
+    reached = sum(r.items for r in rows), max(r.last_batch for r in rows)
+    return tx.tenant, day, intervals, daily.up_to_batch, reached
+
+
+def _author(tx: Tx, lake: Lake, daily: Lens) -> str | None:
+    """Who put the folder's first evidence there, which was done by hand."""
+    pinned = [i.view(daily.up_to_batch) for i in daily.intervals if i.pinned]
+    after = None
+    oldest = None
+    while batch := observations(tx, lake, pinned, after=after, limit=1000):
+        oldest = batch[-1]
+        after = oldest.event_time, oldest.id
+        if len(batch) < 1000:
+            break
+    return None if oldest is None else reading_of(oldest).actor
+
+
+def _days(
+    tx: Tx, lenses: Sequence[Lens], last_day: Day | None, today: Day
+) -> Iterator[tuple[Day, Sequence[Rollup]]]:
+    """The rollups that some lenses may see, day by day, newest first.
+
+    The first window has no end, for an event may be dated a little ahead of our clock.
+    """
+    keys = frozenset[str]().union(*(lens.match_keys for lens in lenses))
+    if not keys:
+        return
+    end = last_day
+    first = _first_day(lenses)
+    if first is not None:
+        width = 1 if len(lenses) > 1 else 16
+        start = Day(max(first, (today if end is None else end) - width + 1))
+        while end is None or end >= first:
+            window = rollups(tx, match_keys=keys, first_day=start, last_day=end)
+            yield from _newest_first(window)
+            end, width = Day(start - 1), min(width * 2, WIDEST)
+            start = Day(max(first, end - width + 1))
+    yield from _newest_first(_only_pinned(tx, keys, end))
+
+
+def _only_pinned(tx: Tx, keys: frozenset[str], last_day: Day | None) -> Sequence[Rollup]:
+    """Before its first interval a control sees what is pinned to it, and nothing else."""
+    if last_day is not None and last_day < 0:
+        return []
+    pinned = frozenset(k for k in keys if is_pinned(k))
+    return rollups(tx, match_keys=pinned, first_day=Day(0), last_day=last_day)
+
+
+def _newest_first(rows: Sequence[Rollup]) -> Iterator[tuple[Day, Sequence[Rollup]]]:
+    by_day: dict[Day, list[Rollup]] = {}
+    for row in rows:
+        by_day.setdefault(Day(row.day), []).append(row)
+    for day in sorted(by_day, reverse=True):
+        yield day, by_day[day]
+
+
+def _first_day(lenses: Sequence[Lens]) -> Day | None:
+    """The day of the first interval; None where no control ever had one."""
+    opened = [i.opens_at for lens in lenses for i in lens.intervals if not i.pinned]
+    return day_of(min(opened)) if opened else None
