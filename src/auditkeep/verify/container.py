@@ -1,0 +1,226 @@
+"""A zip that says one thing only: what every tool unpacks is what was checked.
+
+Purpose: zip readers disagree where a zip contradicts itself (two members of a name, local against
+central headers, bytes between members, sizes that are not true). All of that is refused here
+(.ZIP File Format Specification 6.3.10), so that an auditor's unpacker cannot show other bytes than
+those whose hashes were compared.
+
+Invariants: members lie one after another from the first byte of the file to the central directory,
+and nothing follows it; no member is read beyond its declared size or kept in memory; names
+are plain relative paths.
+"""
+
+import itertools
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from auditkeep.errors import InputError, ProofError
+
+_LOCAL = struct.Struct("<4sHHHHHIIIHH")
+_LOCAL_MAGIC = b"PK\x03\x04"
+_CENTRAL_SIZE = 46
+_END_SIZE = 22
+_END64_SIZE = 56 + 20
+_ENCRYPTED = 0x1
+_DESCRIPTOR = 0x8
+_UTF8 = 0x800
+_IN_EXTRA = 0xFFFFFFFF
+_BLOCK = 1 << 20
+
+
+class Container:
+    """An open zip: its members by name, and what is wrong with it as sentences."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = path.open("rb")
+        except OSError as error:
+            raise InputError(f"{path} cannot be opened: {error.strerror}.") from error
+        self.problems: list[str] = []
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        try:
+            archive = zipfile.ZipFile(self._file)
+            self._read_directory(archive)
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
+            self._file.close()
+            raise ProofError(f"{path.name} is not a whole zip archive: {error}.") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    @property
+    def names(self) -> list[str]:
+        """The members' names, in the order in which they lie in the file."""
+        return sorted(self._members, key=lambda name: self._members[name].header_offset)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def size(self, name: str) -> int:
+        """The size that a member declares; `blocks` holds it to that."""
+        return self._members[name].file_size
+
+    @property
+    def total_size(self) -> int:
+        return sum(info.file_size for info in self._members.values())
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """A member's bytes; ProofError if they are damaged, or not as many as declared."""
+        info = self._members[name]
+        if info.flag_bits & _ENCRYPTED:
+            raise ProofError(f"{name} is encrypted inside the zip.")
+        if info.compress_type == zipfile.ZIP_STORED:
+            source = self._stored(info)
+        elif info.compress_type == zipfile.ZIP_DEFLATED:
+            source = self._inflated(info)
+        else:
+            raise ProofError(f"{name} is compressed in a way that is not used in reports.")
+        size = crc = 0
+        for block in source:
+            size += len(block)
+            if size > info.file_size:
+                raise ProofError(f"{name} unpacks to more than the {info.file_size} bytes it says.")
+            crc = zlib.crc32(block, crc)
+            yield block
+        if size != info.file_size:
+            raise ProofError(f"{name} unpacks to {size} bytes, not the {info.file_size} it says.")
+        if crc != info.CRC:
+            raise ProofError(f"{name} is damaged: its zip checksum does not hold.")
+
+    def read(self, name: str, limit: int) -> bytes:
+        """A small member whole; ProofError if it is larger than `limit`."""
+        if self.size(name) > limit:
+            raise ProofError(f"{name} is larger than the {limit} bytes it may have.")
+        return b"".join(self.blocks(name))
+
+    def lines(self, name: str, limit: int) -> Iterator[bytes]:
+        """A member's lines without their newlines; ProofError if one is longer than `limit`."""
+        rest = b""
+        for block in self.blocks(name):
+            *whole, rest = (rest + block).split(b"\n")
+            if len(rest) > limit or any(len(line) > limit for line in whole):
+                raise ProofError(f"{name} has a line of more than {limit} bytes.")
+            yield from whole
+        if rest:
+            raise ProofError(f"{name} is cut short: its last line does not end.")
+
+    def _read_directory(self, archive: zipfile.ZipFile) -> None:
+        directory = 0
+        infos = archive.infolist()
+        for info in infos:
+            raw = _raw_name(info)
+            directory += _CENTRAL_SIZE + len(raw) + len(info.extra) + len(info.comment)
+            if problem := _name_problem(info):
+                self.problems.append(problem)
+            if info.orig_filename in self._members:
+                self.problems.append(f"The zip holds {info.orig_filename!r} more than once.")
+            self._members.setdefault(info.orig_filename, info)
+        self._check_extents(sorted(infos, key=lambda info: info.header_offset), archive.start_dir)
+        end = self._file.seek(0, 2)
+        if archive.comment or end - archive.start_dir - directory not in (
+            _END_SIZE,
+            _END_SIZE + _END64_SIZE,
+        ):
+            self.problems.append("The zip holds bytes that belong to none of its files.")
+
+    def _check_extents(self, infos: list[zipfile.ZipInfo], end: int) -> None:
+        """Every member begins where the one before ended, and says the same in both its headers."""
+        if infos and infos[0].header_offset != 0:
+            self.problems.append("The zip holds bytes before its first file.")
+        for info, after in itertools.zip_longest(infos, infos[1:]):
+            limit = after.header_offset if after else end
+            try:
+                data = self._data_offset(info)
+            except ProofError as error:
+                self.problems.append(str(error))
+                continue
+            gap = limit - data - info.compress_size
+            if gap != 0 and not (info.flag_bits & _DESCRIPTOR and gap in (12, 16, 20, 24)):
+                self.problems.append(
+                    f"The zip holds bytes after {info.orig_filename!r} that belong to no file, "
+                    "or two of its files overlap."
+                )
+
+    def _data_offset(self, info: zipfile.ZipInfo) -> int:
+        """Where a member's bytes begin; ProofError if its local header tells another story."""
+        self._file.seek(info.header_offset)
+        head = self._file.read(_LOCAL.size)
+        story = f"The zip contradicts itself about {info.orig_filename!r}."
+        if len(head) < _LOCAL.size:
+            raise ProofError(story)
+        magic, _, flags, method, _, _, crc, packed, size, name, extra = _LOCAL.unpack(head)
+        agree = (magic, flags, method) == (_LOCAL_MAGIC, info.flag_bits, info.compress_type)
+        if not agree or self._file.read(name) != _raw_name(info):
+            raise ProofError(story)
+        if not flags & _DESCRIPTOR and (
+            crc != info.CRC
+            or packed not in (info.compress_size, _IN_EXTRA)
+            or size not in (info.file_size, _IN_EXTRA)
+        ):
+            raise ProofError(story)
+        return info.header_offset + _LOCAL.size + int(name) + int(extra)
+
+    def _stored(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
+        left = info.compress_size
+        at = self._data_offset(info)
+        while left:
+            # Sought anew each time: other members may be read between two blocks of this one.
+            self._file.seek(at)
+            block = self._file.read(min(left, _BLOCK))
+            if not block:
+                raise ProofError(f"{info.orig_filename} is cut short inside the zip.")
+            at, left = at + len(block), left - len(block)
+            yield block
+
+    def _inflated(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
+        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        damaged = f"{info.orig_filename} is damaged inside the zip and cannot be unpacked."
+        for packed in self._stored(info):
+            rest = packed
+            while rest and not stream.eof:
+                try:
+                    block = stream.decompress(rest, _BLOCK)
+                except zlib.error as error:
+                    raise ProofError(damaged) from error
+                rest = stream.unconsumed_tail
+                if block:
+                    yield block
+            if stream.eof and (rest or stream.unused_data):
+                raise ProofError(damaged)
+        while not stream.eof:
+            # The last input may have been taken in whole while output was still held back.
+            block = stream.decompress(b"", _BLOCK)
+            if not block:
+                raise ProofError(damaged)
+            yield block
+
+
+def _raw_name(info: zipfile.ZipInfo) -> bytes:
+    return info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8 else "cp437")
+
+
+def _name_problem(info: zipfile.ZipInfo) -> str | None:
+    """Why a name could land somewhere else than under the folder it is unpacked in."""
+    name = info.orig_filename
+    parts = name.split("/")
+    if "\\" in name or ":" in name or not name.isprintable():
+        return f"The zip holds a file with a name that is not plain: {name!r}."
+    if any(part in ("", ".", "..") for part in parts):
+        return f"The zip holds a file whose path leads elsewhere: {name!r}."
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+        return f"The zip holds {name!r}, which is a link or a device and not a file."
+    return None
