@@ -34,7 +34,7 @@ def commands() -> Iterator[str]:
     for name in COMMANDS:
         if f"## auditkeep {name}" not in text:
             yield f"docs/cli.md has no heading for 'auditkeep {name}'"
-    for heading in re.findall(r"^## auditkeep (.+)$", text, re.M):
+    for heading in re.findall(r"^## auditkeep (.+)$", text, re.MULTILINE):
         if heading not in COMMANDS:
             yield f"docs/cli.md describes 'auditkeep {heading}', which does not exist"
 

@@ -19,7 +19,9 @@ import pytest
 ACCOUNT = "111122223333"
 
 
-def auditkeep(*words: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+def auditkeep(
+    *words: str, check: bool = True, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run the command line; output is captured."""
     return subprocess.run(
         [sys.executable, "-m", "auditkeep.cli.main", *words],
@@ -82,7 +84,16 @@ def running(data: Path, **environment: str) -> Iterator[Running]:
 def serving(data: Path, **environment: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "auditkeep.cli.main", "serve", "--data", str(data), "--port", str(port)],
+        [
+            sys.executable,
+            "-m",
+            "auditkeep.cli.main",
+            "serve",
+            "--data",
+            str(data),
+            "--port",
+            str(port),
+        ],
         env={**os.environ, **environment},
     )
     url = f"http://127.0.0.1:{port}"

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.conftest import ROOT, missing
 from tests.e2e.conftest import running
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.e2e.conftest import ACCOUNT, Running, auditkeep
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

@@ -2,6 +2,7 @@
 
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
@@ -18,7 +19,7 @@ class IngestProgress:
         self._live = None if quiet else Live(console=Console(stderr=True), refresh_per_second=10)
         self._started = time.monotonic()
 
-    def __enter__(self) -> "IngestProgress":
+    def __enter__(self) -> Self:
         if self._live:
             self._live.start()
         return self

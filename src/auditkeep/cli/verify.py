@@ -31,7 +31,9 @@ def verify(
     try:
         kept = checkpoint.read_text() if checkpoint else None
     except OSError as error:
-        raise InputError(f"The checkpoint {checkpoint} cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"The checkpoint {checkpoint} cannot be read: {error.strerror}."
+        ) from error
     verdict = verify_archive(archive, pinned=[*(key or []), *pinned()], checkpoint=kept)
     report(verdict.summary(), as_json=json)
     return {"valid": 0, "invalid": 1, "cannot-tell": 2}[verdict.state]

@@ -37,9 +37,8 @@ def deliver(weeks: Weeks, folder: Path) -> Iterator[Delivered]:
                 name = f"{account.id}_CloudTrail_{region}_{day.replace('-', '')}T2355Z_demo.json.gz"
                 records += _write(path / name, {"Records": events}, len(events))
         evaluations = list(weeks.evaluations(offset))
-        lines = "\n".join(json.dumps(e) for e in evaluations)
         config.mkdir(parents=True, exist_ok=True)
-        (config / f"{day}.jsonl").write_text(lines + "\n")
+        (config / f"{day}.jsonl").write_text("".join(json.dumps(e) + "\n" for e in evaluations))
         findings = list(weeks.findings(offset))
         records += len(evaluations) + _write(
             hub / f"{day}.json.gz", {"Findings": findings}, len(findings)

@@ -4,7 +4,6 @@ It uses what a user would: the command line's own ingest, and the API through an
 botocore client against a real server on this machine.
 """
 
-import json
 import shutil
 import time
 import urllib.request
@@ -21,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from auditkeep import app
-from auditkeep.clock import Day, Instant, SystemClock, day_name, day_of, day_start
+from auditkeep.clock import Day, SystemClock, day_name, day_of, day_start
 from auditkeep.demo.delivery import Delivered, deliver
 from auditkeep.demo.organisation import ACCOUNTS, HOME_REGION, MANAGEMENT
 from auditkeep.demo.weeks import Weeks
@@ -139,12 +138,12 @@ def _own_organisation(stage: Stage, data: Path, teller: Teller) -> tuple[Day, li
         f"Four weeks in the life of a made-up organisation: {len(ACCOUNTS)} accounts, two regions, "
         f"{day_name(first)} to {day_name(Day(first + DAYS - 1))}."
     )
-    delivered: Delivered | None = None
     with teller.progress("days", DAYS) as done:
-        for number, delivered in enumerate(deliver(Weeks(first, DAYS), data / "organisation"), 1):
-            done(number)
-    if delivered is None:
-        raise SetupError("The demo's organisation had no day to live through.")
+        days: list[Delivered] = []
+        for day in deliver(Weeks(first, DAYS), data / "organisation"):
+            days.append(day)
+            done(len(days))
+    delivered = days[-1]
     teller.more(f"{delivered.records:,} records, delivered as AWS delivers them")
     teller.step("Reading the files through the same path as `auditkeep ingest`.")
     for source, folder in (
@@ -207,9 +206,7 @@ def _seal(stage: Stage, teller: Teller) -> None:
 def _assess(stage: Stage, first: Day, accounts: list[str], teller: Teller) -> str:
     client = stage.client
     frameworks = client.list_assessment_frameworks(frameworkType="Standard")
-    framework = next(
-        f for f in frameworks["frameworkMetadataList"] if FRAMEWORK in f["name"]
-    )
+    framework = next(f for f in frameworks["frameworkMetadataList"] if FRAMEWORK in f["name"])
     made = client.create_assessment(
         name="Autumn review",
         description="Made by `auditkeep demo`.",
@@ -314,7 +311,7 @@ def _report(stage: Stage, assessment: str, data: Path, teller: Teller) -> Path:
         assessmentId=assessment, name="autumn-review", description="Made by the demo."
     )["assessmentReport"]
     started = time.perf_counter()
-    with stage.service.parts.console_status(teller.console, "writing the report"):
+    with teller.console.status("writing the report"):
         while True:
             found = [
                 r
@@ -326,9 +323,9 @@ def _report(stage: Stage, assessment: str, data: Path, teller: Teller) -> Path:
             time.sleep(0.2)
     if found[0]["status"] != "COMPLETE":
         raise SetupError("The report could not be written; the server's messages say why.")
-    link = client.get_assessment_report_url(
-        assessmentId=assessment, assessmentReportId=made["id"]
-    )["preSignedUrl"]["link"]
+    link = client.get_assessment_report_url(assessmentId=assessment, assessmentReportId=made["id"])[
+        "preSignedUrl"
+    ]["link"]
     path = data / "autumn-review.zip"
     with urllib.request.urlopen(link) as answer, path.open("wb") as out:  # noqa: S310 - our own server
         shutil.copyfileobj(answer, out)
@@ -351,9 +348,7 @@ def _verify(stage: Stage, report: Path, teller: Teller) -> bool:
     damaged, name, offset = _flip(report)
     bad = verify_archive(damaged, pinned=[key])
     damaged.unlink()
-    teller.step(
-        f"One bit flipped in byte {offset} of {Path(name).name}: [bold red]{bad.state}[/]."
-    )
+    teller.step(f"One bit flipped in byte {offset} of {Path(name).name}: [bold red]{bad.state}[/].")
     for line in bad.problems[:3]:
         teller.more(f"[red]{line}[/]")
     named = any(Path(name).name in line for line in bad.problems)
@@ -396,5 +391,3 @@ def _farewell(stage: Stage, data: Path, report: Path, teller: Teller, *, stay: b
         ):
             console.print(f"  {line}", highlight=False, soft_wrap=True)
         console.print("\nServing until Ctrl-C.", highlight=False)
-
-
