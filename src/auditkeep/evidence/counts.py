@@ -20,9 +20,10 @@ from typing import Literal
 
 from auditkeep.clock import Day, Instant, day_of, day_start
 from auditkeep.db.tx import Tx
-from auditkeep.evidence.lens import FOREVER, Lens
+from auditkeep.evidence.lens import BEGINNING, FOREVER, Lens
 from auditkeep.lake.lake import Lake
-from auditkeep.lake.read import Header, Rollup, View, headers
+from auditkeep.lake.model import Header, Rollup, View
+from auditkeep.lake.read import headers
 from auditkeep.observations import verdict_of
 
 Place = tuple[int, Day]
@@ -79,8 +80,8 @@ class Counts:
             self.configuration += items
         elif source == "MANUAL":
             self.manual += items
-        if (first, source) < (self.first_time, self.first_source):
-            self.first_time, self.first_source = first, source
+        earliest = min((self.first_time, self.first_source), (first, source))
+        self.first_time, self.first_source = earliest
 
     def plus(self, other: "Counts") -> "Counts":
         """Both together; distinct resources do not add up and are left at 0."""
@@ -109,7 +110,7 @@ class _Rolled:
 
     rows: list[Rollup] = field(default_factory=list)
     first: Instant = FOREVER
-    last: Instant = Instant(0)
+    last: Instant = BEGINNING
     last_batch: int = 0
     resources: int = 0
 

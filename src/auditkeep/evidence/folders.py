@@ -7,8 +7,6 @@ folder's lens sees of the day and how far the lake has come there: assessments t
 way at the same day share them, and a later batch makes a new entry.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,9 +15,11 @@ from auditkeep.db.tx import Tx
 from auditkeep.evidence.counts import Counts, Place, count
 from auditkeep.evidence.ids import is_pinned
 from auditkeep.evidence.lens import Lens
+from auditkeep.evidence.memo import Memo
 from auditkeep.evidence.reading import reading_of
 from auditkeep.lake.lake import Lake
-from auditkeep.lake.read import Rollup, observations, rollups
+from auditkeep.lake.model import Rollup
+from auditkeep.lake.read import observations, rollups
 
 WIDEST = 366
 """Days of the widest window: a longer silence is crossed in steps of this."""
@@ -39,25 +39,8 @@ class Folder:
         return self.ordinal, self.day
 
 
-class FolderMemo:
-    """Folders that were counted, the least recently used given up first. Safe between threads."""
-
-    def __init__(self, size: int = 20_000) -> None:
-        self._size = size
-        self._known: OrderedDict[Hashable, tuple[Counts, str | None]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable) -> tuple[Counts, str | None] | None:
-        with self._lock:
-            if key in self._known:
-                self._known.move_to_end(key)
-            return self._known.get(key)
-
-    def put(self, key: Hashable, counted: tuple[Counts, str | None]) -> None:
-        with self._lock:
-            self._known[key] = counted
-            if len(self._known) > self._size:
-                self._known.popitem(last=False)
+FolderMemo = Memo[tuple[Counts, str | None]]
+"""Counts and author of folders, under what their lenses see and how far the lake has come."""
 
 
 def page(

@@ -73,6 +73,11 @@ def pinned_key(assessment_id: str, ordinal: int) -> str:
     return f"{_PINNED}{assessment_id}/{ordinal}"
 
 
+def manual_class(assessment_id: str) -> str:
+    """The bucket class of what is pinned to an assessment, and destroyed with it."""
+    return f"manual/{assessment_id}"
+
+
 def is_pinned(match_key: str) -> bool:
     return match_key.startswith(_PINNED)
 

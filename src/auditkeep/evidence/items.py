@@ -23,7 +23,8 @@ from auditkeep.evidence.reading import Reading, reading_of
 from auditkeep.evidence.selection import Selection
 from auditkeep.ids import iam_arn
 from auditkeep.lake.lake import Lake
-from auditkeep.lake.read import Stored, View, find, observations
+from auditkeep.lake.model import Stored, View
+from auditkeep.lake.read import find, observations
 from auditkeep.observations import Resource
 from auditkeep.wire.models import auditmanager as am
 

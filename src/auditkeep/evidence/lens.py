@@ -19,7 +19,7 @@ from auditkeep.db.schema import lens_intervals
 from auditkeep.db.tx import Tx
 from auditkeep.evidence.ids import pinned_key
 from auditkeep.ids import GLOBAL_REGION, Tenant, new_id
-from auditkeep.lake.read import View
+from auditkeep.lake.model import View
 
 BEGINNING = Instant(0)
 FOREVER = parse("9999-12-31T00:00:00Z")

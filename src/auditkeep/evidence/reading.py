@@ -2,7 +2,7 @@
 
 import msgspec
 
-from auditkeep.lake.read import Stored
+from auditkeep.lake.model import Stored
 from auditkeep.observations import Resource
 
 

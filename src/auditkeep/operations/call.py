@@ -4,8 +4,8 @@ An operation is `def create_control(call: Call, ask: am.CreateControlRequest) ->
 authorise, load, rule, store, answer. It never opens or commits a transaction and reads no clock.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from auditkeep.access.principals import Principal
@@ -14,6 +14,7 @@ from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant
 from auditkeep.lake.lake import Lake
 from auditkeep.library.library import Library
+from auditkeep.operations.caches import Caches
 from auditkeep.settings import Settings
 from auditkeep.wire.links import Links
 from auditkeep.wire.model import AnyOperation, Operation, Shape
@@ -33,6 +34,7 @@ class Deps:
     links: Links
     id_secret: bytes
     """Keys the ids of folders and evidence; see `evidence.ids`."""
+    caches: Caches = field(default_factory=Caches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +56,8 @@ def pair(
 ) -> tuple[AnyOperation, Handler]:
     """Tie an operation to its function; the type checker holds the pair together."""
     return operation, function
+
+
+def pairs(*written: tuple[AnyOperation, Handler]) -> Mapping[AnyOperation, Handler]:
+    """The operations of one module, as `dispatch` collects them."""
+    return dict(written)
