@@ -39,8 +39,12 @@ def python_pattern(pattern: str) -> str:
     # `\\s-_` inside a class is a literal hyphen to Java, a bad range to Python
     text = pattern.replace(r"\s-_", r"\s\-_").replace(r"\w\W\s\S", r"\s\S")
     text = text.replace("(?s).*", r"[\s\S]*")  # Python wants flags in front of everything
+    # two wildcards in a row make Python try every pair of colons; this means the same
+    text = text.replace(":.*:.*:", r":.*:[^:\n]*:")
     body = text.removeprefix("^").removesuffix("$")
-    return rf"^(?:{body})\Z"
+    # the model's classes are Java's, which hold ASCII only
+    flags = "(?a)" if re.search(r"\\[wdsS]", text.replace(r"[\s\S]", "")) else ""
+    return rf"{flags}^(?:{body})\Z"
 
 
 class Writer:
@@ -158,7 +162,7 @@ def render() -> str:
     tail = f"OPERATIONS: tuple[AnyOperation, ...] = (\n{constants})\n"
     text = HEAD + "\n\n" + "\n\n".join(writer.lines) + "\n\n" + tail
     return subprocess.run(
-        ["ruff", "format", "--line-length", "100", "-"],
+        [sys.executable, "-m", "ruff", "format", "--line-length", "100", "-"],
         input=text,
         capture_output=True,
         text=True,

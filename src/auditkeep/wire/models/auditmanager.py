@@ -166,7 +166,7 @@ DelegationStatus = Literal["IN_PROGRESS", "UNDER_REVIEW", "COMPLETE"]
 
 
 CreatedBy = Annotated[
-    str, Meta(min_length=1, max_length=100, pattern="^(?:[a-zA-Z0-9\\s\\-_()\\[\\]]+)\\Z")
+    str, Meta(min_length=1, max_length=100, pattern="(?a)^(?:[a-zA-Z0-9\\s\\-_()\\[\\]]+)\\Z")
 ]
 
 
@@ -337,7 +337,7 @@ S3Url = Annotated[
     Meta(
         min_length=1,
         max_length=1024,
-        pattern="^(?:(S|s)3:\\/\\/[a-zA-Z0-9\\-\\.\\(\\)\\'\\*\\_\\!\\=\\+\\@\\:\\s\\,\\?\\/]+)\\Z",
+        pattern="(?a)^(?:(S|s)3:\\/\\/[a-zA-Z0-9\\-\\.\\(\\)\\'\\*\\_\\!\\=\\+\\@\\:\\s\\,\\?\\/]+)\\Z",
     ),
 ]
 
@@ -467,7 +467,7 @@ AWSAccounts = Annotated[tuple[AWSAccount, ...], Meta(min_length=1, max_length=20
 
 
 AWSServiceName = Annotated[
-    str, Meta(min_length=1, max_length=40, pattern="^(?:[a-zA-Z0-9-\\s().]+)\\Z")
+    str, Meta(min_length=1, max_length=40, pattern="(?a)^(?:[a-zA-Z0-9-\\s().]+)\\Z")
 ]
 
 
@@ -568,7 +568,7 @@ AssessmentFrameworkDescription = Annotated[
 
 
 Filename = Annotated[
-    str, Meta(min_length=1, max_length=255, pattern="^(?:[\\w,\\s-]+\\.[A-Za-z]+)\\Z")
+    str, Meta(min_length=1, max_length=255, pattern="(?a)^(?:[\\w,\\s-]+\\.[A-Za-z]+)\\Z")
 ]
 
 
@@ -581,7 +581,7 @@ class FrameworkMetadata(
     compliance_type: ComplianceType | None = None
 
 
-NonEmptyString = Annotated[str, Meta(min_length=1, max_length=2048, pattern="^(?:.*\\S.*)\\Z")]
+NonEmptyString = Annotated[str, Meta(min_length=1, max_length=2048, pattern="(?a)^(?:.*\\S.*)\\Z")]
 
 
 ControlSetStatus = Literal["ACTIVE", "UNDER_REVIEW", "REVIEWED"]
@@ -600,7 +600,7 @@ ControlResponse = Literal["MANUAL", "AUTOMATE", "DEFER", "IGNORE"]
 
 
 Username = Annotated[
-    str, Meta(min_length=1, max_length=128, pattern="^(?:[a-zA-Z0-9-_()\\s\\+=,.@]+)\\Z")
+    str, Meta(min_length=1, max_length=128, pattern="(?a)^(?:[a-zA-Z0-9-_()\\s\\+=,.@]+)\\Z")
 ]
 
 
@@ -759,7 +759,7 @@ FrameworkType = Literal["Standard", "Custom"]
 
 
 ControlSources = Annotated[
-    str, Meta(min_length=1, max_length=100, pattern="^(?:[a-zA-Z_0-9-\\s.,]+)\\Z")
+    str, Meta(min_length=1, max_length=100, pattern="(?a)^(?:[a-zA-Z_0-9-\\s.,]+)\\Z")
 ]
 
 
@@ -799,7 +799,7 @@ KeywordInputType = Literal["SELECT_FROM_LIST", "UPLOAD_FILE", "INPUT_TEXT"]
 
 
 KeywordValue = Annotated[
-    str, Meta(min_length=1, max_length=100, pattern="^(?:[a-zA-Z_0-9-\\s().:\\/]+)\\Z")
+    str, Meta(min_length=1, max_length=100, pattern="(?a)^(?:[a-zA-Z_0-9-\\s().:\\/]+)\\Z")
 ]
 
 
@@ -848,7 +848,7 @@ ControlMappingSources = Annotated[tuple[ControlMappingSource, ...], Meta(min_len
 
 
 LastUpdatedBy = Annotated[
-    str, Meta(min_length=1, max_length=100, pattern="^(?:[a-zA-Z0-9\\s\\-_()\\[\\]]+)\\Z")
+    str, Meta(min_length=1, max_length=100, pattern="(?a)^(?:[a-zA-Z0-9\\s\\-_()\\[\\]]+)\\Z")
 ]
 
 
@@ -1421,7 +1421,7 @@ UrlLink = Annotated[
     Meta(
         min_length=1,
         max_length=8192,
-        pattern="^(?:(https?:\\/\\/)?(www\\.)?[a-zA-Z0-9-_]+([\\.]+[a-zA-Z]+)+[\\/\\w]*)\\Z",
+        pattern="(?a)^(?:(https?:\\/\\/)?(www\\.)?[a-zA-Z0-9-_]+([\\.]+[a-zA-Z]+)+[\\/\\w]*)\\Z",
     ),
 ]
 
@@ -2303,7 +2303,7 @@ ControlDomainId = Annotated[
     Meta(
         min_length=13,
         max_length=2048,
-        pattern="^(?:arn:.*:controlcatalog:.*:.*:domain/.*|UNCATEGORIZED|^[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12})\\Z",
+        pattern="^(?:arn:.*:controlcatalog:.*:[^:\\n]*:domain/.*|UNCATEGORIZED|^[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12})\\Z",
     ),
 ]
 
