@@ -12,7 +12,7 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from auditkeep.errors import ObjectExists, ObjectMissing, StorageError, StorageFull
@@ -21,8 +21,11 @@ _PREFIX = ".new-"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-def write_new(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Put `data` under a name that must be free: ObjectExists if taken, StorageFull if no room."""
+def write_new(path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o600) -> None:
+    """Put `data` under a name that must be free: ObjectExists if taken, StorageFull if no room.
+
+    Data in parts is written as it comes; if its source raises, nothing is left.
+    """
     with _as_storage_errors(path):
         temporary = _written(path, data, mode)
         try:
@@ -74,20 +77,21 @@ def is_temporary(name: str) -> bool:
     return name.startswith(_PREFIX)
 
 
-def _written(path: Path, data: bytes, mode: int) -> Path:
+def _written(path: Path, data: bytes | Iterable[bytes], mode: int) -> Path:
     """The bytes under a temporary name beside `path`, synced; nothing is left if it fails."""
     make_folder(path.parent)
     temporary = path.parent / f"{_PREFIX}{secrets.token_hex(12)}"
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         try:
-            view = memoryview(data)
-            while view:  # a nearly full disk takes part of a write and says so only at the next
-                view = view[os.write(handle, view) :]
+            for part in (data,) if isinstance(data, bytes) else data:
+                view = memoryview(part)
+                while view:  # a nearly full disk takes part of a write and says so at the next
+                    view = view[os.write(handle, view) :]
             os.fsync(handle)
         finally:
             os.close(handle)
-    except OSError:
+    except BaseException:
         temporary.unlink()
         raise
     return temporary

@@ -103,7 +103,7 @@ log_entries = Table(
     Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     _bytes("entry"),  # 32 opaque bytes
     _int("log_index", null=True),  # given by the sequencer; null = pending
-    Index("log_entries_index", "log_index"),
+    Index("log_entries_index", "log_index", unique=True),
 )
 
 checkpoints = Table(
@@ -326,6 +326,7 @@ batches = _owned(
     _int("min_time"),
     _int("max_time"),
     _int("committed_at"),
+    Index("batches_segment", "account", "region", "segment_id"),
     key=("batch_no",),
 )
 

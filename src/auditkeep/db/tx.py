@@ -40,6 +40,10 @@ class _Handle:
         self._after: list[Callable[[], None]] = []
 
     @property
+    def writable(self) -> bool:
+        return self._writable
+
+    @property
     def postgres(self) -> bool:
         return self._connection.dialect.name == "postgresql"
 
@@ -53,7 +57,8 @@ class _Handle:
     def first(self, statement: Select[Any]) -> Row[Any] | None:
         return self._connection.execute(statement).first()
 
-    def scalar(self, statement: Select[Any]) -> Any:
+    def scalar(self, statement: Executable) -> Any:
+        """The first column of the first row: of a SELECT, or of what a write returns."""
         return self._connection.execute(statement).scalar()
 
     def run(self, statement: Executable, rows: Sequence[Mapping[str, Any]] | None = None) -> int:
@@ -137,6 +142,12 @@ class Tx(_Handle):
 
     def delete(self, table: Table) -> Delete:
         return delete(table).where(self.mine(table))
+
+    def system(self) -> "SystemTx":
+        """The same transaction, for the deployment's own tables."""
+        tx = SystemTx(self._connection, writable=self._writable)
+        tx._after = self._after
+        return tx
 
     def lock_tenant(self) -> None:
         """Order appends and other writers of this tenant (PostgreSQL; SQLite has one writer)."""

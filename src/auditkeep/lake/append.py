@@ -1,0 +1,296 @@
+"""Append: one ingest unit becomes one batch, in the caller's transaction, exactly once.
+
+What commits together is unit + batch + rows + rollups + pending log entry: then it is
+acknowledged. Objects that the batch needs (a large batch's segment, its leaf hashes, a new bucket's
+key) are durable before. A transaction that fails leaves at most objects that nothing refers to,
+which `sweep` removes.
+
+Invariants, under the tenant's lock: an id is given to one batch only; `batch_no` has no gaps; a
+unit that was committed before writes nothing.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import msgspec
+
+from auditkeep.clock import Instant
+from auditkeep.db.bulk import claim_ids
+from auditkeep.db.schema import (
+    batches,
+    conflicts,
+    log_entries,
+    observation_ids,
+    tail,
+    tenants,
+    units,
+)
+from auditkeep.db.tx import Tx
+from auditkeep.errors import StorageError
+from auditkeep.lake import buckets, published, rollups, segments
+from auditkeep.lake.admission import Row, admit, same, without_copies
+from auditkeep.lake.batch import keep_leaves, new_opening, seal_opening
+from auditkeep.lake.columns import Columns, Heavy, Light, pack, tail_object
+from auditkeep.lake.crashpoints import reach
+from auditkeep.lake.encoding import NONCE_SIZE, EnvelopeWriter, leaf
+from auditkeep.lake.lake import Lake
+from auditkeep.lake.read import find
+from auditkeep.observations import Observation, Provenance
+from auditkeep.tlog.merkle import root as merkle_root
+
+MAX_TAIL_BLOB = 4 << 20
+"""Bytes of a sealed tail blob; a batch that needs more becomes a segment at once."""
+
+UNPACKED = 24 << 20
+"""A batch of more bytes than this before compression is not tried as a tail blob at all."""
+
+MAX_ROWS = 65_536
+"""Rows of one append; callers split what is larger into units of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is ingested exactly once: a file, a page, a push request, an upload."""
+
+    id: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a unit. `refused` names position and reason of what cannot be kept."""
+
+    batch_no: int | None
+    new: int
+    duplicates: int
+    conflicts: int
+    repeated: bool
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+def append(
+    tx: Tx,
+    lake: Lake,
+    *,
+    unit: Unit,
+    klass: str,
+    observations: Sequence[Observation],
+    provenance: Provenance,
+    now: Instant,
+) -> Appended:
+    """Keep what is new of a unit's observations; safe to repeat.
+
+    LogError if the database is behind the log that was published; StorageFull if the disk is.
+    """
+    if len(observations) > MAX_ROWS:
+        raise StorageError(f"One append takes at most {MAX_ROWS} observations.")
+    tx.lock_tenant()
+    published.require_not_behind(tx, lake)
+    repeated = tx.first(tx.select(units.c.batch_no).where(units.c.id == unit.id))
+    if repeated is not None:
+        return Appended(repeated.batch_no, 0, 0, 0, repeated=True)
+    batch_no = _next_batch(tx)
+    writer = EnvelopeWriter(tx.tenant, unit.id, provenance, now)
+    rows, refused = admit(tx.tenant, observations, writer, now)
+    rows, copies, clashes = without_copies(rows)
+    new, known, contradicted = _without_known(tx, lake, rows, batch_no)
+    clashes += contradicted
+    if clashes:
+        _note_conflicts(tx, clashes, unit, now)
+    if new:
+        _commit_batch(tx, lake, batch_no, new, unit, klass, now)
+    result = Appended(
+        batch_no=batch_no if new else None,
+        new=len(new),
+        duplicates=copies + known,
+        conflicts=len(clashes),
+        repeated=False,
+        refused=tuple(refused),
+    )
+    tx.insert(units, _unit_row(unit, result, provenance, now))
+    reach("append.before-commit")
+    tx.after_commit(lambda: reach("append.committed"))
+    if new:
+        tx.after_commit(lake.appended.set)
+    return result
+
+
+def _without_known(
+    tx: Tx, lake: Lake, rows: list[Row], batch_no: int
+) -> tuple[list[Row], int, list[Row]]:
+    """Claim ids for this batch: the rows that are new, how many are known, and contradictions."""
+    claimed = claim_ids(tx, sorted((row.id, row.content) for row in rows), batch_no)
+    if claimed == len(rows):
+        return rows, 0, []
+    earlier = _earlier(tx, [row.id for row in rows], batch_no)
+    differing = [row for row in rows if earlier.get(row.id, row.content) != row.content]
+    kept = find(tx, lake, [row.id for row in differing])
+    contradictions = [
+        row
+        for row in differing
+        if row.id not in kept or not same(kept[row.id].raw, row.observation.raw)
+    ]
+    new = [row for row in rows if row.id not in earlier]
+    return new, len(rows) - len(new) - len(contradictions), contradictions
+
+
+def _earlier(tx: Tx, ids: Sequence[bytes], batch_no: int) -> dict[bytes, bytes]:
+    """The contents of those ids that other batches hold."""
+    found: dict[bytes, bytes] = {}
+    t = observation_ids.c
+    for start in range(0, len(ids), 500):
+        query = tx.select(t.id, t.content).where(
+            t.id.in_(ids[start : start + 500]), t.batch_no != batch_no
+        )
+        found |= {bytes(row.id): bytes(row.content) for row in tx.all(query)}
+    return found
+
+
+def _next_batch(tx: Tx) -> int:
+    last = tx.scalar(tx.select(tenants.c.last_batch_no))
+    if last is None:
+        raise StorageError(
+            f"Account {tx.tenant.account} has no registration in {tx.tenant.region}: nothing can "
+            "be kept for it. Register the account first."
+        )
+    return int(last) + 1
+
+
+def _commit_batch(
+    tx: Tx,
+    lake: Lake,
+    batch_no: int,
+    rows: Sequence[Row],
+    unit: Unit,
+    klass: str,
+    now: Instant,
+) -> None:
+    """Write everything that a batch consists of."""
+    bucket_id = buckets.current(tx, lake.keys, klass, now)
+    columns, leaves = _hashed(batch_no, rows, now)
+    root = merkle_root(leaves)
+    opening = new_opening(
+        tx.tenant,
+        batch_no=batch_no,
+        bucket=bucket_id,
+        klass=klass,
+        committed_at=now,
+        root=root,
+        rows=len(rows),
+        unit_id=unit.id,
+    )
+    segment_id = _keep_rows(tx, lake, bucket_id, columns, now)
+    tx.insert(
+        batches,
+        {
+            "batch_no": batch_no,
+            "bucket_id": bucket_id,
+            "unit_id": unit.id,
+            "rows": len(rows),
+            "root": root,
+            "opening": seal_opening(lake, tx.tenant, bucket_id, batch_no, opening),
+            "leaves": keep_leaves(lake, tx.tenant, batch_no, root, leaves),
+            "log_position": _queue_entry(tx, opening.entry),
+            "segment_id": segment_id,
+            "min_time": min(columns.light.event_times),
+            "max_time": max(columns.light.event_times),
+            "committed_at": now,
+        },
+    )
+    tx.run(tx.update(tenants).values(last_batch_no=batch_no))
+    rollups.add(tx, bucket_id, batch_no, [row.observation for row in rows])
+
+
+def _hashed(batch_no: int, rows: Sequence[Row], now: Instant) -> tuple[Columns, list[bytes]]:
+    """Rows as columns, each with its nonce, and their leaf hashes in the same order."""
+    observations = [row.observation for row in rows]
+    nonces = os.urandom(NONCE_SIZE * len(rows))
+    leaves = [
+        leaf(nonces[at : at + NONCE_SIZE], sha256(row.envelope).digest(), row.raw_hash)
+        for at, row in zip(range(0, len(nonces), NONCE_SIZE), rows, strict=True)
+    ]
+    light = Light(
+        ids=b"".join([row.id for row in rows]),
+        event_times=[o.event_time for o in observations],
+        collected_at=now,
+        sources=[o.source for o in observations],
+        match_keys=[o.match_key for o in observations],
+        accounts=[o.account for o in observations],
+        regions=[o.region for o in observations],
+        verdicts=[o.verdict or "" for o in observations],
+        resources=[[r.value for r in o.resources] for o in observations],
+        resource_verdicts=[[r.verdict or "" for r in o.resources] for o in observations],
+    )
+    heavy = Heavy([row.envelope for row in rows], [o.raw for o in observations], nonces)
+    return Columns(batch_no, light, heavy), leaves
+
+
+def _keep_rows(tx: Tx, lake: Lake, bucket_id: str, columns: Columns, now: Instant) -> str | None:
+    """Rows to the tail, or, where they are too many bytes for it, to a segment: its id."""
+    heavy = columns.heavy
+    if sum(map(len, heavy.raws)) + sum(map(len, heavy.envelopes)) <= UNPACKED:
+        key = lake.keys.object_key(tx.tenant, bucket_id, tail_object(columns.batch_no))
+        blob = pack(key, tx.tenant, columns)
+        if len(blob) <= MAX_TAIL_BLOB:
+            tx.insert(tail, {"batch_no": columns.batch_no, "blob": blob})
+            return None
+    reach("append.before-segment")
+    segment = segments.keep(lake, tx.tenant, bucket_id, [columns], now)
+    reach("append.segment-kept")
+    segment.insert(tx)
+    return segment.id
+
+
+def _queue_entry(tx: Tx, entry: bytes) -> int:
+    """A log entry without an index yet: the sequencer gives it one. Its position."""
+    system = tx.system()
+    statement = system.inserting(log_entries).values(entry=entry)
+    return int(system.scalar(statement.returning(log_entries.c.position)))
+
+
+def _note_conflicts(tx: Tx, rows: Sequence[Row], unit: Unit, now: Instant) -> None:
+    tx.upsert(
+        conflicts,
+        [
+            {
+                "observation_id": row.id,
+                "content": row.content,
+                "unit_id": unit.id,
+                "position": row.observation.position,
+                "seen_at": now,
+            }
+            for row in _distinct(rows)
+        ],
+    )
+
+
+def _distinct(rows: Sequence[Row]) -> Iterator[Row]:
+    seen: set[tuple[bytes, bytes]] = set()
+    for row in rows:
+        key = (row.id, row.content)
+        if key not in seen:
+            seen.add(key)
+            yield row
+
+
+def _unit_row(
+    unit: Unit, result: Appended, provenance: Provenance, now: Instant
+) -> Mapping[str, object]:
+    counts = {
+        "new": result.new,
+        "duplicates": result.duplicates,
+        "conflicts": result.conflicts,
+        "refused": len(result.refused),
+    }
+    return {
+        "id": unit.id,
+        "kind": unit.kind,
+        "name": unit.name,
+        "run": provenance.run,
+        "counts": msgspec.json.encode(counts).decode(),
+        "batch_no": result.batch_no,
+        "committed_at": now,
+    }

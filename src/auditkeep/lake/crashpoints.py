@@ -1,0 +1,45 @@
+"""Named places where a test may end the process at once, as `kill -9` or a power cut would.
+
+A testing seam: without AUDITKEEP_CRASH_AT in the environment, read once at import, `reach` does
+nothing. `AUDITKEEP_CRASH_AT=append.before-commit:3` ends the process the third time it comes by.
+Every place where something becomes durable has a name on both of its sides; `NAMES` lists them,
+and the tests drive a process into each.
+"""
+
+import itertools
+import os
+from typing import Literal, get_args
+
+Name = Literal[
+    "bucket.key-kept",
+    "append.before-segment",
+    "append.segment-kept",
+    "append.leaves-kept",
+    "append.before-commit",
+    "append.committed",
+    "seal.before-segment",
+    "seal.segment-kept",
+    "seal.before-commit",
+    "seal.committed",
+    "log.indexed",
+    "log.tile-kept",
+    "log.before-checkpoint",
+    "log.checkpoint-decided",
+    "log.checkpoint-signed",
+    "log.published",
+    "blob.kept",
+]
+NAMES: tuple[str, ...] = get_args(Name)
+
+EXIT_CODE = 137
+"""What a shell reports of a process that SIGKILL ended."""
+
+_NAME, _, _TIME = os.environ.get("AUDITKEEP_CRASH_AT", "").partition(":")
+_AT = int(_TIME or 1)
+_COUNT = itertools.count(1)
+
+
+def reach(name: Name) -> None:
+    """End the process here, without any clean-up, if that is what the environment asks for."""
+    if name == _NAME and next(_COUNT) == _AT:
+        os._exit(EXIT_CODE)

@@ -1,0 +1,83 @@
+"""The lake's parts in one frozen bundle, built once by the composition root and handed on."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditkeep.crypto.keystore import KeyStore
+from auditkeep.crypto.providers import KeyProvider
+from auditkeep.db.database import Database
+from auditkeep.db.schema import meta
+from auditkeep.db.tx import SystemTx
+from auditkeep.errors import KeyUnusable
+from auditkeep.lake.buckets import BucketKeys
+from auditkeep.lake.columns import ColumnsCache
+from auditkeep.lake.objects import ObjectStore
+from auditkeep.tlog.note import Signer
+
+
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """What every function of this room works with. Safe to share between threads."""
+
+    db: Database
+    objects: ObjectStore
+    provider: KeyProvider
+    keystore: KeyStore
+    signer: Signer
+    """The log's key; its name is the log's origin."""
+    data: Path
+    """The data directory, for lock files."""
+    keys: BucketKeys
+    tail: ColumnsCache
+    appended: threading.Event
+    """Set after each append that has something for the log; the sequencer's thread waits for it."""
+
+    @property
+    def origin(self) -> str:
+        return self.signer.name
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        db: Database,
+        data: Path,
+        objects: ObjectStore,
+        provider: KeyProvider,
+        keystore: KeyStore,
+        signer: Signer,
+    ) -> "Lake":
+        """The lake over a migrated database.
+
+        The first opening notes which master key and log key belong to this deployment; later ones
+        with other keys raise KeyUnusable and change nothing.
+        """
+        with db.system_read() as tx:
+            known = _identity(tx)
+        ours = {"master_key": provider.key_id, "log_key": signer.vkey}
+        for name, value in ours.items():
+            if known.get(name, value) != value:
+                raise KeyUnusable(
+                    f"This data belongs to the {name.replace('_', ' ')} {known[name]}, but "
+                    f"{value} was given. Put the right key in place; nothing was changed."
+                )
+        if missing := {name: value for name, value in ours.items() if name not in known}:
+            with db.system_write() as tx:
+                tx.upsert(meta, [{"key": k, "value": v} for k, v in missing.items()])
+        return cls(
+            db=db,
+            objects=objects,
+            provider=provider,
+            keystore=keystore,
+            signer=signer,
+            data=data,
+            keys=BucketKeys(provider, keystore),
+            tail=ColumnsCache(),
+            appended=threading.Event(),
+        )
+
+
+def _identity(tx: SystemTx) -> dict[str, str]:
+    rows = tx.all(tx.select(meta.c.key, meta.c.value))
+    return {row.key: row.value for row in rows if row.key in {"master_key", "log_key"}}

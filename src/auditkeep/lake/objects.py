@@ -1,0 +1,142 @@
+"""Where objects live: segments, leaf hashes, log tiles, customers' files, reports.
+
+One small protocol, so that a bucket in S3 can stand where a folder does now. An object is put
+whole or not at all, is durable when `put` returns, and never changes afterwards; only the newest
+checkpoint is replaced.
+
+Keys are parts joined by `/`; a key that would leave the folder is refused whatever it holds.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from auditkeep.clock import Instant
+from auditkeep.crypto import durable
+from auditkeep.errors import ObjectMissing, StorageError
+
+MAX_PART = 255
+"""Bytes of one part of a key: the longest file name of common file systems."""
+MAX_KEY = 1024
+"""Bytes of a whole key: S3's own limit."""
+
+
+class ObjectStore(Protocol):
+    """Immutable objects by key."""
+
+    def put(self, key: str, data: bytes | Iterable[bytes]) -> None:
+        """Keep an object durably; ObjectExists if the key is taken, StorageFull if no room."""
+        ...
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Put in place of what may be there; a reader sees the old object or the new one."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """The whole object; ObjectMissing if there is none."""
+        ...
+
+    def open(self, key: str) -> BinaryIO:
+        """The object as a stream, to be closed by the caller; ObjectMissing if there is none."""
+        ...
+
+    def url(self, key: str) -> str:
+        """Where a reader that opens objects by itself (Polars, Spark) finds this one."""
+        ...
+
+    def size(self, key: str) -> int: ...
+
+    def exists(self, key: str) -> bool: ...
+
+    def modified(self, key: str) -> Instant:
+        """When the object was put; ObjectMissing if there is none."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Take an object away; nothing happens if it is gone already."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys that begin with `prefix`, in no order."""
+        ...
+
+
+class LocalObjects:
+    """Objects as files of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, key: str, data: bytes | Iterable[bytes]) -> None:
+        durable.write_new(self._path(key), data)
+
+    def replace(self, key: str, data: bytes) -> None:
+        durable.replace(self._path(key), data)
+
+    def get(self, key: str) -> bytes:
+        with self.open(key) as stream:
+            return stream.read()
+
+    def open(self, key: str) -> BinaryIO:
+        try:
+            return self._path(key).open("rb")
+        except OSError as error:
+            raise _explained(key, error) from error
+
+    def url(self, key: str) -> str:
+        return str(self._path(key))
+
+    def size(self, key: str) -> int:
+        try:
+            return self._path(key).stat().st_size
+        except OSError as error:
+            raise _explained(key, error) from error
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def modified(self, key: str) -> Instant:
+        try:
+            return Instant(self._path(key).stat().st_mtime_ns // 1000)
+        except OSError as error:
+            raise _explained(key, error) from error
+
+    def delete(self, key: str) -> None:
+        try:
+            durable.remove(self._path(key))
+        except ObjectMissing:
+            return
+
+    def list(self, prefix: str) -> Iterator[str]:
+        top = self._folder
+        for part in prefix.split("/")[:-1]:
+            top /= _checked(prefix, part)
+        for folder, _, names in os.walk(top):
+            for name in names:
+                key = Path(folder, name).relative_to(self._folder).as_posix()
+                if key.startswith(prefix) and not durable.is_temporary(name):
+                    yield key
+
+    def _path(self, key: str) -> Path:
+        if len(key.encode()) > MAX_KEY:
+            raise StorageError(f"An object's name is longer than {MAX_KEY} bytes.")
+        return self._folder.joinpath(*(_checked(key, part) for part in key.split("/")))
+
+
+def _checked(key: str, part: str) -> str:
+    """A part of a key as the name of a file; StorageError for what is none or leads elsewhere."""
+    if (
+        part in {"", ".", ".."}
+        or "\0" in part
+        or len(part.encode()) > MAX_PART
+        or durable.is_temporary(part)
+    ):
+        raise StorageError(f"{key[:100]!r} cannot be the name of an object.")
+    return part
+
+
+def _explained(key: str, error: OSError) -> StorageError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return ObjectMissing(f"There is no object {key!r}.")
+    return StorageError(f"The object {key!r} cannot be read: {error.strerror or error}.")

@@ -1,0 +1,52 @@
+"""The checkpoint the world has seen: the object `log/checkpoint`, and what it demands of us.
+
+After a restore from an older backup the database may be behind what was published. Appending then
+would sign a second history, so it is refused until the log is recovered: an honest restore must
+not look like an attack (design section 5).
+"""
+
+from auditkeep.db.schema import checkpoints
+from auditkeep.db.tx import SystemTx, Tx
+from auditkeep.errors import LogError, ObjectMissing, ProofError
+from auditkeep.lake.lake import Lake
+from auditkeep.lake.objects import ObjectStore
+from auditkeep.tlog.checkpoint import Checkpoint
+from auditkeep.tlog.note import split
+
+NAME = "log/checkpoint"
+
+
+def read(objects: ObjectStore) -> Checkpoint | None:
+    """The newest published checkpoint, its signature unchecked; None before the first."""
+    try:
+        text = objects.get(NAME).decode()
+        return Checkpoint.parse(split(text)[0])
+    except ObjectMissing:
+        return None
+    except (ProofError, UnicodeDecodeError) as error:
+        raise LogError(
+            f"The published checkpoint, the object '{NAME}', cannot be read: it was damaged. "
+            "Restore it, or run `auditkeep log recover`."
+        ) from error
+
+
+def require_not_behind(tx: Tx | SystemTx, lake: Lake) -> None:
+    """LogError if the database does not hold the checkpoint that was published."""
+    # The object is read first: its row was committed before it was published.
+    seen = read(lake.objects)
+    if seen is None:
+        return
+    system = tx.system() if isinstance(tx, Tx) else tx
+    query = system.select(checkpoints.c.root).where(checkpoints.c.size == seen.size)
+    root = system.scalar(query)
+    if seen.origin != lake.origin:
+        raise LogError(
+            f"The published checkpoint is of the log {seen.origin}, this deployment's log is "
+            f"{lake.origin}."
+        )
+    if root is None or bytes(root) != seen.root:
+        raise LogError(
+            f"The database is behind the newest published checkpoint (of {seen.size} entries): it "
+            "was probably restored from a backup. Nothing is appended until "
+            "`auditkeep log recover` replays what is missing or opens a new log epoch."
+        )

@@ -1,0 +1,49 @@
+"""Counting at append: one row for each (day, match key, origin, source, raw verdict, bucket)."""
+
+from collections.abc import Iterable
+
+from auditkeep.clock import DAY
+from auditkeep.db.bulk import merge_rollups
+from auditkeep.db.tx import Tx
+from auditkeep.observations import Observation, verdict_of
+
+_Key = tuple[int, str, str, str, str, str]
+
+
+def add(tx: Tx, bucket_id: str, batch_no: int, observations: Iterable[Observation]) -> None:
+    """Add a batch's observations to the counts of their UTC days."""
+    merge_rollups(
+        tx,
+        [(*key, bucket_id, *sums, batch_no) for key, sums in sorted(counted(observations).items())],
+    )
+
+
+def counted(observations: Iterable[Observation]) -> dict[_Key, list[int]]:
+    """[items, resources, issues, first time, last time] of each key of a rollup.
+
+    An issue is a resource whose verdict is of the non-compliant class, or, where the source names
+    no resources, such an observation.
+    """
+    counts: dict[_Key, list[int]] = {}
+    for o in observations:
+        at, resources = o.event_time, o.resources
+        key = (at // DAY, o.match_key, o.account, o.region, o.source, o.verdict or "")
+        sums = counts.get(key)
+        if sums is None:
+            sums = counts[key] = [0, 0, 0, at, at]
+        sums[0] += 1
+        sums[1] += len(resources)
+        sums[2] += _issues(o)
+        if at < sums[3]:
+            sums[3] = at
+        elif at > sums[4]:
+            sums[4] = at
+    return counts
+
+
+def _issues(o: Observation) -> int:
+    if not o.resources:
+        return o.verdict is not None and verdict_of(o.verdict) == "non-compliant"
+    return sum(
+        r.verdict is not None and verdict_of(r.verdict) == "non-compliant" for r in o.resources
+    )
