@@ -102,3 +102,7 @@ class Shelf(Protocol):
 
     @property
     def controls(self) -> Mapping[str, Control]: ...
+
+    def core(self, control_id: str) -> Control | None:
+        """The core control of that id, which a Core_Control source names by its keyword."""
+        ...

@@ -1,0 +1,118 @@
+"""What a control or framework must be before it is kept (spec sections 1.3-1.5, 9.3, 10.3).
+
+The wire's codec has held names, lengths, patterns and enums to the model already; these are the
+rules between members. Keywords are not checked for existence: AWS accepts unknown ones, and a
+rule may be made after the control that waits for it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from typing import TypeVar
+
+from auditkeep.errors import InvalidRequest, NotFound, QuotaExceeded
+from auditkeep.frameworks.model import (
+    Control,
+    ControlSet,
+    Framework,
+    MappingSource,
+    MappingType,
+    SetUpOption,
+)
+
+Thing = TypeVar("Thing")
+
+CONTROL_QUOTA = 500
+"""Custom controls of one account in one region (spec 9.3)."""
+
+FRAMEWORK_QUOTA = 100
+"""Custom frameworks of one account in one region, received ones included (spec 9.3)."""
+
+_MOST = {"Common_Control": (5, "common controls"), "Core_Control": (50, "core controls")}
+_MOST_OTHER = 100
+
+
+def set_up_option(kind: MappingType, asked: SetUpOption | None) -> SetUpOption:
+    """How a source is set up: manual ones by procedure, all others by the system (spec 1.4)."""
+    meant: SetUpOption = (
+        "Procedural_Controls_Mapping" if kind == "MANUAL" else "System_Controls_Mapping"
+    )
+    if asked not in {None, meant}:
+        raise InvalidRequest.of_field(
+            "controlMappingSources",
+            f"hold a source of type {kind} with the set-up option {asked}; it must be {meant}.",
+        )
+    return meant
+
+
+def check_sources(sources: Sequence[MappingSource], core: Callable[[str], Control | None]) -> None:
+    """Keywords where evidence is collected, controls that exist, and not too many of each."""
+    _once(sources, lambda s: s.id, "controlMappingSources", "hold the source id '{}' twice.")
+    counts = Counter(s.type if s.type in _MOST else "other" for s in sources)
+    for kind, count in counts.items():
+        most, words = _MOST.get(kind, (_MOST_OTHER, "data sources of your own"))
+        if count > most:
+            raise InvalidRequest.of_field(
+                "controlMappingSources", f"hold {count} {words}; a control may have {most}."
+            )
+    for source in sources:
+        value = source.keyword.value if source.keyword else None
+        if source.type != "MANUAL" and value is None:
+            raise InvalidRequest.of_field(
+                "controlMappingSources",
+                f"hold a source of type {source.type} without sourceKeyword.keywordValue.",
+            )
+        if source.type == "Core_Control" and value is not None and core(value) is None:
+            raise NotFound("control", value)
+        if source.type == "Common_Control" and value is not None:
+            # No common control is shipped, so that none can be named.
+            raise NotFound("commonControl", value)
+
+
+def check_sets(sets: Sequence[ControlSet], known: Collection[str]) -> None:
+    """Each set once by name and id, each control once in its set, and all of them known."""
+    _once(sets, lambda s: s.name, "controlSets", "hold two control sets named '{}'.")
+    _once(sets, lambda s: s.id, "controlSets", "hold two control sets with the id '{}'.")
+    for one in sets:
+        message = f"hold the control '{{}}' twice in the control set '{one.name}'."
+        _once(one.control_ids, lambda c: c, "controlSets", message)
+        for control_id in one.control_ids:
+            if control_id not in known:
+                raise NotFound("control", control_id)
+
+
+def set_ids(framework: Framework, asked: Iterable[tuple[str | None, str]]) -> list[str]:
+    """Ids for the sets of an edited framework, given as (id or None, name).
+
+    A known id stays, whatever its set is called now; a set sent without one keeps the id it had
+    under that name; any other gets its name as id, as at creation.
+    """
+    known = {s.id for s in framework.sets}
+    pairs = [(i if i in known else None, name) for i, name in asked]
+    sent = {i for i, _ in pairs}
+    by_name = {s.name: s.id for s in framework.sets if s.id not in sent}
+    return [i if i is not None else by_name.get(name, name) for i, name in pairs]
+
+
+def check_custom(kind: str, thing: Control | Framework) -> None:
+    """Only what a tenant made can be changed or deleted by it."""
+    if thing.type != "Custom":
+        raise InvalidRequest(
+            f"The {kind} '{thing.name}' is shipped with Auditkeep and cannot be changed or "
+            f"deleted. Make a {kind} of your own from it instead."
+        )
+
+
+def check_quota(kind: str, existing: int, quota: int) -> None:
+    if existing >= quota:
+        raise QuotaExceeded(
+            f"This account has {existing} custom {kind}s in this region, which is the quota of "
+            f"{quota}. Delete one that is not used any more."
+        )
+
+
+def _once(
+    things: Sequence[Thing], key: Callable[[Thing], Hashable], field: str, message: str
+) -> None:
+    repeated = [k for k, n in Counter(map(key, things)).items() if n > 1]
+    if repeated:
+        raise InvalidRequest.of_field(field, message.format(repeated[0]))
