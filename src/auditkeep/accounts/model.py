@@ -1,0 +1,38 @@
+"""A tenant's registration and settings (spec sections 1.11 and 2.1).
+
+    (no row) --register--> ACTIVE --deregister--> INACTIVE --register--> ACTIVE
+
+Deregistering keeps everything: settings, controls, frameworks and assessments are there again
+after the next registration. What DEREGISTRATION_POLICY asks for is recorded; `ALL` is treated as
+`DEFAULT`, because nothing destroys a tenant's data yet.
+"""
+
+from typing import Literal
+
+import msgspec
+
+AccountStatus = Literal["ACTIVE", "INACTIVE"]
+DeleteResources = Literal["ALL", "DEFAULT"]
+
+OWN_KEY = "DEFAULT"
+"""The deployment's own key: what encrypts a tenant that has named no key."""
+
+
+class TenantSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What UpdateSettings has set, and nothing else; None where nothing was."""
+
+    sns_topic: str | None = None
+    report_destination: str | None = None
+    """`s3://bucket/prefix`, where reports of new assessments go unless they say otherwise."""
+    export_destination: str | None = None
+    process_owners: tuple[str, ...] = ()
+    """ARNs of default audit owners; the role is PROCESS_OWNER always."""
+    delete_resources: DeleteResources = "DEFAULT"
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant that has registered at least once."""
+
+    status: AccountStatus
+    kms_key: str
+    settings: TenantSettings
