@@ -28,7 +28,8 @@ def create(path: Path, content: bytes) -> None:
 def read(path: Path) -> bytes:
     """The content of a secret file that only its owner may read; KeyUnusable otherwise."""
     try:
-        handle = os.open(path, os.O_RDONLY)
+        # O_NONBLOCK: what turns out to be a pipe must not make a server wait for ever.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError as error:
         raise KeyUnusable(
             f"The key file {path} is missing. Restore it from its backup, or point the setting "
@@ -36,17 +37,25 @@ def read(path: Path) -> bytes:
         ) from error
     except OSError as error:
         raise KeyUnusable(f"The key file {path} cannot be opened: {error.strerror}.") from error
-    with os.fdopen(handle, "rb") as file:
-        # Asked of what was opened, not of the name, so that nobody can swap it in between.
-        state = os.fstat(file.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            raise KeyUnusable(f"{path} is not a file, so it cannot be a key file.")
-        if state.st_mode & 0o077:
-            raise KeyUnusable(
-                f"The key file {path} is open to other users (mode {state.st_mode & 0o777:04o}). "
-                f"Close it with: chmod 600 {path}"
-            )
-        content = file.read(MAX_SIZE + 1)
+    try:
+        _require_private(path, os.fstat(handle))
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            content = file.read(MAX_SIZE + 1)
+    except OSError as error:
+        raise KeyUnusable(f"The key file {path} cannot be read: {error.strerror}.") from error
+    finally:
+        os.close(handle)
     if len(content) > MAX_SIZE:
         raise KeyUnusable(f"{path} is too large to be a key file.")
     return content
+
+
+def _require_private(path: Path, state: os.stat_result) -> None:
+    """Asked of what was opened, not of the name, so that nobody can swap it in between."""
+    if not stat.S_ISREG(state.st_mode):
+        raise KeyUnusable(f"{path} is not a file, so it cannot be a key file.")
+    if state.st_mode & 0o077:
+        raise KeyUnusable(
+            f"The key file {path} is open to other users (mode {state.st_mode & 0o777:04o}). "
+            f"Close it with: chmod 600 {path}"
+        )
