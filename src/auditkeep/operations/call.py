@@ -4,7 +4,7 @@ An operation is `def create_control(call: Call, ask: am.CreateControlRequest) ->
 authorise, load, rule, store, answer. It never opens or commits a transaction and reads no clock.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -56,8 +56,3 @@ def pair(
 ) -> tuple[AnyOperation, Handler]:
     """Tie an operation to its function; the type checker holds the pair together."""
     return operation, function
-
-
-def pairs(*written: tuple[AnyOperation, Handler]) -> Mapping[AnyOperation, Handler]:
-    """The operations of one module, as `dispatch` collects them."""
-    return dict(written)
