@@ -14,7 +14,6 @@
     │       ├── SignatureMissing   MissingAuthenticationTokenException
     │       ├── SignatureIncomplete  IncompleteSignatureException
     │       ├── KeyUnknown         UnrecognizedClientException
-    │       ├── TokenRefused       InvalidClientTokenIdException
     │       └── SignatureWrong     InvalidSignatureException
     ├── SetupError                 settings, data directory or arguments are not usable
     │   ├── NewerSchema            the database was written by a newer version
@@ -27,7 +26,8 @@
     ├── KeyUnusable                a key is missing, wrong, disabled or out of reach
     │   └── DecryptionFailed       wrong key, or bytes that were changed
     ├── LogError                   the transparency log would contradict itself
-    └── ProofError                 a signature, proof or digest does not hold
+    ├── ProofError                 a signature, proof or digest does not hold
+    └── ReportError                a report cannot be made, and trying again would not help
 
 Nothing below leaks a driver's exception across a room's border: the room that talks to the
 library turns what it raises into one of these.
@@ -147,10 +147,6 @@ class KeyUnknown(NotAuthenticated):
     code = "UnrecognizedClientException"
 
 
-class TokenRefused(NotAuthenticated):
-    code = "InvalidClientTokenIdException"
-
-
 class SignatureWrong(NotAuthenticated):
     code = "InvalidSignatureException"
 
@@ -201,3 +197,7 @@ class LogError(AuditkeepError):
 
 class ProofError(AuditkeepError):
     """A signature, a digest or a proof does not hold."""
+
+
+class ReportError(AuditkeepError):
+    """A report cannot be made as asked; trying the same again would not help."""

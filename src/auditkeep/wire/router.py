@@ -13,6 +13,9 @@ from urllib.parse import unquote_to_bytes
 from auditkeep.errors import InvalidRequest, MethodNotAllowed, UnknownOperation
 from auditkeep.wire.model import AnyOperation
 
+_NO_VALUES = frozenset({b"", b".", b".."})
+"""Segments that are no value: none at all, and those a signature does not cover as they stand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -83,8 +86,7 @@ class Router:
             found = self._walk(literal, rest, values)
             if found is not None:
                 return found
-        # an empty segment is no value: `/assessments/` is not an assessment without an id
-        if node.label is not None and head:
+        if node.label is not None and head not in _NO_VALUES:
             return self._walk(node.label, rest, (*values, head))
         return None
 
