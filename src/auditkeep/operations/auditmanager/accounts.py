@@ -1,0 +1,58 @@
+"""Registering, deregistering and settings (spec sections 1.11, 2.1 and 10.2).
+
+`RegisterAccount` answers ACTIVE at once. `DeregisterAccount` keeps everything and stops
+collection, also under the policy ALL: nothing destroys a tenant's data yet.
+"""
+
+from auditkeep.accounts import settings, store
+from auditkeep.errors import InvalidRequest
+from auditkeep.operations.auditmanager.propagation import account_deregistered
+from auditkeep.operations.call import Call, pair
+from auditkeep.wire.models import auditmanager as am
+
+
+def get_account_status(call: Call, _ask: am.GetAccountStatusRequest) -> am.GetAccountStatusResponse:
+    """Answers whoever asks: an account that never registered is INACTIVE."""
+    return am.GetAccountStatusResponse(status=store.status(call.tx))
+
+
+def register_account(call: Call, ask: am.RegisterAccountRequest) -> am.RegisterAccountResponse:
+    """Idempotent; a key that is named replaces the one before."""
+    if ask.delegated_admin_account is not None:
+        raise InvalidRequest.of_field(
+            "delegatedAdminAccount",
+            "cannot be set: this version of Auditkeep knows no organisations. Register without it.",
+        )
+    store.register(call.tx, ask.kms_key, call.now)
+    return am.RegisterAccountResponse(status="ACTIVE")
+
+
+def deregister_account(
+    call: Call, _ask: am.DeregisterAccountRequest
+) -> am.DeregisterAccountResponse:
+    """Idempotent; assessments stay as they are and sleep until they are saved again."""
+    if store.status(call.tx) == "ACTIVE":
+        account_deregistered(call)
+        store.deregister(call.tx)
+    return am.DeregisterAccountResponse(status="INACTIVE")
+
+
+def get_settings(call: Call, ask: am.GetSettingsRequest) -> am.GetSettingsResponse:
+    account = store.require_active(call.tx)
+    return am.GetSettingsResponse(settings=settings.to_wire(account, ask.attribute))
+
+
+def update_settings(call: Call, ask: am.UpdateSettingsRequest) -> am.UpdateSettingsResponse:
+    call.tx.lock_tenant()  # merging reads first: two merges at once must not lose one
+    account = settings.merged(store.require_active(call.tx), ask)
+    store.save_settings(call.tx, account.settings, account.kms_key)
+    return am.UpdateSettingsResponse(settings=settings.to_wire(account))
+
+
+OPERATIONS = (
+    pair(am.GET_ACCOUNT_STATUS, get_account_status),
+    pair(am.REGISTER_ACCOUNT, register_account),
+    pair(am.DEREGISTER_ACCOUNT, deregister_account),
+    pair(am.GET_SETTINGS, get_settings),
+    pair(am.UPDATE_SETTINGS, update_settings),
+)

@@ -1,0 +1,92 @@
+"""RegisterAccount, DeregisterAccount, GetAccountStatus, GetSettings, UpdateSettings."""
+
+import pytest
+
+from auditkeep.accounts import store
+from auditkeep.errors import AccessDenied, InvalidRequest
+from auditkeep.operations.auditmanager.accounts import (
+    deregister_account,
+    get_account_status,
+    get_settings,
+    register_account,
+    update_settings,
+)
+from auditkeep.operations.call import Call
+from auditkeep.wire.models import auditmanager as am
+
+KEY = "arn:aws:kms:us-east-1:444455556666:key/k"
+
+
+def status(call: Call) -> str | None:
+    return get_account_status(call, am.GetAccountStatusRequest()).status
+
+
+def test_registering_answers_active_at_once_and_again(unregistered: Call) -> None:
+    assert status(unregistered) == "INACTIVE"
+    assert register_account(unregistered, am.RegisterAccountRequest()).status == "ACTIVE"
+    assert register_account(unregistered, am.RegisterAccountRequest()).status == "ACTIVE"
+    assert status(unregistered) == "ACTIVE"
+
+
+def test_a_key_may_be_named_first_or_later(unregistered: Call) -> None:
+    register_account(unregistered, am.RegisterAccountRequest(kms_key=KEY))
+    assert store.require_active(unregistered.tx).kms_key == KEY
+    register_account(unregistered, am.RegisterAccountRequest())
+    assert store.require_active(unregistered.tx).kms_key == KEY
+    register_account(unregistered, am.RegisterAccountRequest(kms_key="DEFAULT"))
+    assert store.require_active(unregistered.tx).kms_key == "DEFAULT"
+
+
+def test_a_delegated_administrator_is_not_accepted_in_silence(unregistered: Call) -> None:
+    ask = am.RegisterAccountRequest(delegated_admin_account="999988887777")
+    with pytest.raises(InvalidRequest, match="delegatedAdminAccount"):
+        register_account(unregistered, ask)
+    assert status(unregistered) == "INACTIVE"
+
+
+def test_deregistering_closes_and_is_idempotent(call: Call, unregistered: Call) -> None:
+    for one in (call, call, unregistered):
+        assert deregister_account(one, am.DeregisterAccountRequest()).status == "INACTIVE"
+        assert status(one) == "INACTIVE"
+    with pytest.raises(AccessDenied):
+        get_settings(call, am.GetSettingsRequest(attribute="ALL"))
+
+
+@pytest.mark.parametrize("policy", ["ALL", "DEFAULT"])
+def test_settings_outlive_a_deregistration(call: Call, policy: am.DeleteResources) -> None:
+    update_settings(
+        call,
+        am.UpdateSettingsRequest(
+            deregistration_policy=am.DeregistrationPolicy(delete_resources=policy)
+        ),
+    )
+    deregister_account(call, am.DeregisterAccountRequest())
+    register_account(call, am.RegisterAccountRequest())
+    shown = get_settings(call, am.GetSettingsRequest(attribute="DEREGISTRATION_POLICY")).settings
+    assert shown == am.Settings(
+        deregistration_policy=am.DeregistrationPolicy(delete_resources=policy)
+    )
+
+
+def test_update_settings_answers_with_all_of_them(call: Call) -> None:
+    topic = "arn:aws:sns:us-east-1:111122223333:audit"
+    changed = update_settings(call, am.UpdateSettingsRequest(sns_topic=topic, kms_key=KEY))
+    read = get_settings(call, am.GetSettingsRequest(attribute="ALL"))
+    assert changed.settings == read.settings
+    assert changed.settings is not None
+    assert changed.settings.sns_topic == topic
+    assert changed.settings.kms_key == KEY
+    assert changed.settings.default_process_owners == ()
+
+
+def test_a_refused_change_changes_nothing(call: Call) -> None:
+    before = get_settings(call, am.GetSettingsRequest(attribute="ALL"))
+    ask = am.UpdateSettingsRequest(kms_key=KEY, evidence_finder_enabled=True)
+    with pytest.raises(InvalidRequest, match="evidenceFinderEnabled"):
+        update_settings(call, ask)
+    assert get_settings(call, am.GetSettingsRequest(attribute="ALL")) == before
+
+
+def test_settings_belong_to_one_tenant(call: Call, elsewhere: Call) -> None:
+    update_settings(call, am.UpdateSettingsRequest(kms_key=KEY))
+    assert store.require_active(elsewhere.tx).kms_key == "DEFAULT"
