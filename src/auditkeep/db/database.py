@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from auditkeep.db import dialect
+from auditkeep.db.hold import ConnectionHold, FileHold, Hold
 from auditkeep.db.tx import SystemTx, Tx, transaction
 from auditkeep.errors import NewerSchema, SetupError
 from auditkeep.ids import Tenant
@@ -72,6 +73,15 @@ class Database:
                 tx = SystemTx(connection, writable=True)
                 yield tx
             tx.run_after_commit()
+
+    def hold(self, name: str, file: Path) -> Hold:
+        """Be the only process that holds `name`, until released or ended; Busy if another is.
+
+        On SQLite by a lock on `file`, on PostgreSQL by an advisory lock of a connection of its own.
+        """
+        if self._engine.dialect.name == "postgresql":
+            return ConnectionHold(self._engine, name)
+        return FileHold(file, name)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -32,33 +32,8 @@ LEVEL = 3
 
 _SORTED_BY = ("source", "match_key", "event_time", "account")
 _NEWEST_FIRST = [False, False, True, False]
-_LIGHT = (
-    "id",
-    "batch_no",
-    "event_time",
-    "source",
-    "match_key",
-    "account",
-    "region",
-    "verdict",
-    "resources",
-    "resource_verdicts",
-)
-_STORED = (
-    "id",
-    "batch_no",
-    "index",
-    "event_time",
-    "collected_at",
-    "source",
-    "match_key",
-    "account",
-    "region",
-    "verdict",
-    "envelope",
-    "raw",
-    "nonce",
-)
+_LIGHT = Header.__struct_fields__
+_STORED = Stored.__struct_fields__
 _SEPARATOR = "\x1f"
 
 
@@ -123,9 +98,19 @@ def headers(opening: Opening, views: Sequence[View]) -> Iterator[Header]:
     """The light side of all rows that a view admits, in the file's order."""
     scan = _scan(opening).filter(_any_of(views)).select(_LIGHT)
     (frame,) = _collect([opening], [scan])
-    for row in frame.iter_rows():
-        *first, verdict, resources, verdicts = row
-        yield Header(*first, verdict or None, tuple(resources or ()), tuple(verdicts or ()))
+    for id_, no, at, source, key, account, region, verdict, values, verdicts in frame.iter_rows():
+        yield Header(
+            id_,
+            no,
+            at,
+            source,
+            key,
+            account,
+            region,
+            verdict,
+            tuple(values or ()),
+            tuple(verdicts or ()),
+        )
 
 
 def fetch(opening: Opening, ids: Collection[bytes]) -> list[Stored]:
@@ -136,20 +121,15 @@ def fetch(opening: Opening, ids: Collection[bytes]) -> list[Stored]:
     at = pl.col("event_time")
     condition = (at >= starts[0]) & (at < starts[-1] + SECOND) & pl.col("id").is_in(list(ids))
     (frame,) = _collect([opening], [_scan(opening).filter(condition).select(_STORED)])
-    found = []
-    for row in frame.iter_rows():
-        *first, verdict, envelope, raw, nonce = row
-        found.append(Stored(*first, verdict or None, envelope, raw, nonce))
-    return found
+    return [Stored(*row) for row in frame.iter_rows()]
 
 
 def rows(opening: Opening) -> Iterator[Stored]:
-    """Every row, by batch and index: what an audit walks through, one row group at a time."""
+    """Every row, by batch and index: what an audit walks through."""
     scan = _scan(opening).select(_STORED)
     (frame,) = _collect([opening], [scan.sort(["batch_no", "index"])])
     for row in frame.iter_rows():
-        *first, verdict, envelope, raw, nonce = row
-        yield Stored(*first, verdict or None, envelope, raw, nonce)
+        yield Stored(*row)
 
 
 def _scan(opening: Opening) -> pl.LazyFrame:
@@ -236,7 +216,7 @@ def _frame(batch: Columns) -> pl.DataFrame:
             "match_key": pl.Series(light.match_keys, dtype=pl.String),
             "account": pl.Series(light.accounts, dtype=pl.String),
             "region": pl.Series(light.regions, dtype=pl.String),
-            "verdict": pl.Series(light.verdicts, dtype=pl.String),
+            "verdict": pl.Series([v or None for v in light.verdicts], dtype=pl.String),
             "resources": _lists(light.resources),
             "resource_verdicts": _lists(light.resource_verdicts),
             "envelope": pl.Series(heavy.envelopes, dtype=pl.Binary),

@@ -10,7 +10,7 @@ Invariant: an observation that is committed is found in exactly one of tail and 
 import heapq
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -151,7 +151,7 @@ def rollups(
             query = query.where(t.origin_account.in_(sorted(accounts)))
         if regions is not None:
             query = query.where(t.origin_region.in_(sorted(regions)))
-        found.extend(Rollup(*row) for row in tx.all(query))
+        found.extend(Rollup(*cast("tuple[Any, ...]", row)) for row in tx.all(query))
     return found
 
 

@@ -1,0 +1,163 @@
+"""Customers' files as encrypted objects: manual evidence, and whatever else is larger than a row.
+
+    "auditkeep/blob/1" ‖ 0x0A ‖ bucket id (36 characters) ‖ chunks
+
+A chunk is u32be(length) ‖ a sealed blob of at most 1 MiB of the file; the last one may be empty.
+Each is bound to the object, its number and whether it is the last, so that chunks cannot be
+reordered, dropped or carried to another file, and a shortened file is noticed.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import BinaryIO
+
+from auditkeep.clock import Instant
+from auditkeep.crypto.aead import OVERHEAD, open_sealed, seal
+from auditkeep.db.tx import Tx
+from auditkeep.errors import DecryptionFailed
+from auditkeep.ids import Tenant
+from auditkeep.lake import buckets
+from auditkeep.lake.crashpoints import reach
+from auditkeep.lake.lake import Lake
+
+CHUNK = 1 << 20
+_HEAD = b"auditkeep/blob/1\n"
+_BUCKET_SIZE = 36
+_LENGTH = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file that was kept."""
+
+    object_id: str
+    size: int
+    sha256: bytes
+
+
+def put_blob(
+    tx: Tx, lake: Lake, klass: str, object_id: str, data: BinaryIO | bytes, now: Instant
+) -> Blob:
+    """Keep a file under the current bucket of its class, durably before the caller commits.
+
+    ObjectExists if the id is taken; StorageFull if the disk is.
+    """
+    tx.lock_tenant()
+    bucket_id = buckets.current(tx, lake.keys, klass, now)
+    key = lake.keys.object_key(tx.tenant, bucket_id, _key_id(object_id))
+    digest = sha256()
+    size = 0
+
+    def sealed() -> Iterator[bytes]:
+        nonlocal size
+        yield _HEAD + bucket_id.encode()
+        for number, part, last in _parts(data):
+            digest.update(part)
+            size += len(part)
+            chunk = seal(key, part, _aad(object_id, number, last=last))
+            yield _LENGTH.pack(len(chunk)) + chunk
+
+    lake.objects.put(object_name(tx.tenant, object_id), sealed())
+    reach("blob.kept")
+    return Blob(object_id, size, digest.digest())
+
+
+def get_blob(tx: Tx, lake: Lake, object_id: str) -> Iterator[bytes]:
+    """The file's bytes, part by part; ObjectMissing at once if there is none.
+
+    DecryptionFailed, possibly after good parts, if the object was changed or cut short.
+    """
+    stream = lake.objects.open(object_name(tx.tenant, object_id))
+    head = stream.read(len(_HEAD) + _BUCKET_SIZE)
+    try:
+        bucket_id = _bucket_of(head, object_id)
+        buckets.require(tx, bucket_id)
+        key = lake.keys.object_key(tx.tenant, bucket_id, _key_id(object_id))
+    except BaseException:
+        stream.close()
+        raise
+    return _opened(stream, key, object_id)
+
+
+def delete_blob(lake: Lake, tenant: Tenant, object_id: str) -> None:
+    """Take a file away; nothing happens if it is gone already."""
+    lake.objects.delete(object_name(tenant, object_id))
+
+
+def object_name(tenant: Tenant, object_id: str) -> str:
+    return f"blobs/{tenant.account}/{tenant.region}/{object_id}"
+
+
+def _opened(stream: BinaryIO, key: bytes, object_id: str) -> Iterator[bytes]:
+    with stream:
+        chunk = _read_chunk(stream, object_id)
+        number = 0
+        while chunk is not None:
+            following = _read_chunk(stream, object_id)
+            last = following is None
+            yield open_sealed(key, chunk, _aad(object_id, number, last=last))
+            chunk, number = following, number + 1
+        if number == 0:
+            raise _cut_short(object_id)
+
+
+def _read_chunk(stream: BinaryIO, object_id: str) -> bytes | None:
+    head = stream.read(_LENGTH.size)
+    if not head:
+        return None
+    if len(head) < _LENGTH.size:
+        raise _cut_short(object_id)
+    (length,) = _LENGTH.unpack(head)
+    if not OVERHEAD <= length <= CHUNK + OVERHEAD:
+        raise _cut_short(object_id)
+    chunk = stream.read(length)
+    if len(chunk) < length:
+        raise _cut_short(object_id)
+    return chunk
+
+
+def _parts(data: BinaryIO | bytes) -> Iterable[tuple[int, bytes, bool]]:
+    """(number, bytes, whether last): at least one part, all but the last of full size."""
+    if isinstance(data, bytes):
+        starts = range(0, max(len(data), 1), CHUNK)
+        for number, start in enumerate(starts):
+            yield number, data[start : start + CHUNK], start == starts[-1]
+        return
+    number, part = 0, _read_full(data)
+    while True:
+        following = _read_full(data) if len(part) == CHUNK else b""
+        yield number, part, not following
+        if not following:
+            return
+        number, part = number + 1, following
+
+
+def _read_full(stream: BinaryIO) -> bytes:
+    """A whole part: a stream may give less than it is asked for before its end."""
+    part = b""
+    while len(part) < CHUNK and (more := stream.read(CHUNK - len(part))):
+        part = part + more if part else more
+    return part
+
+
+def _bucket_of(head: bytes, object_id: str) -> str:
+    if len(head) < len(_HEAD) + _BUCKET_SIZE or not head.startswith(_HEAD):
+        raise _cut_short(object_id)
+    try:
+        return head[len(_HEAD) :].decode("ascii")
+    except UnicodeDecodeError as error:
+        raise _cut_short(object_id) from error
+
+
+def _cut_short(object_id: str) -> DecryptionFailed:
+    return DecryptionFailed(f"The stored file {object_id!r} was changed or cut short.")
+
+
+def _key_id(object_id: str) -> str:
+    return f"blob/{object_id}"
+
+
+def _aad(object_id: str, number: int, *, last: bool) -> bytes:
+    return f"auditkeep/blob/1\n{object_id}\n{number}\n{'last' if last else 'more'}".encode()
