@@ -63,6 +63,19 @@ def iam_arn(arn: str) -> str:
     return f"arn:{partition}:iam::{account}:role/{name}"
 
 
+def principal_of(arn: str) -> str:
+    """The one form under which a principal is known, however its ARN was written.
+
+    A role's path is not part of its sessions' ARNs, so it tells nobody apart.
+    """
+    head, mark, name = iam_arn(arn).partition(":role/")
+    return f"{head}{mark}{name.rsplit('/', 1)[-1]}" if mark else head
+
+
+def same_principal(left: str, right: str) -> bool:
+    return left == right or principal_of(left) == principal_of(right)
+
+
 def person_of(arn: str) -> str:
     """A principal's name as `createdBy` members show it: no `:` or `/`, at most 100 characters."""
     name = arn.rsplit("/", 1)[-1] if "/" in arn else arn.rsplit(":", 1)[-1]

@@ -2,8 +2,7 @@
 
 import pytest
 
-from auditkeep.assessments.roles import same_role
-from auditkeep.ids import iam_arn
+from auditkeep.ids import iam_arn, same_principal
 
 ROLE = "arn:aws:iam::111122223333:role/Auditor"
 SESSION = "arn:aws:sts::111122223333:assumed-role/Auditor/jane"
@@ -23,7 +22,7 @@ def test_a_session_is_shown_as_its_role(arn: str, shown: str) -> None:
 
 
 def test_a_role_with_a_path_is_the_role_of_its_session() -> None:
-    assert same_role("arn:aws:iam::111122223333:role/audit/Auditor", SESSION)
+    assert same_principal("arn:aws:iam::111122223333:role/audit/Auditor", SESSION)
 
 
 @pytest.mark.parametrize(
@@ -36,4 +35,4 @@ def test_a_role_with_a_path_is_the_role_of_its_session() -> None:
     ],
 )
 def test_another_account_name_or_kind_is_someone_else(other: str) -> None:
-    assert not same_role(ROLE, other)
+    assert not same_principal(ROLE, other)

@@ -19,11 +19,10 @@ from auditkeep.assessments.model import (
     DelegationStatus,
     Roles,
 )
-from auditkeep.assessments.roles import same_role
 from auditkeep.clock import Instant
 from auditkeep.db.schema import change_logs, control_comments, delegations
 from auditkeep.db.tx import Tx
-from auditkeep.ids import new_id
+from auditkeep.ids import new_id, same_principal
 
 _DELEGATION_COLUMNS = (
     delegations.c.id,
@@ -133,11 +132,11 @@ def roles_of(tx: Tx, assessment: Assessment, arn: str) -> Roles:
 
     Delegates of an INACTIVE assessment have lost their access (spec section 2.2).
     """
-    if any(same_role(owner, arn) for owner in assessment.document.owners):
+    if any(same_principal(owner, arn) for owner in assessment.document.owners):
         return Roles(owner=True, delegate_of=frozenset())
     if not assessment.active:
         return Roles(owner=False, delegate_of=frozenset())
-    mine = (d for d in delegations_of(tx, [assessment.id]) if same_role(d.role_arn, arn))
+    mine = (d for d in delegations_of(tx, [assessment.id]) if same_principal(d.role_arn, arn))
     return Roles(owner=False, delegate_of=frozenset(d.set_id for d in mine))
 
 

@@ -5,7 +5,7 @@ assessment calls `touch`, or `save`, in the same transaction: `version` is what 
 an assessment are cached under.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -116,9 +116,14 @@ def active(tx: Tx) -> list[Assessment]:
     return [_assessment(r) for r in rows]
 
 
-def everything(tx: Tx) -> list[Assessment]:
-    """All assessments of the tenant, active or not."""
-    return [_assessment(r) for r in tx.all(tx.select(*_COLUMNS))]
+def shown_on(tx: Tx, since: Instant) -> list[Assessment]:
+    """The assessments that are ACTIVE, and those that ended at `since` or later (spec 7)."""
+    rows = tx.all(
+        tx.select(*_COLUMNS).where(
+            or_(assessments.c.status == "ACTIVE", assessments.c.updated_at >= since)
+        )
+    )
+    return [_assessment(r) for r in rows]
 
 
 def page(
@@ -135,6 +140,13 @@ def page(
     if after is not None:
         query = query.where(or_(created < after[0], and_(created == after[0], key < after[1])))
     return [_assessment(r) for r in tx.all(query)]
+
+
+def names(tx: Tx, assessment_ids: Collection[str]) -> dict[str, str]:
+    rows = tx.all(
+        tx.select(assessments.c.id, assessments.c.name).where(assessments.c.id.in_(assessment_ids))
+    )
+    return {r.id: r.name for r in rows}
 
 
 def count_active(tx: Tx) -> int:
@@ -289,14 +301,6 @@ def mark_removed(tx: Tx, assessment_id: str, ordinals: Iterable[int]) -> None:
         .where(table.c.assessment_id == assessment_id, table.c.ordinal.in_(list(ordinals)))
         .values(removed=True)
     )
-
-
-def by_set(controls: Iterable[AssessedControl]) -> Mapping[str, list[AssessedControl]]:
-    """Controls under the id of their set, in their order."""
-    found: dict[str, list[AssessedControl]] = {}
-    for control in controls:
-        found.setdefault(control.set_id, []).append(control)
-    return found
 
 
 def _assessment(row: Row[Any]) -> Assessment:

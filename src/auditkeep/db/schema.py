@@ -229,6 +229,20 @@ change_logs = _owned(
     key=("id",),
 )
 
+notifications = _owned(
+    "notifications",
+    _text("id"),  # milliseconds of created_at, "_", a UUID
+    _text("recipient"),  # see ids.principal_of
+    _text("assessment_id"),
+    _text("assessment_name"),
+    _text("set_id"),
+    _text("description"),
+    _text("source"),  # the ARN of who caused it
+    _int("created_at"),
+    Index("notifications_recipient", "account", "region", "recipient", "created_at"),
+    key=("id",),
+)
+
 reports = _owned(
     "reports",
     _text("id"),

@@ -83,25 +83,20 @@ class Counts:
         earliest = min((self.first_time, self.first_source), (first, source))
         self.first_time, self.first_source = earliest
 
-    def plus(self, other: "Counts") -> "Counts":
-        """Both together; distinct resources do not add up and are left at 0."""
-        sums = {n: getattr(self, n) + getattr(other, n) for n in _SUMS}
-        early = min(self, other, key=lambda c: (c.first_time, c.first_source))
-        return Counts(**sums, first_time=early.first_time, first_source=early.first_source)
-
-
-_SUMS = (
-    "total",
-    "compliance",
-    "issues",
-    "activity",
-    "configuration",
-    "manual",
-    "compliant",
-    "noncompliant",
-    "inconclusive",
-    "resources",
-)
+    def merge(self, other: "Counts") -> None:
+        """Take in what another one counted; distinct resources do not add up and stay."""
+        self.total += other.total
+        self.compliance += other.compliance
+        self.issues += other.issues
+        self.activity += other.activity
+        self.configuration += other.configuration
+        self.manual += other.manual
+        self.compliant += other.compliant
+        self.noncompliant += other.noncompliant
+        self.inconclusive += other.inconclusive
+        self.resources += other.resources
+        earlier = (other.first_time, other.first_source)
+        self.first_time, self.first_source = min((self.first_time, self.first_source), earlier)
 
 
 @dataclass(slots=True)

@@ -90,7 +90,7 @@ def totals(tx: Tx, lake: Lake, lenses: Sequence[Lens]) -> dict[int, Counts]:
     rows += _only_pinned(tx, keys, before)
     found: dict[int, Counts] = {}
     for (ordinal, _), counts in count(tx, lake, lenses, rows).items():
-        found[ordinal] = found[ordinal].plus(counts) if ordinal in found else counts
+        found.setdefault(ordinal, Counts()).merge(counts)
     return found
 
 

@@ -19,8 +19,23 @@ from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Rollup
 from auditkeep.lake.read import rollups
 
-ByControl = Mapping[int, Counts]
-"""Counts of the controls that saw anything, by ordinal."""
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one assessment sees of one day; never changed once made, for it is shared."""
+
+    by_control: Mapping[int, Counts]
+    """Of the controls that saw anything, by ordinal."""
+    total: Counts
+    failing: int
+    """Controls with non-compliant evidence."""
+
+    @classmethod
+    def of(cls, by_control: Mapping[int, Counts]) -> "Shown":
+        total = Counts()
+        for counts in by_control.values():
+            total.merge(counts)
+        return cls(by_control, total, sum(1 for c in by_control.values() if c.noncompliant))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +44,7 @@ class Watched:
 
     id: str
     version: int
-    ordinals: tuple[int, ...]
+    next_ordinal: int
     frozen_at_batch: int | None
 
 
@@ -37,7 +52,7 @@ def _lenses() -> Memo[list[Lens]]:
     return Memo(256)
 
 
-def _shown() -> Memo[ByControl]:
+def _shown() -> Memo[Shown]:
     return Memo(256)
 
 
@@ -46,15 +61,15 @@ class InsightsMemo:
     """Lenses, and what they showed, of the assessments that are asked about."""
 
     lenses: Memo[list[Lens]] = field(default_factory=_lenses)
-    shown: Memo[ByControl] = field(default_factory=_shown)
+    shown: Memo[Shown] = field(default_factory=_shown)
 
 
 def of_day(
     tx: Tx, lake: Lake, memo: InsightsMemo, watched: Sequence[Watched], day: Day
-) -> dict[str, ByControl]:
+) -> dict[str, Shown]:
     """What each of some assessments sees of one day, by assessment id."""
     reached = last_batch_no(tx)
-    found: dict[str, ByControl] = {}
+    found: dict[str, Shown] = {}
     missing: list[tuple[Watched, list[Lens]]] = []
     for one in watched:
         known = memo.shown.get((tx.tenant, one.id, one.version, day, reached))
@@ -68,7 +83,7 @@ def of_day(
             keys = frozenset[str]().union(*(lens.match_keys for lens in lenses))
             rows = [row for key, some in by_key.items() if key in keys for row in some]
             seen = count(tx, lake, lenses, rows)
-            shown = {ordinal: counts for (ordinal, _), counts in seen.items() if counts.total}
+            shown = Shown.of({ordinal: c for (ordinal, _), c in seen.items() if c.total})
             memo.shown.put((tx.tenant, one.id, one.version, day, reached), shown)
             found[one.id] = shown
     return found
@@ -78,7 +93,9 @@ def _lenses_of(tx: Tx, memo: InsightsMemo, one: Watched, day: Day) -> list[Lens]
     key = (tx.tenant, one.id, one.version, day)
     lenses = memo.lenses.get(key)
     if lenses is None:
-        lenses = load(tx, one.id, one.ordinals, one.frozen_at_batch, since=day_start(day))
+        lenses = load(
+            tx, one.id, range(1, one.next_ordinal), one.frozen_at_batch, since=day_start(day)
+        )
         memo.lenses.put(key, lenses)
     return lenses
 

@@ -181,8 +181,8 @@ def first_openings(tx: Tx, assessment_id: str) -> dict[int, Instant]:
         tx.select(table.ordinal, table.opens_at).where(table.assessment_id == assessment_id)
     )
     first: dict[int, Instant] = {}
-    for ordinal, opens_at in rows:
-        first[ordinal] = Instant(min(first.get(ordinal, opens_at), opens_at))
+    for row in rows:
+        first[row.ordinal] = min(first.get(row.ordinal, FOREVER), row.opens_at)
     return first
 
 
@@ -213,14 +213,14 @@ def load(
         query = query.where(or_(table.closes_at.is_(None), table.closes_at > since))
     sets = _Sets()
     found: dict[int, list[Interval]] = {}
-    for ordinal, opens_at, closes_at, match_keys, accounts, regions in tx.all(query):
-        found.setdefault(ordinal, []).append(
+    for row in tx.all(query):
+        found.setdefault(row.ordinal, []).append(
             Interval(
-                match_keys=sets.read(match_keys),
-                accounts=sets.read(accounts),
-                regions=None if regions == "null" else sets.read(regions),
-                opens_at=opens_at,
-                closes_at=FOREVER if closes_at is None else closes_at,
+                match_keys=sets.read(row.match_keys),
+                accounts=sets.read(row.accounts),
+                regions=None if row.regions == "null" else sets.read(row.regions),
+                opens_at=row.opens_at,
+                closes_at=FOREVER if row.closes_at is None else row.closes_at,
             )
         )
     return [

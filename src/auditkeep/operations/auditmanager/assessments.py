@@ -1,0 +1,229 @@
+"""Assessments: made from a framework, changed, ended, deleted (spec sections 2.2 and 10.4)."""
+
+from msgspec.structs import replace
+
+from auditkeep.access import grants
+from auditkeep.accounts import tags
+from auditkeep.assessments import review, rules, store, wire
+from auditkeep.assessments.model import Assessment, ControlSet, Document
+from auditkeep.errors import InvalidRequest
+from auditkeep.evidence import lens, selection
+from auditkeep.evidence.ids import manual_class
+from auditkeep.evidence.progress import last_batch_no
+from auditkeep.frameworks import store as frameworks
+from auditkeep.ids import iam_arn, new_id, same_principal
+from auditkeep.lake.destruction import destroy_class
+from auditkeep.operations.auditmanager import answers, scoping
+from auditkeep.operations.auditmanager.copying import assessed, copy_of_framework
+from auditkeep.operations.auditmanager.pages import time_key
+from auditkeep.operations.auditmanager.standing import assessment_for, log_assessment
+from auditkeep.operations.call import Call, pair
+from auditkeep.wire import paging
+from auditkeep.wire.models import auditmanager as am
+
+
+def create_assessment(call: Call, ask: am.CreateAssessmentRequest) -> am.CreateAssessmentResponse:
+    """A copy of a framework begins to look at its accounts, from now on."""
+    accounts = scoping.accounts(ask.scope)
+    owners = scoping.owners(ask.roles)
+    destination = scoping.destination(ask.assessment_reports_destination)
+    library = call.deps.library
+    framework = frameworks.get_framework(call.tx, library, ask.framework_id)
+    controls = frameworks.get_controls(call.tx, library, framework.control_ids())
+    members = list(assessed(framework, controls, library))
+    call.tx.lock_tenant()  # or two requests at once could each be within the quota
+    scoping.check_quotas(call, frozenset(a.id for a in accounts), None)
+    creator = iam_arn(call.principal.arn)
+    if not any(same_principal(owner, creator) for owner in owners):
+        owners = (*owners, creator)
+    assessment = Assessment(
+        id=new_id(),
+        name=ask.name,
+        status=rules.ASSESSMENT.initial,
+        document=Document(
+            framework=copy_of_framework(framework, call.tenant),
+            accounts=accounts,
+            destination=destination,
+            owners=owners,
+            created_by=creator,
+            description=ask.description,
+        ),
+        created_at=call.now,
+        updated_at=call.now,
+        version=1,
+        next_ordinal=len(members) + 1,
+        dormant=False,
+        frozen_at_batch=None,
+    )
+    sets = [
+        ControlSet(s.name, position, rules.CONTROL_SET.initial)
+        for position, s in enumerate(framework.sets)
+    ]
+    store.insert(call.tx, assessment, sets, members)
+    tags.add(call.tx, assessment.arn(call.tenant), ask.tags)
+    scoping.open_lenses(call, assessment, members, call.now)
+    log_assessment(call, assessment, "CREATE")
+    return am.CreateAssessmentResponse(assessment=answers.answer_of(call, assessment))
+
+
+def get_assessment(call: Call, ask: am.GetAssessmentRequest) -> am.GetAssessmentResponse:
+    assessment = assessment_for(call, ask.assessment_id, "GetAssessment")
+    mine = (
+        am.Role(role_type="PROCESS_OWNER", role_arn=owner)
+        for owner in assessment.document.owners
+        if same_principal(owner, call.principal.arn)
+    )
+    return am.GetAssessmentResponse(
+        assessment=answers.kept_answer(call, assessment), user_role=next(mine, None)
+    )
+
+
+def list_assessments(call: Call, ask: am.ListAssessmentsRequest) -> am.ListAssessmentsResponse:
+    """The assessments that the caller owns or works on, newest first; all for an administrator."""
+    secret = call.deps.id_secret
+    scope = paging.scope("ListAssessments", call.tenant, ask.status)
+    after = time_key(paging.read(ask.next_token, secret, scope))
+    wanted = paging.size(ask.max_results) + 1
+    visible: list[Assessment] = []
+    while len(visible) < wanted:
+        batch = store.page(call.tx, ask.status, after, wanted)
+        visible += [a for a in batch if _visible(call, a)]
+        if len(batch) < wanted:
+            break
+        after = batch[-1].created_at, batch[-1].id
+    shown, token = paging.page(
+        visible[:wanted], ask.max_results, lambda a: (a.created_at, a.id), secret, scope
+    )
+    delegations = review.delegations_of(call.tx, [a.id for a in shown])
+    return am.ListAssessmentsResponse(
+        assessment_metadata=tuple(
+            wire.to_item(a, [d for d in delegations if d.assessment_id == a.id]) for a in shown
+        ),
+        next_token=token,
+    )
+
+
+def update_assessment(call: Call, ask: am.UpdateAssessmentRequest) -> am.UpdateAssessmentResponse:
+    """Members that are left out stay; a changed scope, or dormancy, opens the lenses anew."""
+    assessment = assessment_for(call, ask.assessment_id, "UpdateAssessment")
+    rules.require_active(assessment.status)
+    before = assessment.document
+    document = replace(before, accounts=scoping.accounts(ask.scope))
+    if ask.assessment_description is not None:
+        document = replace(document, description=ask.assessment_description or None)
+    if ask.assessment_reports_destination is not None:
+        destination = scoping.destination(ask.assessment_reports_destination)
+        document = replace(document, destination=destination)
+    if ask.roles is not None:
+        document = replace(document, owners=_owners_after(call, before, ask.roles))
+    rescoped = document.account_ids != before.account_ids
+    if rescoped:
+        call.tx.lock_tenant()
+        scoping.check_quotas(call, document.account_ids, assessment.id)
+    changed = store.save(
+        call.tx,
+        replace(
+            assessment,
+            name=assessment.name if ask.assessment_name is None else ask.assessment_name,
+            document=document,
+            updated_at=call.now,
+            dormant=False,
+        ),
+    )
+    if rescoped or assessment.dormant:
+        scoping.reopen_lenses(call, changed)
+    log_assessment(call, changed, "UPDATE_METADATA")
+    return am.UpdateAssessmentResponse(assessment=answers.answer_of(call, changed))
+
+
+def update_assessment_status(
+    call: Call, ask: am.UpdateAssessmentStatusRequest
+) -> am.UpdateAssessmentStatusResponse:
+    """INACTIVE ends collection for good and fixes what this assessment will ever show."""
+    assessment = assessment_for(call, ask.assessment_id, "UpdateAssessmentStatus")
+    if rules.ASSESSMENT.move(assessment.status, ask.status) != assessment.status:
+        assessment = _close(call, assessment)
+        log_assessment(call, assessment, "INACTIVE")
+    return am.UpdateAssessmentStatusResponse(assessment=answers.answer_of(call, assessment))
+
+
+def delete_assessment(call: Call, ask: am.DeleteAssessmentRequest) -> am.DeleteAssessmentResponse:
+    """Lenses, selections, the review and what was pinned to it go; shared observations stay."""
+    assessment = assessment_for(call, ask.assessment_id, "DeleteAssessment")
+    lens.delete(call.tx, assessment.id)
+    selection.delete(call.tx, assessment.id)
+    destroy_class(call.tx, call.deps.lake, manual_class(assessment.id), call.now)
+    tags.drop(call.tx, assessment.arn(call.tenant))
+    store.delete(call.tx, assessment.id)
+    return am.DeleteAssessmentResponse()
+
+
+def get_change_logs(call: Call, ask: am.GetChangeLogsRequest) -> am.GetChangeLogsResponse:
+    """What was done to an assessment, or to one control set or control of it, newest first."""
+    assessment = assessment_for(call, ask.assessment_id, "GetChangeLogs")
+    if ask.control_set_id is not None:
+        store.get_set(call.tx, assessment.id, ask.control_set_id)
+    secret = call.deps.id_secret
+    scope = paging.scope(
+        "GetChangeLogs", call.tenant, assessment.id, ask.control_set_id, ask.control_id
+    )
+    changes = review.change_page(
+        call.tx,
+        assessment.id,
+        set_id=ask.control_set_id,
+        control_id=ask.control_id,
+        after=time_key(paging.read(ask.next_token, secret, scope)),
+        limit=paging.size(ask.max_results) + 1,
+    )
+    shown, token = paging.page(
+        changes, ask.max_results, lambda c: (c.created_at, c.id), secret, scope
+    )
+    return am.GetChangeLogsResponse(
+        change_logs=tuple(wire.to_change(c) for c in shown), next_token=token
+    )
+
+
+def _close(call: Call, assessment: Assessment) -> Assessment:
+    # Under the tenant's lock no append can commit between reading the number and our commit.
+    call.tx.lock_tenant()
+    lens.close(call.tx, assessment.id, call.now)
+    controls = store.controls(call.tx, assessment.id)
+    open_reviews = [c.ordinal for c in controls if rules.closed_control(c.status) != c.status]
+    store.set_control_status(call.tx, assessment.id, open_reviews, "REVIEWED")
+    store.set_set_status(call.tx, assessment.id, "REVIEWED")
+    return store.save(
+        call.tx,
+        replace(
+            assessment,
+            status="INACTIVE",
+            updated_at=call.now,
+            frozen_at_batch=last_batch_no(call.tx),
+        ),
+    )
+
+
+def _owners_after(call: Call, before: Document, roles: tuple[am.Role, ...]) -> tuple[str, ...]:
+    """The new owners. An owner who changes them stays one: nobody locks themselves out."""
+    owners = scoping.owners(roles)
+    if not owners:
+        raise InvalidRequest.of_field("roles", "must hold at least one audit owner.")
+    kept = (o for o in before.owners if same_principal(o, call.principal.arn))
+    return (*owners, *(o for o in kept if not any(same_principal(o, new) for new in owners)))
+
+
+def _visible(call: Call, assessment: Assessment) -> bool:
+    if grants.is_administrator(call.principal):
+        return True
+    roles = review.roles_of(call.tx, assessment, call.principal.arn)
+    return roles.owner or bool(roles.delegate_of)
+
+
+OPERATIONS = (
+    pair(am.CREATE_ASSESSMENT, create_assessment),
+    pair(am.GET_ASSESSMENT, get_assessment),
+    pair(am.LIST_ASSESSMENTS, list_assessments),
+    pair(am.UPDATE_ASSESSMENT, update_assessment),
+    pair(am.UPDATE_ASSESSMENT_STATUS, update_assessment_status),
+    pair(am.DELETE_ASSESSMENT, delete_assessment),
+    pair(am.GET_CHANGE_LOGS, get_change_logs),
+)

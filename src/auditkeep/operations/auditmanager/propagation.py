@@ -1,0 +1,71 @@
+"""What a change in the library or of the registration means for assessments that are ACTIVE.
+
+Called in the transaction of the change (design section 1): intervals close and open with it, and
+what was already collected stays as it is. Framework edits touch no assessment.
+"""
+
+from msgspec.structs import replace
+
+from auditkeep.assessments import store
+from auditkeep.assessments.model import AssessedControl
+from auditkeep.clock import Day, Instant, day_of, day_start
+from auditkeep.evidence import lens
+from auditkeep.frameworks.model import Control
+from auditkeep.operations.auditmanager.copying import copy_of
+from auditkeep.operations.auditmanager.scoping import reach
+from auditkeep.operations.call import Call
+
+_API_CALLS = "api:"
+"""How match keys of API calls begin: those are asked for at midnight UTC (spec section 3.1)."""
+
+
+def control_edited(call: Call, control: Control) -> None:
+    """A custom control says, or looks at, something else from now on; API calls from midnight."""
+    copy = copy_of(control, call.deps.library)
+    slots = frozenset(k for k in copy.match_keys if k.startswith(_API_CALLS))
+    for assessment_id, uses in store.uses_of(call.tx, control.id).items():
+        store.rewrite_control(call.tx, assessment_id, [u.ordinal for u in uses], copy)
+        looked_at = {u.ordinal: u.copy.match_keys for u in uses}
+        changed = [u for u in uses if looked_at[u.ordinal] != copy.match_keys]
+        _reopen(call, assessment_id, changed, frozenset(copy.match_keys) - slots, slots)
+        store.touch(call.tx, assessment_id)
+
+
+def control_deleted(call: Call, control_id: str) -> None:
+    """Collection for it ends; past evidence stays readable in its assessments."""
+    for assessment_id, uses in store.uses_of(call.tx, control_id).items():
+        ordinals = [u.ordinal for u in uses]
+        lens.close(call.tx, assessment_id, call.now, ordinals)
+        store.mark_removed(call.tx, assessment_id, ordinals)
+        store.touch(call.tx, assessment_id)
+
+
+def account_deregistered(call: Call) -> None:
+    """All intervals close; assessments sleep until they are saved again (spec section 2.1)."""
+    for assessment in store.active(call.tx):
+        lens.close(call.tx, assessment.id, call.now)
+        store.save(call.tx, replace(assessment, dormant=True))
+
+
+def _reopen(
+    call: Call,
+    assessment_id: str,
+    uses: list[AssessedControl],
+    now: frozenset[str],
+    from_midnight: frozenset[str],
+) -> None:
+    assessment = store.get(call.tx, assessment_id)
+    lens.close(call.tx, assessment_id, call.now, [u.ordinal for u in uses])
+    looking = [u.ordinal for u in uses if u.status != "INACTIVE"]
+    if assessment.dormant:
+        return
+    where = reach(call, assessment.document)
+    midnight = _next_midnight(call.now)
+    lens.open_for_controls(call.tx, assessment_id, dict.fromkeys(looking, now), where, call.now)
+    lens.open_for_controls(
+        call.tx, assessment_id, dict.fromkeys(looking, from_midnight), where, midnight
+    )
+
+
+def _next_midnight(now: Instant) -> Instant:
+    return day_start(Day(day_of(now) + 1))

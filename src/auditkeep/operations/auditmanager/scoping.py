@@ -1,0 +1,94 @@
+"""What an assessment looks at, from what a client asked: accounts, owners, destination, lenses.
+
+Rules of spec sections 1.7, 9.3 and 10.4. Without AWS Organizations nobody can say which accounts
+belong together, so any account id may be in scope: it brings in what was collected about it.
+"""
+
+from collections.abc import Iterable
+
+from auditkeep.assessments import store
+from auditkeep.assessments.model import AssessedControl, Assessment, Document, ScopedAccount
+from auditkeep.clock import Instant
+from auditkeep.errors import InvalidRequest, QuotaExceeded
+from auditkeep.evidence import lens
+from auditkeep.evidence.lens import Reach
+from auditkeep.operations.call import Call
+from auditkeep.wire.models import auditmanager as am
+
+ACTIVE_QUOTA = 100
+"""ACTIVE assessments of one account in one region."""
+
+ACCOUNTS_QUOTA = 250
+"""Different accounts over all ACTIVE assessments."""
+
+
+def accounts(scope: am.Scope) -> tuple[ScopedAccount, ...]:
+    """The accounts of a scope, each once; services are ignored, as AWS does since June 2024."""
+    found: dict[str, ScopedAccount] = {}
+    for account in scope.aws_accounts or ():
+        if account.id is None:
+            raise InvalidRequest.of_field("scope", "holds an account without an id.")
+        found.setdefault(account.id, ScopedAccount(account.id, account.email_address, account.name))
+    if not found:
+        raise InvalidRequest.of_field("scope", "must name at least one account in awsAccounts.")
+    return tuple(found.values())
+
+
+def owners(roles: Iterable[am.Role]) -> tuple[str, ...]:
+    """The audit owners named, each once, in their order."""
+    found: dict[str, None] = {}
+    for role in roles:
+        if role.role_type != "PROCESS_OWNER":
+            raise InvalidRequest.of_field(
+                "roles",
+                f"hold the role type {role.role_type}; an assessment itself has only "
+                "PROCESS_OWNER. Delegate a control set to make someone its RESOURCE_OWNER.",
+            )
+        found[role.role_arn] = None
+    return tuple(found)
+
+
+def destination(asked: am.AssessmentReportsDestination) -> str:
+    """Where reports go: `s3://bucket[/prefix]`."""
+    if asked.destination is None:
+        raise InvalidRequest.of_field(
+            "assessmentReportsDestination", "must name its destination, as s3://bucket/prefix."
+        )
+    return asked.destination
+
+
+def check_quotas(call: Call, wanted: frozenset[str], assessment_id: str | None) -> None:
+    """QuotaExceeded if a new (None) or changed assessment would be one too many, or too wide."""
+    others = [a for a in store.active(call.tx) if a.id != assessment_id]
+    if assessment_id is None and len(others) >= ACTIVE_QUOTA:
+        raise QuotaExceeded(
+            f"There are {len(others)} ACTIVE assessments, which is the quota of {ACTIVE_QUOTA}. "
+            "Make one INACTIVE or delete it first."
+        )
+    union = wanted.union(*(a.document.account_ids for a in others))
+    if len(union) > ACCOUNTS_QUOTA:
+        raise QuotaExceeded(
+            f"With this scope {len(union)} different accounts would be in ACTIVE assessments; "
+            f"the quota is {ACCOUNTS_QUOTA}."
+        )
+
+
+def reach(call: Call, document: Document) -> Reach:
+    setting = call.deps.settings.assessment_regions
+    return Reach.of(call.tenant, document.account_ids, setting)
+
+
+def open_lenses(
+    call: Call, assessment: Assessment, controls: Iterable[AssessedControl], at: Instant
+) -> None:
+    """Let those of some controls that collect by themselves see what happens from `at` on."""
+    keys = {
+        c.ordinal: c.copy.match_keys for c in controls if c.status != "INACTIVE" and not c.removed
+    }
+    lens.open_for_controls(call.tx, assessment.id, keys, reach(call, assessment.document), at)
+
+
+def reopen_lenses(call: Call, assessment: Assessment) -> None:
+    """Close what is open and open it anew: scope or registration changed."""
+    lens.close(call.tx, assessment.id, call.now)
+    open_lenses(call, assessment, store.controls(call.tx, assessment.id), call.now)
