@@ -101,7 +101,9 @@ def _report_key(
     try:
         return _endorsed(open_note(text, keys).body, origin)
     except ProofError as error:
-        found.problem(f"The key that signs the report is not endorsed by the log's key: {error}")
+        found.problem(
+            f"{REPORT_KEY}: the key that signs the report is not endorsed by the log's key: {error}"
+        )
         return None
 
 
