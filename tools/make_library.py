@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from auditkeep.frameworks.rules import MOST_SOURCES
 from auditkeep.library import lint, reading
 from auditkeep.library.content import Content
 from auditkeep.mapping import keywords
@@ -67,7 +68,21 @@ class Facts:
             words = {w for k in asked for w in [listed(kind, k)] if w is not None}
             if words:
                 found[kind] = sorted(words, key=natural)
-        return found
+        return within_limit(found, set(requirement.get("derived", ())))
+
+
+def within_limit(found: dict[str, list[str]], derived: set[str]) -> dict[str, list[str]]:
+    """At most what a customer's copy of the control may hold, the manual source included.
+
+    What only a crosswalk maps to the requirement goes first, then the last kinds of change.
+    """
+    over = sum(map(len, found.values())) + 1 - MOST_SOURCES
+    weak = [(kind, k) for kind in ("AWS_Config", "AWS_Security_Hub") for k in found.get(kind, ())]
+    weak = [(kind, k) for kind, k in weak if k in derived]
+    weak += [("AWS_Cloudtrail", k) for k in reversed(found.get("AWS_Cloudtrail", ()))]
+    cut = set(weak[: max(over, 0)])
+    kept = {kind: [k for k in words if (kind, k) not in cut] for kind, words in found.items()}
+    return {kind: words for kind, words in kept.items() if words}
 
 
 def listed(kind: str, keyword: str) -> str | None:

@@ -104,6 +104,9 @@ def test_sets_are_distinct_and_hold_known_controls_once() -> None:
         rules.check_sets([good, ControlSet(id="A", name="B", control_ids=())], {"c1", "c2"})
     with pytest.raises(InvalidRequest, match="'c1' twice in the control set 'A'"):
         rules.check_sets([ControlSet(id="A", name="A", control_ids=("c1", "c1"))], {"c1"})
+    with pytest.raises(InvalidRequest, match=re.escape("set '{0} {x} %s'")):
+        odd = ControlSet(id="A", name="{0} {x} %s", control_ids=("c1", "c1"))
+        rules.check_sets([odd], {"c1"})
     with pytest.raises(NotFound, match="c3"):
         rules.check_sets([ControlSet(id="A", name="A", control_ids=("c3",))], {"c1"})
 

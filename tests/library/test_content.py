@@ -162,6 +162,14 @@ def test_the_library_loads_in_a_fraction_of_a_server_start() -> None:
             content(control(sources=sources(*[("AWS_Config", "IAM_PASSWORD_POLICY")] * 2))),
             "twice",
         ),
+        (
+            content(
+                control(
+                    sources=sources(*(("AWS_Config", w) for w in keywords.keywords("AWS_Config")))
+                )
+            ),
+            "more than 100 sources",
+        ),
         (content(control(plan="This proves it.")), "says 'proves'"),
         (content(control(testing="You are fully compliant then.")), "says 'fully compliant'"),
     ],

@@ -6,8 +6,7 @@ rule may be made after the control that waits for it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from auditkeep.errors import InvalidRequest, NotFound, QuotaExceeded
 from auditkeep.frameworks.model import (
@@ -19,8 +18,6 @@ from auditkeep.frameworks.model import (
     SetUpOption,
 )
 
-Thing = TypeVar("Thing")
-
 CONTROL_QUOTA = 500
 """Custom controls of one account in one region (spec 9.3)."""
 
@@ -28,7 +25,8 @@ FRAMEWORK_QUOTA = 100
 """Custom frameworks of one account in one region, received ones included (spec 9.3)."""
 
 _MOST = {"Common_Control": (5, "common controls"), "Core_Control": (50, "core controls")}
-_MOST_OTHER = 100
+MOST_SOURCES = 100
+"""Sources of one control that are no core or common controls (spec 1.3)."""
 
 
 def set_up_option(kind: MappingType, asked: SetUpOption | None) -> SetUpOption:
@@ -46,10 +44,13 @@ def set_up_option(kind: MappingType, asked: SetUpOption | None) -> SetUpOption:
 
 def check_sources(sources: Sequence[MappingSource], core: Callable[[str], Control | None]) -> None:
     """Keywords where evidence is collected, controls that exist, and not too many of each."""
-    _once(sources, lambda s: s.id, "controlMappingSources", "hold the source id '{}' twice.")
+    for source_id in _repeated(s.id for s in sources):
+        raise InvalidRequest.of_field(
+            "controlMappingSources", f"hold the source id '{source_id}' twice."
+        )
     counts = Counter(s.type if s.type in _MOST else "other" for s in sources)
     for kind, count in counts.items():
-        most, words = _MOST.get(kind, (_MOST_OTHER, "data sources of your own"))
+        most, words = _MOST.get(kind, (MOST_SOURCES, "data sources of your own"))
         if count > most:
             raise InvalidRequest.of_field(
                 "controlMappingSources", f"hold {count} {words}; a control may have {most}."
@@ -70,11 +71,18 @@ def check_sources(sources: Sequence[MappingSource], core: Callable[[str], Contro
 
 def check_sets(sets: Sequence[ControlSet], known: Collection[str]) -> None:
     """Each set once by name and id, each control once in its set, and all of them known."""
-    _once(sets, lambda s: s.name, "controlSets", "hold two control sets named '{}'.")
-    _once(sets, lambda s: s.id, "controlSets", "hold two control sets with the id '{}'.")
+    for name in _repeated(s.name for s in sets):
+        raise InvalidRequest.of_field("controlSets", f"hold two control sets named '{name}'.")
+    for set_id in _repeated(s.id for s in sets):
+        raise InvalidRequest.of_field(
+            "controlSets", f"hold two control sets with the id '{set_id}'."
+        )
     for one in sets:
-        message = f"hold the control '{{}}' twice in the control set '{one.name}'."
-        _once(one.control_ids, lambda c: c, "controlSets", message)
+        for control_id in _repeated(one.control_ids):
+            raise InvalidRequest.of_field(
+                "controlSets",
+                f"hold the control '{control_id}' twice in the control set '{one.name}'.",
+            )
         for control_id in one.control_ids:
             if control_id not in known:
                 raise NotFound("control", control_id)
@@ -110,9 +118,5 @@ def check_quota(kind: str, existing: int, quota: int) -> None:
         )
 
 
-def _once(
-    things: Sequence[Thing], key: Callable[[Thing], Hashable], field: str, message: str
-) -> None:
-    repeated = [k for k, n in Counter(map(key, things)).items() if n > 1]
-    if repeated:
-        raise InvalidRequest.of_field(field, message.format(repeated[0]))
+def _repeated(values: Iterable[str]) -> Iterator[str]:
+    return (value for value, n in Counter(values).items() if n > 1)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from auditkeep.frameworks.model import Control, MappingSource
+from auditkeep.frameworks.rules import MOST_SOURCES
 from auditkeep.frameworks.wire import to_wire_control, to_wire_framework
 from auditkeep.ids import Tenant
 from auditkeep.library.content import Content
@@ -23,7 +24,6 @@ _SOMEONE = Tenant("000000000000", "us-east-1")
 _CLAIMS = re.compile(
     r"\b(prove[sn]?|guarantee[sd]?|ensures? compliance|(is|are|fully) compliant)\b", re.IGNORECASE
 )
-_MOST_SOURCES = 400
 
 
 def faults(contents: Iterable[Content]) -> list[str]:
@@ -61,8 +61,8 @@ def _shapes(contents: list[Content]) -> Iterator[str]:
     library = Library.of(contents)
     for control in library.controls.values():
         yield from _unlisted(control)
-        if len(control.sources) > _MOST_SOURCES:
-            yield f"'{control.name}' has more than {_MOST_SOURCES} sources."
+        if len(control.sources) > MOST_SOURCES:
+            yield f"'{control.name}' has more than {MOST_SOURCES} sources: nobody could copy it."
         shape = to_wire_control(control, _SOMEONE, {}, library)
         yield from _refused(control.name, shape, am.Control)
     for framework in library.frameworks.values():
