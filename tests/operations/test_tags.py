@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from auditkeep.errors import InvalidRequest, NotFound
 from auditkeep.ids import new_id
 from auditkeep.library.content import framework_id
+from auditkeep.operations.auditmanager.assessments import create_assessment
 from auditkeep.operations.auditmanager.controls import create_control
 from auditkeep.operations.auditmanager.frameworks import create_assessment_framework
 from auditkeep.operations.auditmanager.tags import (
@@ -56,6 +57,31 @@ def test_frameworks_have_tags_too(call: Call, control: am.Control) -> None:
     tag_resource(call, am.TagResourceRequest(resource_arn=framework.arn, tags={"k": "v"}))
     assert tags(call, framework.arn) == {"k": "v"}
     assert tags(call, control.arn or "") == {"a": "1"}
+
+
+def test_assessments_have_tags_of_their_own(call: Call) -> None:
+    ask = am.CreateAssessmentRequest(
+        name="a",
+        framework_id=framework_id("auditkeep-sample"),
+        scope=am.Scope(aws_accounts=(am.AWSAccount(id=call.tenant.account),)),
+        assessment_reports_destination=am.AssessmentReportsDestination(
+            destination_type="S3", destination="s3://reports"
+        ),
+        roles=(
+            am.Role(
+                role_type="PROCESS_OWNER", role_arn=f"arn:aws:iam::{call.tenant.account}:role/O"
+            ),
+        ),
+        tags={"a": "b"},
+    )
+    made = create_assessment(call, ask).assessment
+    assert made is not None
+    assert made.arn is not None
+    tag_resource(call, am.TagResourceRequest(resource_arn=made.arn, tags={"c": "d"}))
+    untag_resource(call, am.UntagResourceRequest(resource_arn=made.arn, tag_keys=("a",)))
+    assert tags(call, made.arn) == {"c": "d"}
+    with pytest.raises(NotFound):
+        tags(call, f"{made.arn}/controlSet/The account")
 
 
 def test_all_requests_together_give_fifty(call: Call, arn: str) -> None:
