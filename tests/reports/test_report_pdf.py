@@ -11,9 +11,9 @@ from pypdf import PdfReader
 from pypdf.generic import DictionaryObject
 from tests.reports import report_samples as samples
 
+from auditkeep.errors import ReportError
 from auditkeep.reports.model import Volume
 from auditkeep.reports.pdf import document, process, render
-from auditkeep.reports.pdf.process import NotDrawn
 
 MEMORY_MB = 1024
 
@@ -153,12 +153,12 @@ def test_a_full_volume_is_drawn_within_its_bounds() -> None:
 
 
 def test_too_little_memory_is_named_with_the_way_out() -> None:
-    with pytest.raises(NotDrawn, match="AUDITKEEP_REPORT_MEMORY_MB"):
+    with pytest.raises(ReportError, match="AUDITKEEP_REPORT_MEMORY_MB"):
         process.render(samples.listing(2000), memory_mb=200)
 
 
 def test_time_is_bounded() -> None:
-    with pytest.raises(NotDrawn, match="longer than"):
+    with pytest.raises(ReportError, match="longer than"):
         process.render(samples.listing(10), memory_mb=MEMORY_MB, seconds=0.01)
 
 

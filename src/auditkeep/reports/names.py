@@ -9,7 +9,6 @@ import re
 import unicodedata
 
 from auditkeep.clock import Instant, to_datetime
-from auditkeep.observations import SourceType
 
 LONGEST = 60
 _EVENT_LENGTH = 20
@@ -22,7 +21,7 @@ _DEVICES = frozenset(
     {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10)}
 )
 
-SOURCE_FOLDERS: dict[SourceType, str] = {
+SOURCE_FOLDERS = {
     "AWS_Cloudtrail": "CloudTrail",
     "AWS_Config": "Config",
     "AWS_Security_Hub": "Security-Hub",

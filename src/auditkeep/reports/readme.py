@@ -19,17 +19,17 @@ WHAT IS HERE
 
 {folder}/
     AssessmentReportSummary.pdf   the report: overview, controls, evidence
-    volumes/                      listings too long for it, where there are any
+    volumes/                      listings too long for it, if there are any
     digest.txt                    SHA-256 of every other file, signed
     README.txt                    this file
     proofs/                       what shows that the evidence is as logged
-        checkpoint.txt            the state of the log, signed by the log's key
+        checkpoint.txt            the state of the log, signed by its key
         log-key.txt               the log's public key, as this archive says
         report-key.txt            the key that signed digest.txt, endorsed by
                                   the log's key
         batches.jsonl             where each batch of evidence lies in the log
-        records.jsonl             for each evidence file: its batch, and the way
-                                  from its bytes to that batch
+        records.jsonl             for each evidence file: its batch, and the
+                                  way from its bytes to that batch
 
 Every other folder is one control: in it a folder for each source, in that a
 folder for each day (UTC) with the evidence files. An evidence file holds the
@@ -57,7 +57,7 @@ that you trust the answer is "cannot tell" (exit status 2). "valid" is 0, and
 "not valid" is 1 and says what is wrong in a sentence for each fault. If you
 hold an earlier checkpoint of this log, add --checkpoint FILE.
 
-By hand, the files first (in the folder that holds this file):
+By hand: the files first (in the folder that holds this file):
 
     sha256sum AssessmentReportSummary.pdf      and compare with digest.txt
 
@@ -76,15 +76,15 @@ whose SHA-256 must be
 The log is an RFC 6962 Merkle tree with C2SP checkpoints; docs/formats.md of
 Auditkeep says, byte by byte, how a proof leads from a file to its root:
 
-    entries      {log_size}
-    root         {log_root}
+    entries   {log_size}
+    root      {log_root}
 
 WHAT IT PROVES, AND WHAT IT DOES NOT
 ------------------------------------
 
 It proves that every evidence file is unchanged since it was logged, that it
-was logged in the order in which the log has it, and that the report was signed
-by a key which the log's key endorses.
+was logged in the order in which the log has it, and that the report was
+signed by a key which the log's key endorses.
 
 It does not prove that what a source said was true when it was collected, nor
 that all there was has been collected or selected. Whoever holds the log's key

@@ -6,7 +6,7 @@ import sys
 
 import msgspec
 
-from auditkeep.errors import AuditkeepError
+from auditkeep.errors import ReportError
 from auditkeep.reports.model import Listing, Summary
 from auditkeep.reports.pdf import render as program
 
@@ -15,12 +15,8 @@ _KILLED = {-6, -9, -11}
 """How a process ends that asked for more memory than it may have: aborted, killed, or faulted."""
 
 
-class NotDrawn(AuditkeepError):
-    """A PDF could not be drawn; trying the same again would not help."""
-
-
 def render(model: Summary | Listing, *, memory_mb: int, seconds: float = SECONDS) -> bytes:
-    """The PDF of a model; NotDrawn when it needs more than it may have, or cannot be drawn."""
+    """The PDF of a model; ReportError when it needs more than it may have, or cannot be drawn."""
     kind = "summary" if isinstance(model, Summary) else "listing"
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module, no shell
@@ -32,7 +28,7 @@ def render(model: Summary | Listing, *, memory_mb: int, seconds: float = SECONDS
             env={"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "LC_ALL": "C.UTF-8"},
         )
     except subprocess.TimeoutExpired as error:
-        raise NotDrawn(f"Drawing the report's {kind} took longer than {seconds:g} s.") from error
+        raise ReportError(f"Drawing the report's {kind} took longer than {seconds:g} s.") from error
     if done.returncode == 0:
         return done.stdout
     words = done.stderr.decode(errors="replace").strip()
@@ -41,8 +37,10 @@ def render(model: Summary | Listing, *, memory_mb: int, seconds: float = SECONDS
         or done.returncode in _KILLED
         or "memory allocation" in words
     ):
-        raise NotDrawn(
+        raise ReportError(
             f"Drawing the report's {kind} needs more than {memory_mb} MB. Allow more with "
             "AUDITKEEP_REPORT_MEMORY_MB, or fewer rows with AUDITKEEP_REPORT_VOLUME_ROWS."
         )
-    raise NotDrawn(f"The report's {kind} could not be drawn: {words[-500:] or 'no reason given'}")
+    raise ReportError(
+        f"The report's {kind} could not be drawn: {words[-500:] or 'no reason given'}"
+    )
