@@ -1,0 +1,213 @@
+"""Every part of a deployment, built once from its settings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from auditkeep.access import credentials
+from auditkeep.access.principals import Principal
+from auditkeep.accounts import store as accounts
+from auditkeep.app import secrets
+from auditkeep.app.places import Places
+from auditkeep.app.setup import ADMINISTRATOR
+from auditkeep.clock import MINUTE, Clock, Day, Instant, iso
+from auditkeep.crypto.keystore import KeyStore
+from auditkeep.crypto.providers.local import LocalKeyProvider
+from auditkeep.crypto.signing import ReportKey, SigningKey
+from auditkeep.db.database import Database
+from auditkeep.db.schema import conflicts, meta, rollups, tenants
+from auditkeep.errors import Busy, SetupError
+from auditkeep.frameworks import keys, store as frameworks
+from auditkeep.ids import Tenant, is_account, new_id
+from auditkeep.lake.lake import Lake
+from auditkeep.lake.objects import LocalObjects
+from auditkeep.lake.seal import seal
+from auditkeep.lake.sequencer import Sequencer
+from auditkeep.library.library import Library
+from auditkeep.mapping.interest import Interest
+from auditkeep.operations.auditkeep.backfill import start_backfill
+from auditkeep.operations.call import Call, Deps
+from auditkeep.settings import Settings
+from auditkeep.tlog.note import Signer
+from auditkeep.wire.links import Links
+
+
+_ALL = 1_000_000
+"""More custom controls than any quota admits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Whose observations a tenant holds, and from which day on."""
+
+    accounts: tuple[str, ...]
+    first_day: Day
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the server, the command line and the demo work with."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    lake: Lake
+    report_key: ReportKey
+    deps: Deps
+
+    @property
+    def log_key(self) -> str:
+        return self.lake.signer.vkey
+
+    def interest(self, tenant: Tenant) -> Interest:
+        """What ingest keeps for this tenant: whatever a shipped or custom control could use."""
+        library = self.deps.library
+        with self.db.read(tenant) as tx:
+            own = frameworks.list_controls(tx, library, "Custom", limit=_ALL)
+        found = [keys.match_keys_of(c, library.core) for c in own]
+        return Interest.of(library.match_keys.union(*found))
+
+    def require_active(self, tenant: Tenant) -> None:
+        """AccessDenied unless the tenant has registered."""
+        with self.db.read(tenant) as tx:
+            accounts.require_active(tx)
+
+    def backfill(self, tenant: Tenant, assessment_id: str, start: Instant) -> int:
+        """Let an assessment see from `start` on, as the operator; see `start_backfill`."""
+        with self.db.write(tenant) as tx:
+            accounts.require_active(tx)
+            return start_backfill(self._operator(tx, tenant), assessment_id, start)
+
+    def seal_now(self, tenant: Tenant) -> int:
+        """Move the whole tail into segments; how many were written."""
+        written = 0
+        while seal(self.lake, tenant, now=self.clock.now(), max_age=-1) is not None:
+            written += 1
+        return written
+
+    def log_now(self) -> None:
+        """Take pending entries into the log, unless a running server does so itself."""
+        try:
+            with Sequencer(self.lake) as sequencer:
+                sequencer.step()
+        except Busy:
+            return
+
+    def tenants(self) -> list[Tenant]:
+        """Every tenant that is registered."""
+        with self.db.system_read() as tx:
+            columns = (tenants.c.account, tenants.c.region)
+            rows = tx.all(tx.select(*columns).where(tenants.c.status == "ACTIVE"))
+        return [Tenant(r.account, r.region) for r in rows]
+
+    def conflicts(self, tenant: Tenant) -> list[dict[str, Any]]:
+        """Facts that arrived twice with different content."""
+        with self.db.read(tenant) as tx:
+            rows = tx.all(tx.select(conflicts).order_by(conflicts.c.seen_at))
+        return [
+            {
+                "observation": bytes(r.observation_id).hex(),
+                "unit": r.unit_id,
+                "position": r.position,
+                "seenAt": iso(r.seen_at),
+            }
+            for r in rows
+        ]
+
+    def origins(self, tenant: Tenant) -> Origins:
+        """The accounts that observations came from, busiest first, and the first day seen."""
+        t = rollups.c
+        totals: dict[str, int] = {}
+        first: int | None = None
+        with self.db.read(tenant) as tx:
+            rows = tx.all(tx.select(t.origin_account, t.day, t.items, t.source))
+        for row in rows:
+            if row.source in ("RUN", "MANUAL"):
+                continue
+            totals[row.origin_account] = totals.get(row.origin_account, 0) + row.items
+            first = row.day if first is None else min(first, row.day)
+        busiest = sorted(totals, key=lambda a: (-totals[a], a))
+        return Origins(tuple(a for a in busiest if is_account(a)), Day(first or 0))
+
+    def create_key(
+        self, account: str, user: str, policies: tuple[str, ...]
+    ) -> credentials.AccessKey:
+        """An access key for a user of any account."""
+        with self.db.system_write() as tx:
+            provider = self.lake.provider
+            return credentials.create(tx, provider, account, user, policies, self.clock.now())
+
+    def list_keys(self) -> list[dict[str, Any]]:
+        """Every access key without its secret."""
+        with self.db.system_read() as tx:
+            found = credentials.listed(tx)
+        return [
+            {
+                "accessKeyId": k.access_key_id,
+                "account": k.account,
+                "user": k.user,
+                "policies": ", ".join(k.policies),
+                "createdAt": iso(k.created_at),
+                "state": "active" if k.disabled_at is None else f"disabled {iso(k.disabled_at)}",
+            }
+            for k in found
+        ]
+
+    def disable_key(self, access_key_id: str) -> None:
+        with self.db.system_write() as tx:
+            credentials.disable(tx, access_key_id, self.clock.now())
+
+    def _operator(self, tx: Any, tenant: Tenant) -> Call:
+        arn = f"arn:aws:iam::{tenant.account}:user/operator"
+        principal = Principal(tenant.account, "operator", arn, (ADMINISTRATOR,), "")
+        return Call(tx, tenant, principal, self.clock.now(), new_id(), "", self.deps)
+
+
+def open_parts(settings: Settings, clock: Clock) -> Parts:
+    """The parts of a deployment that was set up before.
+
+    Raises SetupError where there is none, NewerSchema for a database ahead of this version, and
+    KeyUnusable for keys that are not this deployment's. Nothing is changed by any of them.
+    """
+    places = Places.of(settings)
+    if not settings.database_url and not (settings.data / "audit.db").exists():
+        raise SetupError(f"There is no deployment in {settings.data}; run 'auditkeep init' first.")
+    db = Database(settings.database)
+    try:
+        db.migrate()
+        with db.system_read() as tx:
+            origin = tx.scalar(tx.select(meta.c.value).where(meta.c.key == "log_origin"))
+        if origin is None:
+            raise SetupError("This database holds no deployment; run 'auditkeep init' first.")
+        provider = LocalKeyProvider.open(places.master_key)
+        lake = Lake.open(
+            db=db,
+            data=settings.data,
+            objects=LocalObjects(places.objects),
+            provider=provider,
+            keystore=KeyStore(places.bucket_keys),
+            signer=Signer(origin, SigningKey.open(places.log_key)),
+        )
+        found = secrets.load(db, provider)
+        deps = Deps(
+            settings=settings,
+            library=Library.load(),
+            lake=lake,
+            links=Links(found["links"], settings.link_minutes * MINUTE),
+            id_secret=found["ids"],
+        )
+        return Parts(settings, clock, db, lake, ReportKey.open(places.report_key), deps)
+    except BaseException:
+        db.close()
+        raise
+
+
+@contextmanager
+def opened(settings: Settings, clock: Clock) -> Iterator[Parts]:
+    """The same for one command: closed at its end."""
+    parts = open_parts(settings, clock)
+    try:
+        yield parts
+    finally:
+        parts.db.close()

@@ -1,0 +1,30 @@
+"""Which file of the data and key directories is what."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditkeep.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Paths that follow from the settings; nothing is made by asking."""
+
+    master_key: Path
+    log_key: Path
+    report_key: Path
+    bucket_keys: Path
+    objects: Path
+    serve_lock: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Places":
+        keys = settings.keys_dir
+        return cls(
+            master_key=keys / "master.key",
+            log_key=keys / "log.key",
+            report_key=keys / "report.key",
+            bucket_keys=keys / "buckets",
+            objects=settings.objects_dir,
+            serve_lock=settings.data / "serve.lock",
+        )

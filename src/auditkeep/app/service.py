@@ -1,0 +1,148 @@
+"""The server: API and worker in one process. One `serve` per data directory."""
+
+import logging
+import signal
+import socket
+import sys
+import threading
+import time
+
+import uvicorn
+from sqlalchemy import func
+
+from auditkeep.app.parts import Parts
+from auditkeep.app.places import Places
+from auditkeep.app.web import web
+from auditkeep.db.schema import log_entries
+from auditkeep.errors import AuditkeepError, LogError, SetupError
+from auditkeep.ids import Tenant
+from auditkeep.lake.seal import seal
+from auditkeep.lake.sequencer import Sequencer, SequencerThread, newest_row
+from auditkeep.lake.sweep import sweep
+from auditkeep.tlog.checkpoint import Checkpoint
+from auditkeep.work.jobs import DatabaseJobs
+from auditkeep.work.pump import Pump
+from auditkeep.workflows.report import report_handler
+
+SEAL_EVERY_SECONDS = 15.0
+_log = logging.getLogger("auditkeep.serve")
+
+
+class Service:
+    """Started once: on this thread with `serve`, beside it with `start`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._hold = parts.db.hold("serve", Places.of(parts.settings).serve_lock)
+        self._sequencer = SequencerThread(parts.lake, Sequencer(parts.lake))
+        jobs = DatabaseJobs(parts.db)
+        self._pump = Pump(jobs, {"report": report_handler(parts.deps, parts.report_key, parts.clock)},
+                          parts.clock)  # fmt: skip
+        self._stopping = threading.Event()
+        self._sealer = threading.Thread(target=self._seal, name="sealer", daemon=True)
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, host: str, port: int) -> str:
+        """Serve on a thread of its own; the URL. Port 0 takes a free one."""
+        bound = self._bind(host, port)
+        server = self._begin()
+        self._thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [bound]}, name="http", daemon=True
+        )
+        self._thread.start()
+        return f"http://{host}:{bound.getsockname()[1]}"
+
+    def serve(self, host: str, port: int) -> None:
+        """Serve on this thread until interrupted or told to end."""
+        bound = self._bind(host, port)
+        if host not in ("127.0.0.1", "::1", "localhost"):
+            sys.stderr.write(
+                f"auditkeep: {host} is reached by others and this is plain HTTP. "
+                "Put a TLS proxy in front.\n"
+            )
+        sys.stderr.write(f"auditkeep: serving on http://{host}:{bound.getsockname()[1]}\n")
+        try:
+            self._begin().run(sockets=[bound])
+        finally:
+            self.stop()
+
+    def wait(self) -> None:
+        """Until Ctrl-C."""
+        stop = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        try:
+            stop.wait()
+        except KeyboardInterrupt:
+            return
+
+    def stop(self) -> None:
+        """Answer what was asked, finish what was begun, and let go of the data directory."""
+        self._stopping.set()
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(30)
+        self._pump.stop()
+        if self._sealer.ident is not None:
+            self._sealer.join()
+            self._sequencer.stop()
+        self._hold.release()
+        self.parts.db.close()
+
+    def settle(self, tenant: Tenant) -> tuple[Checkpoint, int]:
+        """Seal everything of a tenant and log everything pending: the checkpoint, and segments."""
+        segments = self.parts.seal_now(tenant)
+        self._sequencer.wake()
+        for _ in range(600):
+            with self.parts.db.system_read() as tx:
+                t = log_entries.c
+                pending = tx.first(tx.select(t.position).where(t.log_index.is_(None)).limit(1))
+                size = tx.scalar(tx.select(func.max(t.log_index)))
+                row = newest_row(tx, signed=True)
+            if pending is None and row is not None and row.size == size + 1:
+                return Checkpoint(self.parts.lake.origin, row.size, row.root), segments
+            time.sleep(0.05)
+        raise LogError("The log did not take in what was appended within thirty seconds.")
+
+    def _bind(self, host: str, port: int) -> socket.socket:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, port))
+        except OSError as error:
+            bound.close()
+            self._hold.release()
+            raise SetupError(
+                f"Port {port} on {host} cannot be used: {error.strerror}. Name another with --port."
+            ) from error
+        return bound
+
+    def _begin(self) -> uvicorn.Server:
+        config = uvicorn.Config(
+            web(self.parts),
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=20,
+        )
+        self._server = uvicorn.Server(config)
+        self._sequencer.start()
+        self._pump.start()
+        self._sealer.start()
+        return self._server
+
+    def _seal(self) -> None:
+        while not self._stopping.wait(SEAL_EVERY_SECONDS):
+            try:
+                for tenant in self.parts.tenants():
+                    now = self.parts.clock.now()
+                    while seal(self.parts.lake, tenant, now=now) is not None:
+                        now = self.parts.clock.now()
+                    sweep(self.parts.lake, tenant, now)
+            except AuditkeepError as error:
+                # the tail keeps what could not be sealed; the next turn tries again
+                _log.warning("Sealing is put off: %s", error)

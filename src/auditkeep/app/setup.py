@@ -1,0 +1,87 @@
+"""The first start: keys, database, the home tenant and an administrator.
+
+An interrupted first start is simply run again: keys that are there are used, and only the last
+transaction makes the deployment one.
+"""
+
+import os
+from dataclasses import dataclass
+
+from auditkeep.access import credentials
+from auditkeep.accounts import store as accounts
+from auditkeep.app import secrets
+from auditkeep.app.places import Places
+from auditkeep.clock import Clock
+from auditkeep.crypto.providers.local import LocalKeyProvider
+from auditkeep.crypto.signing import ReportKey, SigningKey
+from auditkeep.db.database import Database
+from auditkeep.db.schema import meta
+from auditkeep.errors import SetupError
+from auditkeep.ids import Tenant, is_account
+from auditkeep.settings import Settings
+from auditkeep.tlog.note import Signer
+
+ADMINISTRATOR = "AWSAuditManagerAdministratorAccess"
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """What the first start shows once."""
+
+    access_key_id: str
+    secret_access_key: str
+    arn: str
+    log_key: str
+
+
+def initialise(settings: Settings, home: Tenant, clock: Clock) -> Initialised:
+    """Make a deployment; SetupError where there is one already, which stays as it is."""
+    if not is_account(home.account):
+        raise SetupError(f"'{home.account}' is no account id: it has twelve digits.")
+    places = Places.of(settings)
+    for folder in (settings.data, settings.keys_dir):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    db = Database(settings.database)
+    try:
+        db.migrate()
+        _require_new(db)
+        provider = (
+            LocalKeyProvider.open(places.master_key)
+            if places.master_key.exists()
+            else LocalKeyProvider.create(places.master_key)
+        )
+        log = (
+            SigningKey.open(places.log_key)
+            if places.log_key.exists()
+            else SigningKey.create(places.log_key)
+        )
+        if not places.report_key.exists():
+            ReportKey.create(places.report_key)
+        origin = settings.log_origin or f"auditkeep.local/{os.urandom(8).hex()}"
+        signer = Signer(origin, log)
+        now = clock.now()
+        rows = {
+            "account": home.account,
+            "region": home.region,
+            "log_origin": origin,
+            "master_key": provider.key_id,
+            "log_key": signer.vkey,
+            **secrets.sealed(provider),
+        }
+        with db.system_write() as tx:
+            tx.upsert(meta, [{"key": k, "value": v} for k, v in rows.items()], replace=["value"])
+            accounts.register(tx.of(home), None, now)
+            key = credentials.create(tx, provider, home.account, "admin", (ADMINISTRATOR,), now)
+    finally:
+        db.close()
+    return Initialised(key.access_key_id, key.secret_access_key, key.arn, signer.vkey)
+
+
+def _require_new(db: Database) -> None:
+    with db.system_read() as tx:
+        account = tx.scalar(tx.select(meta.c.value).where(meta.c.key == "account"))
+    if account is not None:
+        raise SetupError(
+            f"This deployment was set up already, for account {account}. "
+            "Make further keys with 'auditkeep keys create'."
+        )
