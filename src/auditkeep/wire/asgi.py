@@ -1,0 +1,122 @@
+"""The raw end of the wire: an ASGI application that turns bytes into a Request and back.
+
+It reads the body up to a limit, hands the request to a synchronous function in a bounded pool of
+threads, and sends what comes back with the request's id. It knows no operation, no account and no
+database. Invariants: the event loop never waits for work; a request is either answered by the
+function or refused before it; an answer leaves only when the function has returned.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from auditkeep.errors import InvalidRequest, Throttled
+from auditkeep.wire.errors import describe, to_response
+from auditkeep.wire.messages import Headers, Request, Response
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Answer = Callable[[Request], Response]
+
+BODY_LIMIT = 10 * 1024 * 1024
+"""Bytes of a request's body; the largest request of the model is far below."""
+WAITING_PER_THREAD = 64
+"""Requests that may be inside per thread before new ones are asked to come later."""
+
+_LOG = logging.getLogger("auditkeep.wire")
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+class Endpoint:
+    """Serves `answer` over ASGI; `close` it when no more requests come."""
+
+    def __init__(self, answer: Answer, *, threads: int, body_limit: int = BODY_LIMIT) -> None:
+        self._answer = answer
+        self._body_limit = body_limit
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="api")
+        self._room = threads * WAITING_PER_THREAD
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = str(uuid.uuid4())
+        try:
+            response = await self._respond(scope, receive, request_id)
+        except ClientGone:
+            return
+        except Exception as error:  # noqa: BLE001  # the last place before the client
+            _LOG.error("request %s failed\n%s", request_id, describe(error))
+            response = to_response(error, request_id)
+        await send_response(send, response, request_id)
+
+    async def _respond(self, scope: Scope, receive: Receive, request_id: str) -> Response:
+        if self._room <= 0:
+            return to_response(
+                Throttled("The server has more requests than it can take; try again."), request_id
+            )
+        self._room -= 1
+        try:
+            body = await read_body(scope, receive, self._body_limit)
+            request = request_of(scope, body, request_id)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, self._answer, request)
+        except InvalidRequest as error:
+            return to_response(error, request_id)
+        finally:
+            self._room += 1
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def request_of(scope: Scope, body: bytes, request_id: str) -> Request:
+    """The request of an ASGI scope, its path as it was sent."""
+    raw_path = scope.get("raw_path") or scope["path"].encode()
+    headers: Headers = tuple((bytes(k).lower(), bytes(v)) for k, v in scope["headers"])
+    return Request(
+        method=scope["method"],
+        path=bytes(raw_path).partition(b"?")[0],
+        query=bytes(scope.get("query_string", b"")),
+        headers=headers,
+        body=body,
+        request_id=request_id,
+        scheme=scope.get("scheme", "http"),
+    )
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body; InvalidRequest when it is longer than `limit`."""
+    refused = InvalidRequest(
+        f"The body is larger than {limit} bytes, the most this server takes.", reason="cannotParse"
+    )
+    for name, value in scope["headers"]:
+        if name.lower() == b"content-length" and value.isdigit() and int(value[:20]) > limit:
+            raise refused
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise refused
+        parts.append(part)
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def send_response(send: Send, response: Response, request_id: str) -> None:
+    headers = [
+        *response.headers,
+        (b"content-length", str(len(response.body)).encode()),
+        (b"x-amzn-requestid", request_id.encode()),
+    ]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
