@@ -44,6 +44,8 @@ class Container:
             raise InputError(f"{path} cannot be opened: {error.strerror}.") from error
         self.problems: list[str] = []
         self._members: dict[str, zipfile.ZipInfo] = {}
+        self.names: tuple[str, ...] = ()
+        """The members' names, in the order in which they lie in the file."""
         try:
             archive = zipfile.ZipFile(self._file)
             self._read_directory(archive)
@@ -61,11 +63,6 @@ class Container:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
-
-    @property
-    def names(self) -> list[str]:
-        """The members' names, in the order in which they lie in the file."""
-        return sorted(self._members, key=lambda name: self._members[name].header_offset)
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -120,7 +117,7 @@ class Container:
 
     def _read_directory(self, archive: zipfile.ZipFile) -> None:
         directory = 0
-        infos = archive.infolist()
+        infos = list(archive.infolist())
         for info in infos:
             raw = _raw_name(info)
             directory += _CENTRAL_SIZE + len(raw) + len(info.extra) + len(info.comment)
@@ -129,7 +126,9 @@ class Container:
             if info.orig_filename in self._members:
                 self.problems.append(f"The zip holds {info.orig_filename!r} more than once.")
             self._members.setdefault(info.orig_filename, info)
-        self._check_extents(sorted(infos, key=lambda info: info.header_offset), archive.start_dir)
+        infos.sort(key=lambda info: info.header_offset)
+        self.names = tuple(dict.fromkeys(info.orig_filename for info in infos))
+        self._check_extents(infos, archive.start_dir)
         end = self._file.seek(0, 2)
         if archive.comment or end - archive.start_dir - directory not in (
             _END_SIZE,

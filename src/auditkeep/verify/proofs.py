@@ -46,7 +46,7 @@ class Proofs:
         self._batches: dict[int, ProvenBatch | None] = {}  # None: seen, but not proven
         self._paths: dict[int, SharedPaths] = {}
         self._items: set[str] = set()
-        self._claimed: set[str] = set()
+        self._unproven = {name for name in archive.names if not name.startswith(folder)}
         self.records = 0
         self.attachments = 0
 
@@ -58,9 +58,8 @@ class Proofs:
         """Check all lines; `owner` is whose report the digest says it is, if it could be read."""
         self._check_batches(owner)
         self._check_records()
-        for name in self._archive.names:
-            if not name.startswith(self._folder) and name not in self._claimed:
-                self._found.problem(f"{name} is in the archive, but no record proves it.")
+        for name in sorted(self._unproven):
+            self._found.problem(f"{name} is in the archive, but no record proves it.")
 
     def _check_batches(self, owner: Owner | None) -> None:
         for number, line in self._lines(BATCHES, BatchLine):
@@ -84,9 +83,9 @@ class Proofs:
             if line.evidence_id in self._items:
                 self._found.problem(f"{where} is there more than once.")
             self._items.add(line.evidence_id)
-            self._claimed.add(line.file)
+            self._unproven.discard(line.file)
             if line.attachment is not None:
-                self._claimed.add(line.attachment.file)
+                self._unproven.discard(line.attachment.file)
             try:
                 self._check_record(line)
                 self._check_attachment(line)
