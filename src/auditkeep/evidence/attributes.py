@@ -3,7 +3,8 @@
 Nested members become dotted keys (`requestParameters.bucketName`), list members are numbered.
 Keys hold 100 characters and values 200 (shapes EvidenceAttributeKey and EvidenceAttributeValue);
 what is longer is cut and ends in `…`, and a record with very many members ends in a line that
-says how many are left out. The whole record is in the lake and in every report, unabridged.
+says how many are left out. Only a person's own words are never cut. The whole record is in the
+lake and in every report.
 """
 
 from collections.abc import Iterator
@@ -56,6 +57,7 @@ _SHOWN: dict[str, tuple[str, ...]] = {
         "Remediation",
         "ProductFields",
     ),
+    "MANUAL": ("form", "text", "fileName", "path", "size", "sha256", "uploader"),
 }
 """Which members of a record are shown, in this order; of other sources all are."""
 
@@ -75,13 +77,24 @@ def attributes(source: str, raw: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
     left_out = 0
     for key, value in _leaves(record, "", 0):
-        if len(found) < MOST - 1:
+        if source == "MANUAL" and key == "text":
+            found |= _in_full(key, value)
+        elif len(found) < MOST - 1:
             found[_shortened(key, LONGEST_KEY)] = _shortened(value, LONGEST_VALUE)
         else:
             left_out += 1
     if left_out:
         found[_CUT] = f"{left_out} more in the record itself"
     return found
+
+
+def _in_full(key: str, text: str) -> dict[str, str]:
+    """What a person wrote is shown whole, in as many parts as it takes: `text`, `text.2`, …"""
+    starts = range(0, len(text), LONGEST_VALUE)
+    return {
+        key if number == 1 else f"{key}.{number}": text[start : start + LONGEST_VALUE]
+        for number, start in enumerate(starts, 1)
+    }
 
 
 def _unwrapped(record: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from auditkeep.accounts import tags
 from auditkeep.assessments import review, rules, store, wire
 from auditkeep.assessments.model import Assessment, ControlSet, Document
 from auditkeep.errors import InvalidRequest
-from auditkeep.evidence import lens, selection
+from auditkeep.evidence import lens, manual, selection
 from auditkeep.evidence.ids import manual_class
 from auditkeep.evidence.progress import last_batch_no
 from auditkeep.frameworks import store as frameworks
@@ -152,6 +152,7 @@ def delete_assessment(call: Call, ask: am.DeleteAssessmentRequest) -> am.DeleteA
     assessment = assessment_for(call, ask.assessment_id, "DeleteAssessment")
     lens.delete(call.tx, assessment.id)
     selection.delete(call.tx, assessment.id)
+    manual.delete_files(call.tx, call.deps.lake, assessment.id)
     destroy_class(call.tx, call.deps.lake, manual_class(assessment.id), call.now)
     tags.drop(call.tx, assessment.arn(call.tenant))
     store.delete(call.tx, assessment.id)

@@ -1,0 +1,305 @@
+"""Manual evidence: what people say or hand in for one control (spec sections 3.9 and 10.5).
+
+Each item becomes a pinned observation, seen by its control alone and at once. Its raw bytes are a
+descriptor in canonical JSON: who handed it in, in which form, and the text or the file's name,
+size, SHA-256 and place. A file is copied when it is imported, under the class that is destroyed
+with its assessment, so that what was imported no longer depends on where it came from.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from auditkeep import __version__
+from auditkeep.clock import MINUTE, Instant, day_of
+from auditkeep.db.schema import uploads
+from auditkeep.db.tx import Tx
+from auditkeep.errors import ObjectMissing
+from auditkeep.evidence.formats import ENOUGH, content_fault, name_fault
+from auditkeep.evidence.ids import manual_class, pinned_key
+from auditkeep.ids import Tenant, new_id
+from auditkeep.lake.append import Unit, append
+from auditkeep.lake.blobs import delete_blob, get_blob, object_name, put_blob
+from auditkeep.lake.lake import Lake
+from auditkeep.lake.model import Stored
+from auditkeep.lake.read import rollups
+from auditkeep.observations import Observation, Provenance
+
+DAILY = 100
+"""Items of one control in one day."""
+
+UPLOAD_KEPT = 24 * 60 * MINUTE
+"""How long an uploaded file waits to be imported."""
+
+_NAME_LENGTH = 300
+_TIDIED = 20
+"""Forgotten uploads that are cleared away whenever somebody asks for a new one."""
+
+
+class Text(msgspec.Struct, frozen=True):
+    """An answer in words."""
+
+    text: str
+
+
+class Uploaded(msgspec.Struct, frozen=True):
+    """A file under the name that GetEvidenceFileUploadUrl gave it."""
+
+    name: str
+
+
+class Stocked(msgspec.Struct, frozen=True):
+    """A file of a bucket: the URL it was named by, and the object that stands for it here."""
+
+    url: str
+    object_id: str
+
+
+Offer = Text | Uploaded | Stocked
+
+
+class File(msgspec.Struct, frozen=True):
+    """A manual item's file: `object_id` is its copy's, `sha256` in hex."""
+
+    name: str
+    object_id: str
+    sha256: str
+    size: int
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why one item was not imported: an HTTP status and a sentence."""
+
+    code: Literal["400", "404", "429"]
+    message: str
+
+
+class _Descriptor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The raw bytes of a manual observation; members sorted by name, so that it is canonical."""
+
+    file_name: str | None = msgspec.field(name="fileName", default=None)
+    form: Literal["text", "file", "s3"]
+    object: str | None = None
+    path: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    text: str | None = None
+    uploader: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Where manual evidence belongs, who brings it, in which request, and when."""
+
+    assessment_id: str
+    ordinal: int
+    uploader: str
+    request_id: str
+    now: Instant
+
+
+def import_all(
+    tx: Tx, lake: Lake, pin: Pin, offers: Sequence[Offer], *, largest: int
+) -> list[Refused | None]:
+    """Keep what can be kept, in one batch; for each offer None, or why it was refused.
+
+    `largest` is the size in bytes that a file may have.
+    """
+    tx.lock_tenant()  # or two requests at once could each find room for the last item of the day
+    room = DAILY - _today(tx, pin)
+    outcomes: list[Refused | None] = []
+    kept: list[Observation] = []
+    for number, offer in enumerate(offers):
+        descriptor: _Descriptor | Refused = Refused(
+            "429", f"This control has its {DAILY} manual items of today already."
+        )
+        if len(kept) < room:
+            descriptor = _described(tx, lake, pin, offer, largest)
+        if isinstance(descriptor, Refused):
+            outcomes.append(descriptor)
+        else:
+            outcomes.append(None)
+            kept.append(_observation(tx.tenant, pin, descriptor, number))
+    if kept:
+        append(
+            tx,
+            lake,
+            unit=Unit(new_id(), "manual", f"{pin.assessment_id}/{pin.ordinal}"),
+            klass=manual_class(pin.assessment_id),
+            observations=kept,
+            provenance=Provenance(
+                how="uploaded",
+                collector="BatchImportEvidenceToAssessmentControl",
+                run=pin.request_id,
+                software=f"auditkeep/{__version__}",
+            ),
+            now=pin.now,
+        )
+    return outcomes
+
+
+def file_of(stored: Stored) -> File | None:
+    """The file that came with an item; None for words, and for what is not manual."""
+    if stored.source != "MANUAL":
+        return None
+    found = msgspec.json.decode(stored.raw, type=_Descriptor)
+    if found.object is None or found.sha256 is None or found.size is None:
+        return None
+    return File(found.file_name or "", found.object, found.sha256, found.size)
+
+
+def expect_upload(tx: Tx, lake: Lake, name: str, now: Instant) -> str:
+    """Make room for a file to come; the name it is to be imported by.
+
+    The name holds a random part, so that no two uploads meet, and ends as the file's own does.
+    """
+    _tidy(tx, lake, now)
+    prefix = new_id()
+    given = f"{prefix}_{name[-(_NAME_LENGTH - len(prefix) - 1) :]}"
+    tx.insert(
+        uploads,
+        {
+            "name": given,
+            "object_key": f"uploads/{prefix}",
+            "created_at": now,
+            "expires_at": now + UPLOAD_KEPT,
+        },
+    )
+    return given
+
+
+def delete_files(tx: Tx, lake: Lake, assessment_id: str) -> None:
+    """Take away the files of an assessment's manual evidence, once that is durable."""
+    tenant = tx.tenant
+    prefix = object_name(tenant, f"{manual_class(assessment_id)}/")
+
+    def finish() -> None:
+        for name in list(lake.objects.list(prefix)):
+            lake.objects.delete(name)
+
+    tx.after_commit(finish)
+
+
+def _today(tx: Tx, pin: Pin) -> int:
+    day = day_of(pin.now)
+    key = pinned_key(pin.assessment_id, pin.ordinal)
+    return sum(r.items for r in rollups(tx, match_keys=[key], first_day=day, last_day=day))
+
+
+def _described(tx: Tx, lake: Lake, pin: Pin, offer: Offer, largest: int) -> _Descriptor | Refused:
+    if isinstance(offer, Text):
+        return _Descriptor(form="text", uploader=pin.uploader, text=offer.text)
+    if isinstance(offer, Stocked):
+        name = offer.url.rpartition("/")[2]
+        copied = _copied(tx, lake, pin, name, offer.object_id, largest)
+        if isinstance(copied, Refused):
+            return copied
+        return _of_file("s3", pin, copied, path=offer.url)
+    upload = tx.first(
+        tx.select(uploads.c.object_key, uploads.c.size).where(
+            uploads.c.name == offer.name, uploads.c.expires_at > pin.now
+        )
+    )
+    if upload is None or upload.size is None:
+        return Refused("404", "No file was uploaded under this name, or it was too long ago.")
+    # What the server put before the name says nothing to a reader of the evidence.
+    shown = offer.name.partition("_")[2]
+    copied = _copied(tx, lake, pin, shown, upload.object_key, largest)
+    return copied if isinstance(copied, Refused) else _of_file("file", pin, copied)
+
+
+def _of_file(
+    form: Literal["file", "s3"], pin: Pin, file: File, path: str | None = None
+) -> _Descriptor:
+    return _Descriptor(
+        form=form,
+        uploader=pin.uploader,
+        file_name=file.name,
+        object=file.object_id,
+        path=path,
+        sha256=file.sha256,
+        size=file.size,
+    )
+
+
+def _copied(
+    tx: Tx, lake: Lake, pin: Pin, name: str, object_id: str, largest: int
+) -> File | Refused:
+    """The assessment's own copy of a file, if it may be evidence."""
+    fault = name_fault(name)
+    if fault is not None:
+        return Refused("400", f"The file's name {fault}")
+    try:
+        source = io.BufferedReader(_Parts(get_blob(tx, lake, object_id)))
+    except ObjectMissing:
+        return Refused("404", "There is no file of this name.")
+    with source:
+        fault = content_fault(name, source.peek(ENOUGH)[:ENOUGH])
+        if fault is not None:
+            return Refused("400", fault)
+        copy = f"{manual_class(pin.assessment_id)}/{new_id()}"
+        blob = put_blob(tx, lake, manual_class(pin.assessment_id), copy, source, pin.now)
+    if blob.size > largest:
+        delete_blob(lake, tx.tenant, copy)
+        return Refused("400", f"The file has {blob.size} bytes; {largest} are the most.")
+    return File(name, copy, blob.sha256.hex(), blob.size)
+
+
+def _observation(tenant: Tenant, pin: Pin, descriptor: _Descriptor, number: int) -> Observation:
+    return Observation(
+        source="MANUAL",
+        # The upload, never its content: saying the same twice is two pieces of evidence.
+        natural_key=(new_id(),),
+        event_time=pin.now,
+        match_key=pinned_key(pin.assessment_id, pin.ordinal),
+        account=tenant.account,
+        region=tenant.region,
+        raw=msgspec.json.encode(descriptor),
+        reader="manual/1",
+        position=str(number),
+        actor=pin.uploader,
+    )
+
+
+def _tidy(tx: Tx, lake: Lake, now: Instant) -> None:
+    """Clear away some uploads that nobody imported in time."""
+    table = uploads.c
+    late = tx.all(
+        tx.select(table.name, table.object_key).where(table.expires_at <= now).limit(_TIDIED)
+    )
+    if not late:
+        return
+    tx.run(tx.delete(uploads).where(table.name.in_([u.name for u in late])))
+    tenant = tx.tenant
+
+    def finish() -> None:
+        for upload in late:
+            delete_blob(lake, tenant, upload.object_key)
+
+    tx.after_commit(finish)
+
+
+class _Parts(io.RawIOBase):
+    """Parts of a file, as they come, read as one stream."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any, /) -> int:
+        while not self._rest:
+            part = next(self._parts, None)
+            if part is None:
+                return 0
+            self._rest = memoryview(part)
+        target = memoryview(into)
+        size = min(len(target), len(self._rest))
+        target[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size

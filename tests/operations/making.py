@@ -1,0 +1,179 @@
+"""What the operations' tests are about: frameworks, assessments, people, observations."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import func
+
+from auditkeep.access.principals import Principal
+from auditkeep.clock import SECOND, Instant
+from auditkeep.db import schema
+from auditkeep.frameworks import store as frameworks
+from auditkeep.frameworks.model import Control, ControlSet, Framework, Keyword, MappingSource
+from auditkeep.ids import new_id
+from auditkeep.lake.append import Unit, append
+from auditkeep.observations import Observation, Provenance, Resource
+from auditkeep.operations.auditmanager import assessments
+from auditkeep.operations.call import Call
+from auditkeep.wire.models import auditmanager as am
+
+OWNER = "arn:aws:iam::111122223333:role/Owner"
+ACCOUNT = "111122223333"
+DESTINATION = am.AssessmentReportsDestination(
+    destination_type="S3", destination="s3://audit-reports/here"
+)
+KEYWORDS = {"a": "iam_CreateUser", "b": "s3_CreateBucket", "c": "kms_DisableKey"}
+KEYS = {"a": "iam:CreateUser", "b": "s3:CreateBucket", "c": "kms:DisableKey"}
+"""The one match key of each control that tests name by a letter."""
+
+
+def shown(answer: msgspec.Struct) -> Any:
+    """An answer as a client sees it."""
+    return msgspec.json.decode(msgspec.json.encode(answer))
+
+
+def by(
+    call: Call, user: str, *, arn: str | None = None, admin: bool = False, later: int = 0
+) -> Call:
+    """The same call, made by somebody else, `later` seconds later."""
+    principal = Principal(
+        account=call.tenant.account,
+        user=user,
+        arn=arn or f"arn:aws:iam::{call.tenant.account}:user/{user}",
+        policies=("AWSAuditManagerAdministratorAccess",) if admin else (),
+        access_key_id="AKIATEST",
+    )
+    return dataclasses.replace(call, principal=principal, now=Instant(call.now + later * SECOND))
+
+
+def at(call: Call, now: Instant) -> Call:
+    return dataclasses.replace(call, now=now)
+
+
+def control_of(call: Call, name: str) -> Control:
+    """A custom control that looks at one CloudTrail event; the same one for the same name."""
+    for known in frameworks.list_controls(call.tx, call.deps.library, "Custom", limit=100):
+        if known.name == name:
+            return known
+    source = MappingSource(
+        id=new_id(),
+        type="AWS_Cloudtrail",
+        set_up_option="System_Controls_Mapping",
+        name="trail",
+        keyword=Keyword(KEYWORDS[name], "SELECT_FROM_LIST"),
+    )
+    control = Control(
+        id=new_id(),
+        name=name,
+        type="Custom",
+        sources=(source,),
+        created_at=call.now,
+        updated_at=call.now,
+    )
+    frameworks.save_control(call.tx, control)
+    return control
+
+
+def framework_of(call: Call, sets: Mapping[str, Sequence[str]]) -> str:
+    """The id of a framework with these controls in its sets."""
+    framework = Framework(
+        id=new_id(),
+        name="framework",
+        type="Custom",
+        sets=tuple(
+            ControlSet(
+                id=name,
+                name=name,
+                control_ids=tuple(control_of(call, c).id for c in controls),
+            )
+            for name, controls in sets.items()
+        ),
+        created_at=call.now,
+        updated_at=call.now,
+        compliance_type="TEST",
+    )
+    frameworks.save_framework(call.tx, framework)
+    return framework.id
+
+
+def ask_for(framework_id: str, **members: Any) -> am.CreateAssessmentRequest:
+    asked: dict[str, Any] = {
+        "name": "assessment",
+        "framework_id": framework_id,
+        "assessment_reports_destination": DESTINATION,
+        "scope": am.Scope(aws_accounts=(am.AWSAccount(id=ACCOUNT),)),
+        "roles": (am.Role(role_type="PROCESS_OWNER", role_arn=OWNER),),
+    }
+    return am.CreateAssessmentRequest(**{**asked, **members})
+
+
+def assessment(
+    call: Call,
+    *,
+    sets: Mapping[str, Sequence[str]] | None = None,
+    accounts: Sequence[str] = (ACCOUNT,),
+    owners: Sequence[str] = (OWNER,),
+    **members: Any,
+) -> Any:
+    """A new assessment over a framework of its own, as a client sees it."""
+    framework = framework_of(call, sets or {"Access": ["a"]})
+    ask = ask_for(
+        framework,
+        scope=am.Scope(aws_accounts=tuple(am.AWSAccount(id=a) for a in accounts)),
+        roles=tuple(am.Role(role_type="PROCESS_OWNER", role_arn=o) for o in owners),
+        **members,
+    )
+    return shown(assessments.create_assessment(call, ask))["assessment"]
+
+
+def observe(
+    call: Call,
+    *times: Instant,
+    match_key: str = "iam:CreateUser",
+    account: str = ACCOUNT,
+    region: str = "us-east-1",
+    source: Any = "AWS_Cloudtrail",
+    verdict: str | None = None,
+    resources: Sequence[str] = (),
+) -> None:
+    """Keep one observation of each of these event times."""
+    observations = [
+        Observation(
+            source=source,
+            natural_key=(new_id(),),
+            event_time=time,
+            match_key=match_key,
+            account=account,
+            region=region,
+            raw=b'{"eventID":"%d"}' % number,
+            reader="test/1",
+            position=str(number),
+            verdict=verdict,
+            resources=tuple(Resource(value=r, verdict=verdict) for r in resources),
+            event_name=match_key.rpartition(":")[2],
+            event_source="iam.amazonaws.com",
+            actor=f"arn:aws:sts::{account}:assumed-role/Admin/jane",
+        )
+        for number, time in enumerate(times)
+    ]
+    append(
+        call.tx,
+        call.deps.lake,
+        unit=Unit(new_id(), "test", "test"),
+        klass="facts",
+        observations=observations,
+        provenance=Provenance(how="file", collector="test", run="run", software="test"),
+        now=call.now,
+    )
+
+
+def rows_of(call: Call, table: str) -> int:
+    """How many rows the tenant has in a table."""
+    found = schema.metadata.tables[table]
+    return int(
+        call.tx.scalar(call.tx.select(func.count()).select_from(found).where(call.tx.mine(found)))
+    )
