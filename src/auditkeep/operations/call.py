@@ -24,6 +24,10 @@ Res = TypeVar("Res", bound=Shape)
 Handler = Callable[["Call", Any], Shape]
 
 
+def nobody() -> None:
+    """Nobody waits for jobs here; they are found when somebody looks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deps:
     """The parts an operation may use: built once by the composition root."""
@@ -35,6 +39,8 @@ class Deps:
     id_secret: bytes
     """Keys the ids of folders and evidence; see `evidence.ids`."""
     caches: Caches = field(default_factory=Caches)
+    wake: Callable[[], None] = nobody
+    """Tells whoever runs jobs that one was queued; to be called once that is durable."""
 
 
 @dataclass(frozen=True, slots=True)

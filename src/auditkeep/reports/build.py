@@ -307,7 +307,7 @@ class _Builder:
             hash_algorithm="SHA-256",
             signature_algorithm="SHA256withRSA",
             signature_date_time=at,
-            signature_key_id=f"auditkeep-report-key:{key.fingerprint[:16]}",
+            signature_key_id=key.fingerprint,
             public_key_fingerprint=key.fingerprint,
         ).signed(key)
 

@@ -30,14 +30,20 @@ class Place:
 
     @property
     def object_key(self) -> str:
-        """Its key in the object store; also its path below `/files/`."""
+        """The id under which `lake.blobs` keeps it for its tenant."""
         return f"reports/{self.bucket}/{self.key}"
+
+    @property
+    def path(self) -> str:
+        """The path of our own links to it, decoded."""
+        return f"/files/{self.object_key}"
 
 
 def parse(url: str, member: str) -> tuple[str, str]:
     """Bucket and key or prefix of an `s3://` URL; InvalidRequest on `member` if it is none."""
-    bucket, _, key = url.removeprefix("s3://").partition("/")
-    if not url.startswith("s3://") or not _BUCKET.fullmatch(bucket) or ".." in bucket:
+    scheme, rest = url[:5].lower(), url[5:]  # the model admits S3:// too
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3://" or not _BUCKET.fullmatch(bucket) or ".." in bucket:
         raise InvalidRequest.of_field(
             member, "must be s3://BUCKET or s3://BUCKET/PREFIX with the name of an S3 bucket."
         )

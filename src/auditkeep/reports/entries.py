@@ -41,10 +41,17 @@ def entry(item: Item, file: str, attachment: str | None, *, detailed: bool) -> E
         account=stored.account,
         region=stored.region,
         service=reading.event_source or None,
-        event_name=reading.event_name or None,
+        event_name=_title(item, attachment),
         iam_id=reading.actor or None,
         check=stored.verdict,
         subjects=tuple(Subject(r.arn or r.value, r.verdict) for r in reading.resources),
         attributes=tuple(item.attributes.items()) if detailed else (),
         attachment=attachment,
     )
+
+
+def _title(item: Item, attachment: str | None) -> str | None:
+    """What happened; of manual evidence, what was handed in."""
+    if is_manual(item):
+        return attachment or "Text response"
+    return item.reading.event_name or None

@@ -12,6 +12,9 @@ import msgspec
 from auditkeep.clock import Instant
 from auditkeep.observations import Verdict
 
+JOB = "report"
+"""The kind of job that makes a report; its key is the report's id."""
+
 ReportStatus = Literal["IN_PROGRESS", "COMPLETE", "FAILED"]
 
 

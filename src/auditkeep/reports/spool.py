@@ -5,14 +5,18 @@ file without a name, sealed under a key that only this process holds, so that a 
 not the server's memory and no evidence lies on disk in clear.
 """
 
+import io
 import struct
 import tempfile
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from auditkeep.crypto import aead
 from auditkeep.errors import StorageError, StorageFull
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _LENGTH = struct.Struct(">I")
 _IN_MEMORY = 1 << 20
@@ -59,3 +63,30 @@ class Spool:
                 raise StorageError("A temporary file of a report was cut short.")
             at += _LENGTH.size + size
             yield aead.open_sealed(self._key, sealed, _LENGTH.pack(number))
+
+    def stream(self) -> io.BufferedReader:
+        """All of it joined, to be read once from its beginning."""
+        return io.BufferedReader(_Joined(iter(self)), _IN_MEMORY)
+
+
+class _Joined(io.RawIOBase):
+    """A stream over parts."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        while not self._rest:
+            part = next(self._parts, None)
+            if part is None:
+                return 0
+            self._rest = part
+        view = memoryview(buffer)
+        taken = min(len(view), len(self._rest))
+        view[:taken] = self._rest[:taken]
+        self._rest = self._rest[taken:]
+        return taken

@@ -89,7 +89,7 @@ def enqueue(tx: Tx, kind: str, key: str, now: Instant, attempt: int = 1) -> None
         "due_at": now,
         "created_at": now,
     }
-    dialect.upsert(tx.driver(), jobs, [row])
+    tx.system().upsert(jobs, [row])
 
 
 class DatabaseJobs:

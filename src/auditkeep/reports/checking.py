@@ -1,0 +1,40 @@
+"""The integrity of a stored report: the verifier's own checks, run where the report lies.
+
+The server checks against its own log key, so the answer says what an auditor who trusts that key
+would find. The archive is decrypted into a temporary file of mode 0600 that is gone afterwards.
+"""
+
+import tempfile
+from pathlib import Path
+
+from auditkeep.db.tx import Tx
+from auditkeep.errors import DecryptionFailed, NotFound, ObjectMissing, StorageFull
+from auditkeep.lake.blobs import get_blob
+from auditkeep.lake.lake import Lake
+from auditkeep.reports.destination import Place
+from auditkeep.verify.archive import verify_archive
+from auditkeep.verify.findings import Verdict
+
+
+def check(tx: Tx, lake: Lake, place: Place) -> Verdict:
+    """NotFound if nothing of this tenant lies there; whatever else is wrong is in the verdict."""
+    try:
+        parts = get_blob(tx, lake, place.object_key)
+    except ObjectMissing as error:
+        raise NotFound("assessment report", place.url) from error
+    except DecryptionFailed as error:
+        return _unreadable(error)
+    with tempfile.NamedTemporaryFile(prefix="auditkeep-", suffix=".zip") as copy:
+        try:
+            for part in parts:
+                copy.write(part)
+            copy.flush()
+        except DecryptionFailed as error:
+            return _unreadable(error)
+        except OSError as error:
+            raise StorageFull("There is no room to unpack the report for its check.") from error
+        return verify_archive(Path(copy.name), [lake.signer.vkey])
+
+
+def _unreadable(error: DecryptionFailed) -> Verdict:
+    return Verdict(state="invalid", problems=(str(error),), doubts=())

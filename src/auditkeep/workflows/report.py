@@ -1,0 +1,263 @@
+"""Making a report: from its row, in one snapshot, to an encrypted archive at its destination.
+
+Idempotent: the row decides. Only the run that finds the row IN_PROGRESS at its end, under the
+tenant's lock, keeps the archive and marks it COMPLETE in the same transaction; an archive left by
+a run that died is replaced. What cannot succeed by trying again makes the report FAILED, with the
+reason in its row and in the assessment's change log; anything else is left to the next try.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import msgspec
+from sqlalchemy import or_, select
+
+from auditkeep.assessments import review
+from auditkeep.assessments import store as assessments
+from auditkeep.assessments.model import Assessment
+from auditkeep.clock import Clock, Instant
+from auditkeep.crypto.signing import ReportKey
+from auditkeep.db.database import Database
+from auditkeep.db.schema import batches, log_entries
+from auditkeep.db.tx import Tx
+from auditkeep.errors import Busy, LogError, NotFound, ReportError
+from auditkeep.evidence import items, manual
+from auditkeep.evidence.items import Item
+from auditkeep.evidence.progress import last_batch_no
+from auditkeep.ids import Tenant
+from auditkeep.lake.blobs import delete_blob, get_blob, put_blob
+from auditkeep.lake.lake import Lake
+from auditkeep.lake.proofs import LogReader, prove
+from auditkeep.lake.sequencer import Sequencer, newest_row
+from auditkeep.reports import build, store
+from auditkeep.reports.build import Attached, Notes, Plan, Sources
+from auditkeep.reports.model import Assessed, Heading, Integrity, Report
+from auditkeep.reports.pdf.process import render
+from auditkeep.reports.proofs import Proven
+from auditkeep.reports.spool import Spool
+from auditkeep.settings import Settings
+from auditkeep.tlog.note import sign
+from auditkeep.verify.format import report_key_body
+from auditkeep.work.pump import Handler
+
+BUCKET_CLASS = "reports"
+_PATIENCE = 15.0
+"""Seconds to wait for the log to take in what a report needs; it takes one."""
+_PAUSE = 0.05
+
+
+class Deps(Protocol):
+    """What of the house's parts the making of reports needs."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def lake(self) -> Lake: ...
+
+    @property
+    def id_secret(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """The parts, the key that signs reports, and the time."""
+
+    deps: Deps
+    key: ReportKey
+    clock: Clock
+
+    @property
+    def lake(self) -> Lake:
+        return self.deps.lake
+
+    @property
+    def db(self) -> Database:
+        return self.deps.lake.db
+
+
+def report_handler(deps: Deps, key: ReportKey, clock: Clock) -> Handler:
+    """How the pump runs jobs of kind `reports.model.JOB`."""
+    maker = Maker(deps, key, clock)
+    return Handler(partial(build_report, maker), partial(fail_report, maker))
+
+
+def build_report(maker: Maker, tenant: Tenant, report_id: str) -> None:
+    """Make a report, or find that it is made, failed or gone. Errors raised may pass by trying."""
+    with maker.db.read(tenant) as tx:
+        report = store.find(tx, report_id)
+        upto = last_batch_no(tx)
+    if report is None or report.status != "IN_PROGRESS":
+        return
+    _await_log(maker, tenant, upto)
+    now = maker.clock.now()
+    with Spool() as archive:
+        try:
+            with maker.db.read(tenant) as tx:
+                for chunk in _archive(maker, tx, report, now):
+                    archive.append(chunk)
+        except (ReportError, NotFound) as error:
+            fail_report(maker, tenant, report_id, str(error))
+            return
+        _keep(maker, tenant, report_id, archive)
+
+
+def fail_report(maker: Maker, tenant: Tenant, report_id: str, reason: str) -> None:
+    """Mark a report FAILED and say why, where its owner will see it."""
+    with maker.db.write(tenant) as tx:
+        tx.lock_tenant()
+        report = store.find(tx, report_id)
+        if report is None or report.status != "IN_PROGRESS":
+            return
+        now = maker.clock.now()
+        store.save(
+            tx, msgspec.structs.replace(report, status="FAILED", reason=reason, completed_at=now)
+        )
+        review.log_change(
+            tx,
+            report.assessment_id,
+            "ASSESSMENT_REPORT",
+            f"{report.name} (failed: {reason[:1500]})",
+            "UPDATE_METADATA",
+            by=report.author_arn,
+            now=now,
+        )
+
+
+def _keep(maker: Maker, tenant: Tenant, report_id: str, archive: Spool) -> None:
+    """Put the archive and mark the report in one transaction, unless another run was first."""
+    with maker.db.write(tenant) as tx:
+        tx.lock_tenant()
+        report = store.find(tx, report_id)
+        if report is None or report.status != "IN_PROGRESS":
+            return
+        object_id = store.place(report).object_key
+        delete_blob(maker.lake, tenant, object_id)  # of a run that died before its commit
+        now = maker.clock.now()
+        with archive.stream() as stream:
+            blob = put_blob(tx, maker.lake, BUCKET_CLASS, object_id, stream, now)
+        done = msgspec.structs.replace(report, status="COMPLETE", completed_at=now, size=blob.size)
+        store.save(tx, done)
+
+
+def _archive(maker: Maker, tx: Tx, report: Report, now: Instant) -> Iterator[bytes]:
+    """The archive of one snapshot."""
+    lake = maker.lake
+    assessment = assessments.get(tx, report.assessment_id)
+    frozen = assessment.frozen_at_batch
+    expected = items.count_selected(tx, lake, assessment.id, frozen)
+    if expected > maker.deps.settings.report_limit:
+        raise ReportError(
+            f"{expected:,} evidence items are selected; a report may hold "
+            f"{maker.deps.settings.report_limit:,}."
+        )
+    log = LogReader.newest(tx, lake)
+    plan = Plan(
+        tenant=tx.tenant,
+        heading=Heading(
+            report_id=report.id,
+            report_name=report.name,
+            description=report.description,
+            account=tx.tenant.account,
+            generated_at=now,
+            assessment=assessment.name,
+        ),
+        assessed=_assessed(tx.tenant, assessment),
+        integrity=_integrity(maker, log),
+        notes=_notes(maker, log),
+        set_names=[s.id for s in assessments.sets(tx, assessment.id)],
+        controls={c.ordinal: c for c in assessments.controls(tx, assessment.id)},
+        expected=expected,
+        volume_rows=maker.deps.settings.report_volume_rows,
+        key=maker.key,
+    )
+    sources = Sources(
+        items=items.selected(tx, lake, maker.deps.id_secret, assessment.id, frozen),
+        prove=partial(_prove, tx, lake, log),
+        attached=partial(_attached, tx, lake),
+    )
+    draw = partial(render, memory_mb=maker.deps.settings.report_memory_mb)
+    return build.archive(plan, sources, draw)
+
+
+def _assessed(tenant: Tenant, assessment: Assessment) -> Assessed:
+    document = assessment.document
+    return Assessed(
+        id=assessment.id,
+        name=assessment.name,
+        description=document.description,
+        status=assessment.status,
+        region=tenant.region,
+        accounts=tuple(sorted(document.account_ids)),
+        framework=document.framework.name,
+        compliance_type=document.framework.compliance_type,
+        owners=document.owners,
+        last_updated=assessment.updated_at,
+    )
+
+
+def _integrity(maker: Maker, log: LogReader) -> Integrity:
+    return Integrity(
+        origin=maker.lake.origin,
+        log_size=log.checkpoint.size,
+        log_root=log.checkpoint.root.hex(),
+        log_key=maker.lake.signer.vkey,
+        report_key=maker.key.fingerprint,
+    )
+
+
+def _notes(maker: Maker, log: LogReader) -> Notes:
+    signer = maker.lake.signer
+    body = report_key_body(maker.lake.origin, maker.key.public_der)
+    return Notes(
+        checkpoint=log.checkpoint.note,
+        log_key=signer.vkey + "\n",
+        report_key=sign(body, [signer]),
+    )
+
+
+def _prove(tx: Tx, lake: Lake, log: LogReader, batch_no: int, indexes: Sequence[int]) -> Proven:
+    found = prove(tx, lake, batch_no, indexes, log)
+    return Proven(found.record, found.salt, found.log_index, found.inclusion, found.paths)
+
+
+def _attached(tx: Tx, lake: Lake, item: Item) -> Attached | None:
+    """The file that a manual item came with, out of the tenant's store."""
+    file = manual.file_of(item.stored)
+    if file is None:
+        return None
+    return Attached(file.name, file.sha256, get_blob(tx, lake, file.object_id))
+
+
+def _await_log(maker: Maker, tenant: Tenant, upto: int) -> None:
+    """Wait until a signed checkpoint covers a tenant's batches; write it if nobody else does."""
+    deadline = time.monotonic() + _PATIENCE
+    while not _covered(maker.db, tenant, upto):
+        if time.monotonic() > deadline:
+            raise LogError(
+                f"The log has not taken in what was collected for {_PATIENCE:g} s; is its "
+                "sequencer running? The report is tried again."
+            )
+        maker.lake.appended.set()
+        try:
+            with Sequencer(maker.lake) as sequencer:
+                sequencer.step()
+        except Busy:  # whoever holds the log has just been rung
+            time.sleep(_PAUSE)
+
+
+def _covered(db: Database, tenant: Tenant, upto: int) -> bool:
+    with db.read(tenant) as tx:
+        newest = newest_row(tx.system(), signed=True)
+        size = 0 if newest is None else newest.size
+        entry = log_entries.c
+        outside = select(entry.position).where(
+            or_(entry.log_index.is_(None), entry.log_index >= size)
+        )
+        waiting = tx.select(batches.c.batch_no).where(
+            batches.c.batch_no <= upto, batches.c.log_position.in_(outside)
+        )
+        return tx.first(waiting.limit(1)) is None
