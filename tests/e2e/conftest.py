@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ def auditkeep(
         capture_output=True,
         text=True,
         check=check,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
         timeout=300,
     )
 
@@ -71,7 +71,9 @@ class Running:
 def running(data: Path, **environment: str) -> Iterator[Running]:
     """Initialise `data` and serve it; the server is stopped at the end."""
     made = json.loads(
-        auditkeep("init", "--data", str(data), "--account", ACCOUNT, "--json", **environment).stdout
+        auditkeep(
+            "init", "--data", str(data), "--account", ACCOUNT, "--json", environment=environment
+        ).stdout
     )
     with serving(data, **environment) as (url, process):
         yield Running(

@@ -93,6 +93,7 @@ def test_from_framework_to_verified_report(aws: Any, server: Running, tmp_path: 
         "--evidence-folder-id", folder["id"])  # fmt: skip
     report = aws("create-assessment-report", "--assessment-id", assessment, "--name", "cli-report",
                  "--query", "assessmentReport.id")  # fmt: skip
+    state = "IN_PROGRESS"
     for _ in range(120):
         state = aws("list-assessment-reports", "--query",
                     f"assessmentReports[?id=='{report}'].status | [0]")  # fmt: skip
@@ -106,14 +107,14 @@ def test_from_framework_to_verified_report(aws: Any, server: Running, tmp_path: 
     with urllib.request.urlopen(link) as answer:
         path.write_bytes(answer.read())
     home = {"XDG_CONFIG_HOME": str(tmp_path / "home")}
-    assert auditkeep("verify", str(path), "--key", server.log_key, **home).returncode == 0
-    assert auditkeep("verify", str(path), check=False, **home).returncode == 2
-    auditkeep("pin", server.log_key, **home)
-    assert auditkeep("verify", str(path), **home).returncode == 0
+    assert auditkeep("verify", str(path), "--key", server.log_key, environment=home).returncode == 0
+    assert auditkeep("verify", str(path), check=False, environment=home).returncode == 2
+    auditkeep("pin", server.log_key, environment=home)
+    assert auditkeep("verify", str(path), environment=home).returncode == 0
     broken = bytearray(path.read_bytes())
     broken[len(broken) // 2] ^= 1
     path.write_bytes(broken)
-    assert auditkeep("verify", str(path), check=False, **home).returncode == 1
+    assert auditkeep("verify", str(path), check=False, environment=home).returncode == 1
 
 
 def test_pages_follow_each_other(aws: Any) -> None:

@@ -18,7 +18,8 @@ from auditkeep.crypto.signing import ReportKey, SigningKey
 from auditkeep.db.database import Database
 from auditkeep.db.schema import conflicts, meta, rollups, tenants
 from auditkeep.errors import Busy, SetupError
-from auditkeep.frameworks import keys, store as frameworks
+from auditkeep.frameworks import keys
+from auditkeep.frameworks import store as frameworks
 from auditkeep.ids import Tenant, is_account, new_id
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.objects import LocalObjects
@@ -31,7 +32,6 @@ from auditkeep.operations.call import Call, Deps
 from auditkeep.settings import Settings
 from auditkeep.tlog.note import Signer
 from auditkeep.wire.links import Links
-
 
 _ALL = 1_000_000
 """More custom controls than any quota admits."""
@@ -170,37 +170,41 @@ def open_parts(settings: Settings, clock: Clock) -> Parts:
     Raises SetupError where there is none, NewerSchema for a database ahead of this version, and
     KeyUnusable for keys that are not this deployment's. Nothing is changed by any of them.
     """
-    places = Places.of(settings)
     if not settings.database_url and not (settings.data / "audit.db").exists():
         raise SetupError(f"There is no deployment in {settings.data}; run 'auditkeep init' first.")
     db = Database(settings.database)
     try:
         db.migrate()
-        with db.system_read() as tx:
-            origin = tx.scalar(tx.select(meta.c.value).where(meta.c.key == "log_origin"))
-        if origin is None:
-            raise SetupError("This database holds no deployment; run 'auditkeep init' first.")
-        provider = LocalKeyProvider.open(places.master_key)
-        lake = Lake.open(
-            db=db,
-            data=settings.data,
-            objects=LocalObjects(places.objects),
-            provider=provider,
-            keystore=KeyStore(places.bucket_keys),
-            signer=Signer(origin, SigningKey.open(places.log_key)),
-        )
-        found = secrets.load(db, provider)
-        deps = Deps(
-            settings=settings,
-            library=Library.load(),
-            lake=lake,
-            links=Links(found["links"], settings.link_minutes * MINUTE),
-            id_secret=found["ids"],
-        )
-        return Parts(settings, clock, db, lake, ReportKey.open(places.report_key), deps)
+        return _over(db, settings, clock)
     except BaseException:
         db.close()
         raise
+
+
+def _over(db: Database, settings: Settings, clock: Clock) -> Parts:
+    places = Places.of(settings)
+    with db.system_read() as tx:
+        origin = tx.scalar(tx.select(meta.c.value).where(meta.c.key == "log_origin"))
+    if origin is None:
+        raise SetupError("This database holds no deployment; run 'auditkeep init' first.")
+    provider = LocalKeyProvider.open(places.master_key)
+    lake = Lake.open(
+        db=db,
+        data=settings.data,
+        objects=LocalObjects(places.objects),
+        provider=provider,
+        keystore=KeyStore(places.bucket_keys),
+        signer=Signer(origin, SigningKey.open(places.log_key)),
+    )
+    found = secrets.load(db, provider)
+    deps = Deps(
+        settings=settings,
+        library=Library.load(),
+        lake=lake,
+        links=Links(found["links"], settings.link_minutes * MINUTE),
+        id_secret=found["ids"],
+    )
+    return Parts(settings, clock, db, lake, ReportKey.open(places.report_key), deps)
 
 
 @contextmanager

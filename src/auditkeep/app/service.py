@@ -12,13 +12,14 @@ from sqlalchemy import func
 
 from auditkeep.app.parts import Parts
 from auditkeep.app.places import Places
-from auditkeep.app.web import web
+from auditkeep.app.web import Web
 from auditkeep.db.schema import log_entries
 from auditkeep.errors import AuditkeepError, LogError, SetupError
 from auditkeep.ids import Tenant
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer, SequencerThread, newest_row
 from auditkeep.lake.sweep import sweep
+from auditkeep.reports.model import JOB
 from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.work.jobs import DatabaseJobs
 from auditkeep.work.pump import Pump
@@ -35,9 +36,9 @@ class Service:
         self.parts = parts
         self._hold = parts.db.hold("serve", Places.of(parts.settings).serve_lock)
         self._sequencer = SequencerThread(parts.lake, Sequencer(parts.lake))
-        jobs = DatabaseJobs(parts.db)
-        self._pump = Pump(jobs, {"report": report_handler(parts.deps, parts.report_key, parts.clock)},
-                          parts.clock)  # fmt: skip
+        making = report_handler(parts.deps, parts.report_key, parts.clock)
+        self._pump = Pump(DatabaseJobs(parts.db), {JOB: making}, parts.clock)
+        self._web = Web.over(parts)
         self._stopping = threading.Event()
         self._sealer = threading.Thread(target=self._seal, name="sealer", daemon=True)
         self._server: uvicorn.Server | None = None
@@ -83,6 +84,7 @@ class Service:
             self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(30)
+        self._web.close()
         self._pump.stop()
         if self._sealer.ident is not None:
             self._sealer.join()
@@ -121,7 +123,7 @@ class Service:
 
     def _begin(self) -> uvicorn.Server:
         config = uvicorn.Config(
-            web(self.parts),
+            self._web.app,
             log_level="warning",
             access_log=False,
             lifespan="off",
