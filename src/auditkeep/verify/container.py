@@ -32,6 +32,15 @@ _DESCRIPTOR = 0x8
 _UTF8 = 0x800
 _IN_EXTRA = 0xFFFFFFFF
 _BLOCK = 1 << 20
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    ValueError,
+    EOFError,
+    OSError,
+    struct.error,
+)
+"""What the library raises for bytes that are no zip, a part of one, or one it cannot read."""
 
 
 class Container:
@@ -49,7 +58,7 @@ class Container:
         try:
             archive = zipfile.ZipFile(self._file)
             self._read_directory(archive)
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
+        except _UNREADABLE as error:
             self._file.close()
             raise ProofError(f"{path.name} is not a whole zip archive: {error}.") from error
 
