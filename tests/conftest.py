@@ -51,6 +51,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("db", kinds, indirect=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `server` may talk to this machine, and to nothing else."""
+    for item in items:
+        if item.get_closest_marker("server"):
+            item.add_marker(pytest.mark.allow_hosts(["127.0.0.1", "::1"]))
+
+
 @pytest.fixture
 def tenant() -> Tenant:
     return Tenant("111122223333", "us-east-1")

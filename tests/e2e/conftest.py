@@ -20,7 +20,7 @@ ACCOUNT = "111122223333"
 
 
 def auditkeep(
-    *words: str, check: bool = True, **environment: str
+    *words: str, check: bool = True, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line; output is captured."""
     return subprocess.run(

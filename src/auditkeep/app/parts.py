@@ -32,6 +32,7 @@ from auditkeep.operations.call import Call, Deps
 from auditkeep.settings import Settings
 from auditkeep.tlog.note import Signer
 from auditkeep.wire.links import Links
+from auditkeep.work.jobs import DatabaseJobs
 
 _ALL = 1_000_000
 """More custom controls than any quota admits."""
@@ -54,6 +55,7 @@ class Parts:
     db: Database
     lake: Lake
     report_key: ReportKey
+    jobs: DatabaseJobs
     deps: Deps
 
     @property
@@ -197,14 +199,16 @@ def _over(db: Database, settings: Settings, clock: Clock) -> Parts:
         signer=Signer(origin, SigningKey.open(places.log_key)),
     )
     found = secrets.load(db, provider)
+    jobs = DatabaseJobs(db)
     deps = Deps(
         settings=settings,
         library=Library.load(),
         lake=lake,
         links=Links(found["links"], settings.link_minutes * MINUTE),
         id_secret=found["ids"],
+        wake=jobs.wake,
     )
-    return Parts(settings, clock, db, lake, ReportKey.open(places.report_key), deps)
+    return Parts(settings, clock, db, lake, ReportKey.open(places.report_key), jobs, deps)
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from auditkeep.lake.sequencer import Sequencer, SequencerThread, newest_row
 from auditkeep.lake.sweep import sweep
 from auditkeep.reports.model import JOB
 from auditkeep.tlog.checkpoint import Checkpoint
-from auditkeep.work.jobs import DatabaseJobs
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.report import report_handler
 
@@ -37,7 +36,7 @@ class Service:
         self._hold = parts.db.hold("serve", Places.of(parts.settings).serve_lock)
         self._sequencer = SequencerThread(parts.lake, Sequencer(parts.lake))
         making = report_handler(parts.deps, parts.report_key, parts.clock)
-        self._pump = Pump(DatabaseJobs(parts.db), {JOB: making}, parts.clock)
+        self._pump = Pump(parts.jobs, {JOB: making}, parts.clock)
         self._web = Web.over(parts)
         self._stopping = threading.Event()
         self._sealer = threading.Thread(target=self._seal, name="sealer", daemon=True)
