@@ -3,35 +3,11 @@
 A check against mistakes, not against malice: a file is kept and handed on, never opened here.
 """
 
-ALLOWED = frozenset(
-    [
-        "gz",
-        "zip",
-        "doc",
-        "docx",
-        "pdf",
-        "ppt",
-        "pptx",
-        "xls",
-        "xlsx",
-        "jpeg",
-        "jpg",
-        "png",
-        "svg",
-        "cer",
-        "csv",
-        "html",
-        "jmx",
-        "json",
-        "md",
-        "out",
-        "rtf",
-        "txt",
-        "xml",
-        "yaml",
-        "yml",
-    ]
-)
+_DOCUMENTS = frozenset({"doc", "docx", "pdf", "ppt", "pptx", "rtf", "xls", "xlsx"})
+_IMAGES = frozenset({"jpeg", "jpg", "png", "svg"})
+_PACKED = frozenset({"gz", "zip"})
+_TEXTS = frozenset({"cer", "csv", "html", "jmx", "json", "md", "out", "txt", "xml", "yaml", "yml"})
+ALLOWED = _DOCUMENTS | _IMAGES | _PACKED | _TEXTS
 """Extensions, without the dot and in lower case."""
 
 ENOUGH = 4096
