@@ -10,7 +10,6 @@ and nothing follows it; no member is read beyond its declared size or kept in me
 are plain relative paths.
 """
 
-import itertools
 import stat
 import struct
 import zipfile
@@ -21,16 +20,14 @@ from types import TracebackType
 from typing import Self
 
 from auditkeep.errors import InputError, ProofError
+from auditkeep.verify.zipheaders import (
+    data_offset,
+    require_descriptor,
+    require_end,
+    require_plain,
+)
 
-_LOCAL = struct.Struct("<4sHHHHHIIIHH")
-_LOCAL_MAGIC = b"PK\x03\x04"
-_CENTRAL_SIZE = 46
-_END_SIZE = 22
-_END64_SIZE = 56 + 20
 _ENCRYPTED = 0x1
-_DESCRIPTOR = 0x8
-_UTF8 = 0x800
-_IN_EXTRA = 0xFFFFFFFF
 _BLOCK = 1 << 20
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -125,66 +122,36 @@ class Container:
             raise ProofError(f"{name} is cut short: its last line does not end.")
 
     def _read_directory(self, archive: zipfile.ZipFile) -> None:
-        directory = 0
-        infos = list(archive.infolist())
+        infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
         for info in infos:
-            raw = _raw_name(info)
-            directory += _CENTRAL_SIZE + len(raw) + len(info.extra) + len(info.comment)
             if problem := _name_problem(info):
                 self.problems.append(problem)
             if info.orig_filename in self._members:
                 self.problems.append(f"The zip holds {info.orig_filename!r} more than once.")
             self._members.setdefault(info.orig_filename, info)
-        infos.sort(key=lambda info: info.header_offset)
-        self.names = tuple(dict.fromkeys(info.orig_filename for info in infos))
-        self._check_extents(infos, archive.start_dir)
-        end = self._file.seek(0, 2)
-        if archive.comment or end - archive.start_dir - directory not in (
-            _END_SIZE,
-            _END_SIZE + _END64_SIZE,
-        ):
-            self.problems.append("The zip holds bytes that belong to none of its files.")
-
-    def _check_extents(self, infos: list[zipfile.ZipInfo], end: int) -> None:
-        """Every member begins where the one before ended, and says the same in both its headers."""
+        self.names = tuple(self._members)
         if infos and infos[0].header_offset != 0:
             self.problems.append("The zip holds bytes before its first file.")
-        for info, after in itertools.zip_longest(infos, infos[1:]):
-            limit = after.header_offset if after else end
+        ends = [*(info.header_offset for info in infos[1:]), archive.start_dir]
+        for info, end in zip(infos, ends, strict=False):
             try:
-                data = self._data_offset(info)
+                self._require_extent(info, end)
             except ProofError as error:
                 self.problems.append(str(error))
-                continue
-            gap = limit - data - info.compress_size
-            if gap != 0 and not (info.flag_bits & _DESCRIPTOR and gap in (12, 16, 20, 24)):
-                self.problems.append(
-                    f"The zip holds bytes after {info.orig_filename!r} that belong to no file, "
-                    "or two of its files overlap."
-                )
+        try:
+            require_end(self._file, infos, archive.start_dir)
+        except ProofError as error:
+            self.problems.append(str(error))
 
-    def _data_offset(self, info: zipfile.ZipInfo) -> int:
-        """Where a member's bytes begin; ProofError if its local header tells another story."""
-        self._file.seek(info.header_offset)
-        head = self._file.read(_LOCAL.size)
-        story = f"The zip contradicts itself about {info.orig_filename!r}."
-        if len(head) < _LOCAL.size:
-            raise ProofError(story)
-        magic, _, flags, method, _, _, crc, packed, size, name, extra = _LOCAL.unpack(head)
-        agree = (magic, flags, method) == (_LOCAL_MAGIC, info.flag_bits, info.compress_type)
-        if not agree or self._file.read(name) != _raw_name(info):
-            raise ProofError(story)
-        if not flags & _DESCRIPTOR and (
-            crc != info.CRC
-            or packed not in (info.compress_size, _IN_EXTRA)
-            or size not in (info.file_size, _IN_EXTRA)
-        ):
-            raise ProofError(story)
-        return info.header_offset + _LOCAL.size + int(name) + int(extra)
+    def _require_extent(self, info: zipfile.ZipInfo, end: int) -> None:
+        """ProofError unless all bytes from a member's header up to `end` are its own."""
+        require_plain(info)
+        start = data_offset(self._file, info) + info.compress_size
+        require_descriptor(self._file, info, start, end)
 
     def _stored(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
         left = info.compress_size
-        at = self._data_offset(info)
+        at = data_offset(self._file, info)
         while left:
             # Sought anew each time: other members may be read between two blocks of this one.
             self._file.seek(at)
@@ -215,10 +182,6 @@ class Container:
             if not block:
                 raise ProofError(damaged)
             yield block
-
-
-def _raw_name(info: zipfile.ZipInfo) -> bytes:
-    return info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8 else "cp437")
 
 
 def _name_problem(info: zipfile.ZipInfo) -> str | None:
