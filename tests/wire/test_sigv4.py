@@ -277,6 +277,11 @@ def test_a_malformed_date_is_told_so(date: bytes) -> None:
         parse(with_header(good, b"x-amz-date", date))
 
 
+def test_a_request_must_name_its_host() -> None:
+    with pytest.raises(SignatureIncomplete, match="Host"):
+        parse(with_header(signed_by_botocore(), b"host", b""))
+
+
 def test_a_request_signed_twice_is_refused() -> None:
     request = signed_by_botocore()
     twice = (*request.headers, (b"authorization", request.header(b"authorization") or b""))

@@ -9,9 +9,10 @@ function or refused before it; an answer leaves only when the function has retur
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 from auditkeep.errors import InvalidRequest, Throttled
 from auditkeep.wire.errors import describe, to_response
@@ -26,6 +27,8 @@ BODY_LIMIT = 10 * 1024 * 1024
 """Bytes of a request's body; the largest request of the model is far below."""
 WAITING_PER_THREAD = 64
 """Requests that may be inside per thread before new ones are asked to come later."""
+PATIENCE = 60.0
+"""Seconds a client may be silent in the middle of its own request."""
 
 _LOG = logging.getLogger("auditkeep.wire")
 
@@ -44,6 +47,8 @@ class Endpoint:
         self._room = threads * WAITING_PER_THREAD
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not await is_http(scope, send):
+            return
         request_id = str(uuid.uuid4())
         try:
             response = await self._respond(scope, receive, request_id)
@@ -74,9 +79,16 @@ class Endpoint:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
+async def is_http(scope: Scope, send: Send) -> bool:
+    """Whether it is a request at all; a websocket is closed before it opens."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+    return bool(scope["type"] == "http")
+
+
 def request_of(scope: Scope, body: bytes, request_id: str) -> Request:
     """The request of an ASGI scope, its path as it was sent."""
-    raw_path = scope.get("raw_path") or scope["path"].encode()
+    raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
     headers: Headers = tuple((bytes(k).lower(), bytes(v)) for k, v in scope["headers"])
     return Request(
         method=scope["method"],
@@ -91,25 +103,42 @@ def request_of(scope: Scope, body: bytes, request_id: str) -> Request:
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body; InvalidRequest when it is longer than `limit`."""
+    parts = [part async for part in parts_of(scope, receive, limit)]
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def parts_of(scope: Scope, receive: Receive, limit: int) -> AsyncIterator[bytes]:
+    """The body as it comes; InvalidRequest as soon as it is known to be longer than `limit`.
+
+    ClientGone when the client leaves, or says nothing for PATIENCE seconds.
+    """
     refused = InvalidRequest(
         f"The body is larger than {limit} bytes, the most this server takes.", reason="cannotParse"
     )
     for name, value in scope["headers"]:
         if name.lower() == b"content-length" and value.isdigit() and int(value[:20]) > limit:
             raise refused
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
+    size, more = 0, True
+    while more:
+        message = await _next(receive)
         part = message.get("body", b"")
+        more = message.get("more_body", False)
         size += len(part)
         if size > limit:
             raise refused
-        parts.append(part)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+        if part:
+            yield part
+
+
+async def _next(receive: Receive) -> MutableMapping[str, Any]:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            message = await receive()
+    except TimeoutError as error:
+        raise ClientGone from error
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return message
 
 
 async def send_response(send: Send, response: Response, request_id: str) -> None:

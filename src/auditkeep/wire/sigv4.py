@@ -81,6 +81,8 @@ def parse(request: Request) -> Signed:
     signed = _from_query(request) if presigned else _from_header(request, authorization[0])
     if request.header(_TOKEN.lower().encode()) is not None:
         raise _token_refused()
+    if not request.header(b"host"):
+        raise SignatureIncomplete("A signed request must name its Host.")
     return signed
 
 
