@@ -1,0 +1,163 @@
+"""The life of a request: from its bytes to the bytes of its answer.
+
+    route (raw path) → who signed it → written at all? → decode and validate
+        → identity policy → one transaction: registered? → operation → encode → commit
+
+Invariants: exactly one transaction per request, read-only where the operation only reads, and
+committed before the first byte leaves; a request refused at any step changes nothing; `now` is
+read once. The second layer of authorisation is asked by the operations themselves, which know the
+roles (`access.grants`).
+"""
+
+import logging
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from time import perf_counter
+from typing import Final
+from urllib.parse import urlsplit
+
+from auditkeep.access import policy, resources
+from auditkeep.access.credentials import Credentials, Known
+from auditkeep.access.policies import Policies
+from auditkeep.accounts import store as accounts
+from auditkeep.clock import Clock, Instant
+from auditkeep.db.database import Database
+from auditkeep.db.tx import Tx
+from auditkeep.errors import AccessDenied, KeyUnknown, NotWrittenYet, RequestError
+from auditkeep.ids import Tenant
+from auditkeep.operations.call import Call, Deps, Handler
+from auditkeep.operations.table import TABLE, written
+from auditkeep.wire import codec, sigv4
+from auditkeep.wire.errors import JSON, describe, to_response
+from auditkeep.wire.messages import Request, Response
+from auditkeep.wire.model import AnyOperation, Shape
+from auditkeep.wire.models import auditmanager as am
+from auditkeep.wire.router import Match, Router
+
+__all__ = ["Dispatcher", "only_reads", "written"]
+
+OPEN_TO_UNREGISTERED: Final = frozenset(
+    {
+        am.GET_ACCOUNT_STATUS,
+        am.REGISTER_ACCOUNT,
+        am.DEREGISTER_ACCOUNT,  # again and again, as its own rule has it (spec 10.2)
+        am.REGISTER_ORGANIZATION_ADMIN_ACCOUNT,
+        am.LIST_TAGS_FOR_RESOURCE,
+        am.TAG_RESOURCE,
+        am.UNTAG_RESOURCE,
+    }
+)
+"""What works before RegisterAccount (specification section 2.1)."""
+
+_READING_POSTS: Final = frozenset({am.VALIDATE_ASSESSMENT_REPORT_INTEGRITY})
+_WRITING_GETS: Final = frozenset({am.GET_EVIDENCE_FILE_UPLOAD_URL})
+
+_LOG = logging.getLogger("auditkeep.requests")
+
+
+def only_reads(operation: AnyOperation) -> bool:
+    """Whether a snapshot is enough for the operation."""
+    if operation.method == "GET":
+        return operation not in _WRITING_GETS
+    return operation in _READING_POSTS
+
+
+class Dispatcher:
+    """Answers requests of one service. Safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        deps: Deps,
+        clock: Clock,
+        table: Mapping[AnyOperation, Handler] = TABLE,
+        operations: tuple[AnyOperation, ...] = am.OPERATIONS,
+    ) -> None:
+        self._db = db
+        self._deps = deps
+        self._clock = clock
+        self._table = table
+        self._router = Router(operations)
+        self._credentials = Credentials(db, deps.lake.provider)
+        self._policies = Policies(db)
+        self._external_url = deps.settings.external_url.rstrip("/")
+        self._verifier = sigv4.Verifier(urlsplit(self._external_url).netloc)
+
+    def answer(self, request: Request) -> Response:
+        """The response to a request, whatever becomes of it."""
+        started = perf_counter()
+        try:
+            response = self._answer(request)
+        except RequestError as error:
+            response = to_response(error, request.request_id)
+        except Exception as error:  # noqa: BLE001  # the client gets an answer, the log the place
+            _LOG.error("request %s failed\n%s", request.request_id, describe(error))
+            response = to_response(error, request.request_id)
+        _LOG.info(
+            "%s %s %d in %.1f ms",
+            request.request_id,
+            request.method,
+            response.status,
+            (perf_counter() - started) * 1000,
+        )
+        return response
+
+    def _answer(self, request: Request) -> Response:
+        now = self._clock.now()
+        match = self._router.find(request.method, request.path)
+        known, tenant = self._authenticated(request, match.operation, now)
+        function = self._table.get(match.operation)
+        if function is None:
+            raise NotWrittenYet(f"{match.operation.name} is not written yet in this version.")
+        ask = codec.decode(match.operation, match.labels, request.query, request.body)
+        self._authorise(known, match, tenant, ask, now)
+        with self._transaction(match.operation, tenant) as tx:
+            if match.operation not in OPEN_TO_UNREGISTERED:
+                accounts.require_active(tx)
+            call = Call(
+                tx=tx,
+                tenant=tenant,
+                principal=known.principal,
+                now=now,
+                request_id=request.request_id,
+                base_url=self._base_url(request),
+                deps=self._deps,
+            )
+            # inside: an answer that cannot be encoded must not have changed anything
+            body = codec.encode(function(call, ask))
+        return Response(200, body, (JSON,))
+
+    def _authenticated(
+        self, request: Request, operation: AnyOperation, now: Instant
+    ) -> tuple[Known, Tenant]:
+        """Who signed the request, and whose data it is about."""
+        signed = sigv4.parse(request)
+        known = self._credentials.find(signed.access_key_id, now)
+        if known is None:
+            raise KeyUnknown("The access key is not known here, or it was disabled.")
+        self._verifier.verify(request, signed, known.secret, operation.service, now)
+        return known, Tenant(known.principal.account, signed.region)
+
+    def _authorise(
+        self, known: Known, match: Match, tenant: Tenant, ask: Shape, now: Instant
+    ) -> None:
+        """The first layer: identity policies."""
+        action = resources.action_of(match.operation)
+        resource = resources.resource_of(match.operation, tenant, ask)
+        attached = self._policies.of(known.principal, now)
+        decision = policy.decide(attached, action, resource)
+        if not decision.allowed:
+            raise AccessDenied(
+                f"User: {known.principal.arn} is not authorized to perform: {action} on resource: "
+                f"{resource}, because {decision.why}."
+            )
+
+    def _transaction(self, operation: AnyOperation, tenant: Tenant) -> AbstractContextManager[Tx]:
+        return self._db.read(tenant) if only_reads(operation) else self._db.write(tenant)
+
+    def _base_url(self, request: Request) -> str:
+        if self._external_url:
+            return self._external_url
+        host = request.header(b"host") or b""  # part of every signature
+        return f"{request.scheme}://{host.decode('latin-1')}"
