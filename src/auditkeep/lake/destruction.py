@@ -32,9 +32,7 @@ def _destroy_bucket(tx: Tx, lake: Lake, bucket_id: str, now: Instant) -> None:
     tx.run(tx.delete(rollups).where(rollups.c.bucket_id == bucket_id))
     files = tx.all(tx.select(segments.c.id).where(segments.c.bucket_id == bucket_id))
     tx.run(tx.delete(segments).where(segments.c.bucket_id == bucket_id))
-    tx.run(
-        tx.update(batches).where(batches.c.bucket_id == bucket_id).values(segment_id=DESTROYED)
-    )
+    tx.run(tx.update(batches).where(batches.c.bucket_id == bucket_id).values(segment_id=DESTROYED))
     tx.run(tx.update(buckets).where(buckets.c.id == bucket_id).values(destroyed_at=now))
     names = [object_name(tx.tenant, f.id) for f in files]
 

@@ -44,6 +44,8 @@ def counted(observations: Iterable[Observation]) -> dict[_Key, list[int]]:
 def _issues(o: Observation) -> int:
     if not o.resources:
         return o.verdict is not None and verdict_of(o.verdict) == "non-compliant"
-    return sum(
-        r.verdict is not None and verdict_of(r.verdict) == "non-compliant" for r in o.resources
-    )
+    issues = 0
+    for r in o.resources:
+        if r.verdict is not None and verdict_of(r.verdict) == "non-compliant":
+            issues += 1
+    return issues

@@ -1,0 +1,253 @@
+"""Observations to acknowledged, logged, sealed and encrypted, beside the least work that could do it.
+
+The limit, in the same run, on the same bytes and one core: parse each unit as it comes (orjson, a
+JSON array as in a log file) + SHA-256 of each record + zstd 3 + AES-256-GCM + one fsync for each
+unit. Ours has the database, ids, envelopes, leaves, rollups and the log on top, and begins with
+parsed observations. Units of 16,384 become segments at once; those of 2,000 go through the tail
+and are sealed from it. A third figure has a stricter limit: records parsed one by one and dropped at
+once, which spares the garbage collector. The load is resampled from real CloudTrail events where
+they lie beside the checkout, otherwise made up.
+"""
+
+import gc
+import gzip
+import hashlib
+import json
+import os
+import random
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+os.environ.setdefault("POLARS_MAX_THREADS", "1")  # one core, as the limit has; before any import
+
+import orjson
+import zstandard
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from auditkeep.clock import DAY, Instant, parse
+from auditkeep.crypto.keystore import KeyStore
+from auditkeep.crypto.providers.local import LocalKeyProvider
+from auditkeep.crypto.signing import SigningKey
+from auditkeep.db.database import Database
+from auditkeep.db.schema import tenants
+from auditkeep.ids import Tenant
+from auditkeep.lake.append import Unit, append
+from auditkeep.lake.lake import Lake
+from auditkeep.lake.objects import LocalObjects
+from auditkeep.lake.seal import seal
+from auditkeep.lake.sequencer import Sequencer
+from auditkeep.observations import Observation, Provenance, Resource
+from auditkeep.tlog.note import Signer
+from bench.result import Result
+
+CORPUS = Path(__file__).parent.parent.parent / "shared" / "corpus" / "cloudtrail"
+TENANT = Tenant("111122223333", "us-east-1")
+NOW = parse("2026-05-01T12:00:00Z")
+OBSERVATIONS = 150_000
+TARGET = 0.50
+TURNS = 3
+SEGMENT_ROWS = 25_000
+"""Half of what is usual, so that sealing happens beside appending in a short run too."""
+PROVENANCE = Provenance(how="file", collector="bench", run="bench", software="auditkeep")
+
+
+def run(scale: float) -> list[Result]:
+    total = max(4_000, int(OBSERVATIONS * scale))
+    load = observations(total)
+    results = []
+    with databases() as urls:
+        ours(load[:4_000], 2_000, "sqlite")  # loads Polars
+        gc.collect()
+        gc.freeze()  # the load itself is not what is measured
+        for kind, url in urls:
+            for size in (16_384, 2_000):
+                # In turns, and the best of each: neighbours on the machine disturb both.
+                turns = [(limit(load, size), ours(load, size, url)) for _ in range(TURNS)]
+                results.append(
+                    _result(
+                        f"observations kept, units of {size:,}, {kind}",
+                        total / min(t[1] for t in turns),
+                        total / min(t[0] for t in turns),
+                        TARGET,
+                    )
+                )
+                if kind == "SQLite":
+                    strict = total / min(limit(load, size, whole=False) for _ in range(TURNS))
+                    results.append(
+                        _result(
+                            f"  beside records parsed one by one ({size:,})",
+                            results[-1].value,
+                            strict,
+                            None,
+                        )
+                    )
+    return results
+
+
+def _result(name: str, value: float, baseline: float, target: float | None) -> Result:
+    ratio = value / baseline
+    return Result(
+        name=name,
+        value=value,
+        baseline=baseline,
+        ratio=ratio,
+        target=f">= {target}" if target else "none",
+        unit="obs/s",
+        met=ratio >= target if target else None,
+    )
+
+
+def limit(load: list[Observation], size: int, *, whole: bool = True) -> float:
+    """Seconds that the least possible work takes."""
+    key = AESGCM(os.urandom(32))
+    units = [
+        b"[" + b",".join(o.raw for o in load[start : start + size]) + b"]"
+        for start in range(0, len(load), size)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        for number, unit in enumerate(units):
+            raws = [o.raw for o in load[number * size : (number + 1) * size]]
+            parsed = orjson.loads(unit) if whole else None
+            for raw in raws:
+                if not whole:
+                    orjson.loads(raw)
+                hashlib.sha256(raw).digest()
+            del parsed
+            packed = zstandard.ZstdCompressor(level=3).compress(unit)
+            sealed = key.encrypt(number.to_bytes(12, "big"), packed, None)
+            with Path(folder, str(number)).open("wb") as file:
+                file.write(sealed)
+                file.flush()
+                os.fsync(file.fileno())
+        return time.perf_counter() - started
+
+
+def ours(load: list[Observation], size: int, url: str) -> float:
+    """Seconds until all of the load is acknowledged, in the log and in segments."""
+    with tempfile.TemporaryDirectory() as folder:
+        lake = new_lake(Path(folder), url)
+        with Sequencer(lake) as sequencer, ThreadPoolExecutor(1) as worker:
+            started = stepped = time.perf_counter()
+            sealing = worker.submit(seal_all, lake, NOW)
+            for number, start in enumerate(range(0, len(load), size)):
+                keep(lake, number, load[start : start + size])
+                if sealing.done():  # beside appending, as a worker does
+                    sealing.result()
+                    sealing = worker.submit(seal_all, lake, NOW)
+                if time.perf_counter() - stepped > 1:  # as the sequencer's thread would
+                    sequencer.step(NOW)
+                    stepped = time.perf_counter()
+            sealing.result()
+            seal_all(lake, Instant(NOW + 2 * DAY))
+            sequencer.step(NOW)
+            seconds = time.perf_counter() - started
+        lake.db.close()
+    return seconds
+
+
+def keep(lake: Lake, number: int, observations: list[Observation]) -> None:
+    with lake.db.write(TENANT) as tx:
+        append(
+            tx,
+            lake,
+            unit=Unit(f"unit-{number}", "file", f"file-{number}"),
+            klass="facts",
+            observations=observations,
+            provenance=PROVENANCE,
+            now=NOW,
+        )
+
+
+def seal_all(lake: Lake, now: Instant) -> None:
+    while seal(lake, TENANT, now=now, min_rows=SEGMENT_ROWS):
+        pass
+
+
+def new_lake(folder: Path, url: str) -> Lake:
+    if url == "sqlite":
+        db = Database(f"sqlite:///{folder / 'audit.db'}")
+    else:
+        from tests.postgres import fresh_database  # noqa: PLC0415
+
+        db = Database(fresh_database(url))
+    db.migrate()
+    with db.write(TENANT) as tx:
+        row = {"status": "ACTIVE", "kms_key": "", "settings": "{}", "registered_at": NOW}
+        tx.insert(tenants, {**row, "last_batch_no": 0})
+    keys = folder / "keys"
+    return Lake.open(
+        db=db,
+        data=folder,
+        objects=LocalObjects(folder / "objects"),
+        provider=LocalKeyProvider.create(keys / "master.key"),
+        keystore=KeyStore(keys / "buckets"),
+        signer=Signer("bench/log", SigningKey.create(keys / "log.key")),
+    )
+
+
+@contextmanager
+def databases() -> Iterator[list[tuple[str, str]]]:
+    """SQLite, and PostgreSQL where the development environment has it."""
+    try:
+        from tests.postgres import running_postgres  # noqa: PLC0415
+    except ImportError:
+        yield [("SQLite", "sqlite")]
+        return
+    with running_postgres() as url:
+        yield [("SQLite", "sqlite"), ("PostgreSQL", url)]
+
+
+def observations(count: int) -> list[Observation]:
+    """Resampled real events, each under an id and a time of its own."""
+    dice = random.Random(1)
+    events = [e for e in _events() if 300 < len(json.dumps(e)) < 4_000] or [_made_up()]
+    first = NOW - 20 * DAY
+    load = []
+    for n in range(count):
+        event = dice.choice(events)
+        at = Instant(first + n * (20 * DAY // count))
+        event_id = str(uuid.UUID(int=dice.getrandbits(128)))
+        source = str(event.get("eventSource", "s3.amazonaws.com"))
+        name = str(event.get("eventName", "PutObject"))
+        load.append(
+            Observation(
+                source="AWS_Cloudtrail",
+                natural_key=(event_id,),
+                event_time=at,
+                match_key=f"{source.split('.', 1)[0]}:{name}",
+                account=f"{111122223333 + n // 500 % 30}",  # a file is of one account
+                region=str(event.get("awsRegion", "us-east-1")),
+                raw=orjson.dumps({**event, "eventID": event_id}),
+                reader="cloudtrail/1",
+                position=f"Records[{n}]",
+                resources=(Resource(f"arn:aws:s3:::bucket-{dice.randrange(500)}"),),
+                actor=f"arn:aws:iam::111122223333:user/user-{dice.randrange(200)}",
+                event_name=name,
+                event_source=source,
+            )
+        )
+    return load
+
+
+def _events() -> Iterator[dict[str, object]]:
+    if not CORPUS.is_dir():
+        return
+    for path in sorted(CORPUS.rglob("*.json*")):
+        data = path.read_bytes()
+        try:
+            content = orjson.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+        except (orjson.JSONDecodeError, OSError):
+            continue
+        records = content.get("Records", []) if isinstance(content, dict) else content
+        yield from (r for r in records if isinstance(r, dict) and "eventName" in r)
+
+
+def _made_up() -> dict[str, object]:
+    parameters = {f"parameter{n}": f"value-{n * 7919}" for n in range(40)}
+    return {"eventSource": "s3.amazonaws.com", "eventName": "PutObject", "request": parameters}
