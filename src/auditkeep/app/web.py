@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auditkeep import __version__
 from auditkeep.app.parts import Parts
@@ -29,14 +30,32 @@ class Web:
         files = Files(db=parts.db, deps=parts.deps, clock=parts.clock)
         routes = [
             Route("/health", _health),
-            Mount("/files", files),
-            Mount("/", endpoint),
+            _Below(b"/files/", files),
+            _Below(b"/", endpoint),
         ]
         return cls(Starlette(routes=routes), endpoint, files)
 
     def close(self) -> None:
         self.endpoint.close()
         self.files.close()
+
+
+class _Below(BaseRoute):
+    """All whose path *as sent* begins with a prefix: Starlette's own mounts match the decoded
+    path, and none that holds a line break, as a control set's name may.
+    """
+
+    def __init__(self, prefix: bytes, app: ASGIApp) -> None:
+        self._prefix = prefix
+        self._app = app
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        path = scope.get("raw_path") or b"/"
+        fits = scope["type"] == "http" and path.startswith(self._prefix)
+        return (Match.FULL if fits else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
 async def _health(_: Request) -> JSONResponse:
