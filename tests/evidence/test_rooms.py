@@ -1,0 +1,124 @@
+"""Folders, items, selections and manual evidence through their rooms, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.evidence.making import ACCOUNT, NOW, fact, keep, register
+
+from auditkeep.clock import MINUTE, Instant, day_of
+from auditkeep.db.database import Database
+from auditkeep.db.tx import Tx
+from auditkeep.evidence import folders, insights, items, lens, manual, selection
+from auditkeep.evidence.folders import FolderMemo
+from auditkeep.evidence.insights import InsightsMemo, Watched
+from auditkeep.evidence.lens import Lens, Reach
+from auditkeep.evidence.manual import Pin, Text
+from auditkeep.evidence.progress import last_batch_no
+from auditkeep.ids import Tenant
+from auditkeep.lake.lake import Lake
+from auditkeep.lake.seal import seal
+
+A = "a0000000-0000-4000-8000-000000000000"
+SECRET = b"s" * 32
+TODAY = day_of(NOW)
+PLACE = (1, TODAY)
+
+pytestmark = pytest.mark.both_databases
+
+
+@pytest.fixture
+def tx(db: Database, lake: Lake, tenant: Tenant) -> Iterator[Tx]:
+    with db.write(tenant) as tx:
+        register(tx)
+        reach = Reach(frozenset({ACCOUNT}), None)
+        lens.open_for_control(tx, A, 1, {"iam:CreateUser", "config:RULE"}, reach, NOW)
+        keep(tx, lake, [fact(_minute(m)) for m in (-1, 1, 2)])
+        failed = fact(
+            _minute(3),
+            match_key="config:RULE",
+            source="AWS_Config",
+            verdict="NON_COMPLIANT",
+            resources=["x", "y"],
+        )
+        keep(tx, lake, [failed])
+        yield tx
+
+
+def test_a_day_with_an_edge_is_counted_by_its_observations(tx: Tx, lake: Lake) -> None:
+    found = folders.folder(tx, lake, FolderMemo(9), _lens(tx), TODAY)
+    assert found is not None
+    counts = found.counts
+    assert (counts.total, counts.activity, counts.compliance, counts.issues) == (3, 2, 1, 1)
+    assert (counts.resources, counts.distinct) == (2, 2)
+
+
+def test_items_are_found_again_by_their_ids(tx: Tx, lake: Lake) -> None:
+    one = _lens(tx)
+    whole = items.page(tx, lake, SECRET, one, TODAY, after=None, limit=9)
+    assert [i.stored.event_time for i in whole] == [_minute(m) for m in (3, 2, 1)]
+    for item in whole:
+        assert items.get(tx, lake, SECRET, one, TODAY, item.evidence_id) == item
+
+
+def test_a_selection_is_what_a_report_holds(tx: Tx, lake: Lake) -> None:
+    selection.select_folder(tx, A, PLACE, last_batch_no(tx))
+    keep(tx, lake, [fact(_minute(4))])
+    whole = items.page(tx, lake, SECRET, _lens(tx), TODAY, after=None, limit=9)
+    first = {whole[0].stored.id: whole[0].stored.batch_no}
+    last = {whole[-1].stored.id: whole[-1].stored.batch_no}
+    selection.choose(tx, A, PLACE, first, chosen=True)
+    selection.choose(tx, A, PLACE, last, chosen=False)
+    held = list(items.selected(tx, lake, SECRET, A, None))
+    assert held == whole[:3]
+    assert items.count_selected(tx, lake, A, None) == 3
+    selection.spell_out(tx, lake, A, [_lens(tx)])
+    assert selection.of_folder(tx, A, PLACE).up_to_batch is None
+    assert list(items.selected(tx, lake, SECRET, A, None)) == held
+    selection.delete(tx, A)
+    assert selection.of_assessment(tx, A) == {}
+
+
+def test_manual_evidence_stands_among_the_rest(tx: Tx, lake: Lake) -> None:
+    pin = Pin(A, 1, "arn:aws:iam::111122223333:user/jane", "request", _minute(9))
+    assert manual.import_all(tx, lake, pin, [Text("we looked")], largest=10) == [None]
+    item = items.page(tx, lake, SECRET, _lens(tx), TODAY, after=None, limit=1)[0]
+    assert item.kind == "Manual"
+    assert item.iam_id == pin.uploader
+    assert manual.file_of(item.stored) is None
+
+
+def test_a_days_insights_are_those_of_its_folders(tx: Tx, lake: Lake) -> None:
+    memo = InsightsMemo()
+    watched = [Watched(A, 1, 3, None)]
+    for _ in range(2):
+        shown = insights.of_day(tx, lake, memo, watched, TODAY)[A]
+        assert (shown.total.noncompliant, shown.total.inconclusive, shown.failing) == (1, 2, 1)
+        assert list(shown.by_control) == [1]
+
+
+def test_sealing_changes_nothing_that_is_shown(db: Database, lake: Lake, tenant: Tenant) -> None:
+    with db.write(tenant) as tx:
+        register(tx)
+        reach = Reach(frozenset({ACCOUNT}), None)
+        lens.open_for_control(tx, A, 1, {"iam:CreateUser"}, reach, NOW)
+        keep(tx, lake, [fact(_minute(m), resources=["x"]) for m in (-2, 1, 1, 5)])
+    before = _shown(db, lake, tenant)
+    assert seal(lake, tenant, now=NOW, min_rows=1) is not None
+    assert _shown(db, lake, tenant) == before
+
+
+def _shown(db: Database, lake: Lake, tenant: Tenant) -> object:
+    with db.read(tenant) as tx:
+        one = _lens(tx)
+        folder = folders.folder(tx, lake, FolderMemo(9), one, TODAY)
+        return folder, items.page(tx, lake, SECRET, one, TODAY, after=None, limit=9)
+
+
+def _lens(tx: Tx) -> Lens:
+    return lens.load(tx, A, [1], None)[0]
+
+
+def _minute(minutes: int) -> Instant:
+    return Instant(NOW + minutes * MINUTE)
