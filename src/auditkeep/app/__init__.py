@@ -1,7 +1,7 @@
 """The composition root: settings in, parts out. Every part is built once, here, and handed on."""
 
 from auditkeep.app.parts import Parts, open_parts, opened
-from auditkeep.app.public import log_key, published_checkpoint
+from auditkeep.app.public import hand_out_checkpoint, log_key
 from auditkeep.app.service import Service
 from auditkeep.app.setup import Initialised, initialise
 
@@ -9,9 +9,9 @@ __all__ = [
     "Initialised",
     "Parts",
     "Service",
+    "hand_out_checkpoint",
     "initialise",
     "log_key",
     "open_parts",
     "opened",
-    "published_checkpoint",
 ]

@@ -3,8 +3,8 @@
 from auditkeep.app.places import Places
 from auditkeep.db.database import Database
 from auditkeep.db.schema import meta
-from auditkeep.errors import ObjectMissing, SetupError
-from auditkeep.lake import published
+from auditkeep.errors import SetupError
+from auditkeep.lake import handed_out, published
 from auditkeep.lake.objects import LocalObjects
 from auditkeep.settings import Settings
 
@@ -24,9 +24,16 @@ def log_key(settings: Settings) -> str:
     return str(key)
 
 
-def published_checkpoint(settings: Settings) -> str:
-    """The newest signed checkpoint, as text."""
+def hand_out_checkpoint(settings: Settings) -> str:
+    """The newest signed checkpoint, as text; later reports carry a proof that they continue it."""
+    objects = LocalObjects(Places.of(settings).objects)
+    checkpoint = published.read(objects)
+    if checkpoint is None:
+        raise SetupError("Nothing has been logged yet, so there is no checkpoint.")
+    db = Database(settings.database)
     try:
-        return LocalObjects(Places.of(settings).objects).get(published.NAME).decode()
-    except ObjectMissing as error:
-        raise SetupError("Nothing has been logged yet, so there is no checkpoint.") from error
+        with db.system_write() as tx:
+            handed_out.note(tx, checkpoint.size)
+    finally:
+        db.close()
+    return objects.get(published.NAME).decode()

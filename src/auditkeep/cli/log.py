@@ -17,5 +17,5 @@ def checkpoint(*, data: Data) -> int:
     from auditkeep import app
     from auditkeep.settings import load
 
-    print(app.published_checkpoint(load(data)), end="")
+    print(app.hand_out_checkpoint(load(data)), end="")
     return 0

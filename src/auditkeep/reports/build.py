@@ -67,11 +67,12 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """The texts that carry trust: the signed checkpoint, the log's key, the key endorsement."""
+    """What carries trust: the signed checkpoint, how it continues earlier ones, and the keys."""
 
     checkpoint: str
     log_key: str
     report_key: str
+    consistency: Sequence[formats.ConsistencyLine] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +290,9 @@ class _Builder:
         yield from self._add(formats.CHECKPOINT, notes.checkpoint.encode())
         yield from self._add(formats.LOG_KEY, notes.log_key.encode())
         yield from self._add(formats.REPORT_KEY, notes.report_key.encode())
+        if notes.consistency:
+            lines = b"".join(msgspec.json.encode(line) + b"\n" for line in notes.consistency)
+            yield from self._add(formats.CONSISTENCY, lines)
         yield from self._add(formats.RECORDS, self._proofs.records())
         yield from self._add(formats.BATCHES, self._proofs.batches())
 

@@ -28,6 +28,7 @@ from auditkeep.evidence import items, manual
 from auditkeep.evidence.items import Item
 from auditkeep.evidence.progress import last_batch_no
 from auditkeep.ids import Tenant
+from auditkeep.lake import handed_out
 from auditkeep.lake.blobs import delete_blob, get_blob, put_blob
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.proofs import LogReader, prove
@@ -40,7 +41,7 @@ from auditkeep.reports.proofs import Proven
 from auditkeep.reports.spool import Spool
 from auditkeep.settings import Settings
 from auditkeep.tlog.note import sign
-from auditkeep.verify.format import report_key_body
+from auditkeep.verify.format import ConsistencyLine, report_key_body
 from auditkeep.work.pump import Handler
 
 BUCKET_CLASS = "reports"
@@ -167,7 +168,7 @@ def _archive(maker: Maker, tx: Tx, report: Report, now: Instant) -> Iterator[byt
         ),
         assessed=_assessed(tx.tenant, assessment),
         integrity=_integrity(maker, log),
-        notes=_notes(maker, log),
+        notes=_notes(maker, tx, log),
         set_names=[s.id for s in assessments.sets(tx, assessment.id)],
         controls={c.ordinal: c for c in assessments.controls(tx, assessment.id)},
         expected=expected,
@@ -209,13 +210,19 @@ def _integrity(maker: Maker, log: LogReader) -> Integrity:
     )
 
 
-def _notes(maker: Maker, log: LogReader) -> Notes:
+def _notes(maker: Maker, tx: Tx, log: LogReader) -> Notes:
     signer = maker.lake.signer
     body = report_key_body(maker.lake.origin, maker.key.public_der)
     return Notes(
         checkpoint=log.checkpoint.note,
         log_key=signer.vkey + "\n",
         report_key=sign(body, [signer]),
+        consistency=[
+            ConsistencyLine(
+                size, log.checkpoint.size, tuple(h.hex() for h in log.consistency(size))
+            )
+            for size in handed_out.sizes(tx.system(), log.checkpoint.size)
+        ],
     )
 
 
