@@ -105,7 +105,7 @@ class Tx(_Handle):
     def select(self, *columns: Any) -> Select[Any]:
         """SELECT over columns or tables, held to the tenant in every table it names."""
         statement = select(*columns)
-        for table in statement.get_final_froms():
+        for table in statement.columns_clause_froms:
             for part in _tables(table):
                 statement = statement.where(self.mine(part))
         return statement
