@@ -1,10 +1,10 @@
-"""Observations to acknowledged, logged, sealed and encrypted, beside the least work that could do it.
+"""Observations to acknowledged, logged, sealed and encrypted, beside the least work for it.
 
 The limit, in the same run, on the same bytes and one core: parse each unit as it comes (orjson, a
 JSON array as in a log file) + SHA-256 of each record + zstd 3 + AES-256-GCM + one fsync for each
 unit. Ours has the database, ids, envelopes, leaves, rollups and the log on top, and begins with
 parsed observations. Units of 16,384 become segments at once; those of 2,000 go through the tail
-and are sealed from it. A third figure has a stricter limit: records parsed one by one and dropped at
+and are sealed from it. A third figure has a stricter limit: records parsed one by one, dropped at
 once, which spares the garbage collector. The load is resampled from real CloudTrail events where
 they lie beside the checkout, otherwise made up.
 """
@@ -27,6 +27,7 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")  # one core, as the limit has; 
 
 import orjson
 import zstandard
+from bench.result import Result
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from auditkeep.clock import DAY, Instant, parse
@@ -43,7 +44,6 @@ from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.observations import Observation, Provenance, Resource
 from auditkeep.tlog.note import Signer
-from bench.result import Result
 
 CORPUS = Path(__file__).parent.parent.parent / "shared" / "corpus" / "cloudtrail"
 TENANT = Tenant("111122223333", "us-east-1")

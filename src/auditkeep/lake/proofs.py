@@ -12,9 +12,8 @@ from auditkeep.db.tx import Tx
 from auditkeep.errors import LogError, StorageError
 from auditkeep.lake.batch import load_leaves, open_opening
 from auditkeep.lake.lake import Lake
-from auditkeep.lake.sequencer import FOLDER, newest_row
+from auditkeep.lake.sequencer import log_tiles, newest_row, require_tiles
 from auditkeep.tlog.merkle import Tree
-from auditkeep.tlog.tiles import TileReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +44,8 @@ class LogReader:
 
     def __init__(self, lake: Lake, checkpoint: SignedCheckpoint) -> None:
         self.checkpoint = checkpoint
-        self._tiles = TileReader(lambda path: lake.objects.get(FOLDER + path), checkpoint.size)
-        if self._tiles.root() != checkpoint.root:
-            raise LogError(
-                f"The log's tiles do not have the root of its checkpoint of {checkpoint.size} "
-                "entries: they were changed or lost. Restore the objects under 'log/'."
-            )
+        self._tiles = log_tiles(lake, checkpoint.size)
+        require_tiles(self._tiles, checkpoint.root)
 
     @classmethod
     def newest(cls, tx: Tx, lake: Lake) -> "LogReader":

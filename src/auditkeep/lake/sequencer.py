@@ -21,7 +21,7 @@ from sqlalchemy import bindparam, func
 from auditkeep.clock import Instant, SystemClock
 from auditkeep.db.schema import checkpoints, log_entries
 from auditkeep.db.tx import SystemTx
-from auditkeep.errors import AuditkeepError, LogError, ObjectExists
+from auditkeep.errors import LogError, ObjectExists, ObjectMissing, ProofError
 from auditkeep.lake import published
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.lake import Lake
@@ -91,17 +91,14 @@ class Sequencer:
         with self._lake.db.system_read() as tx:
             entries = _entries(tx, old)
 
-        def get(path: str) -> bytes:
-            return objects.get(FOLDER + path)
-
-        _require_root(TileReader(get, old), newest)
-        fresh = new_tiles(get, old, entries)
+        _require_root(log_tiles(self._lake, old), newest)
+        fresh = new_tiles(lambda path: objects.get(FOLDER + path), old, entries)
         for path, content in fresh.items():
             _put_same(self._lake, FOLDER + path, content)
             reach("log.tile-kept")
         self._drop_partials(list(fresh))
         size = old + len(entries)
-        return size, TileReader(get, size).root()
+        return size, log_tiles(self._lake, size).root()
 
     def _decide(self, size: int, root: bytes, now: Instant) -> None:
         reach("log.before-checkpoint")
@@ -157,11 +154,16 @@ class Sequencer:
         if newest is None:
             return
         if newest.note is not None:
-            signed = open_checkpoint(newest.note, [lake.signer.verifier])
+            try:
+                signed = open_checkpoint(newest.note, [lake.signer.verifier])
+            except ProofError as error:
+                raise LogError(
+                    f"The newest checkpoint of the database, of {newest.size} entries, is not "
+                    "signed by this deployment's log key."
+                ) from error
             if (signed.size, signed.root) != (newest.size, newest.root):
                 raise LogError("The newest checkpoint of the database is not the one it signed.")
-        reader = TileReader(lambda path: lake.objects.get(FOLDER + path), newest.size)
-        _require_root(reader, newest)
+        _require_root(log_tiles(lake, newest.size), newest)
 
 
 class SequencerThread:
@@ -172,7 +174,7 @@ class SequencerThread:
         self._sequencer = sequencer
         self._interval = interval
         self._stopping = False
-        self.error: AuditkeepError | None = None
+        self.error: Exception | None = None
         """What the last step failed with; None after one that did not."""
         self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
 
@@ -198,7 +200,7 @@ class SequencerThread:
             try:
                 self._sequencer.step()
                 self.error = None
-            except AuditkeepError as error:
+            except Exception as error:  # noqa: BLE001 - shown to whoever asks; the next step may do
                 self.error = error
             if not last:
                 self._lake.appended.wait(self._interval)
@@ -253,11 +255,25 @@ def _entries(tx: SystemTx, first: int) -> list[bytes]:
     return [bytes(row.entry) for row in rows]
 
 
-def _require_root(reader: TileReader, row: Row | None) -> None:
+def log_tiles(lake: Lake, size: int) -> TileReader:
+    """The log of `size` entries as its tiles have it."""
+    return TileReader(lambda path: lake.objects.get(FOLDER + path), size)
+
+
+def _require_root(tiles: TileReader, row: Row | None) -> None:
     expected = EMPTY_ROOT if row is None else row.root
-    if reader.root() != expected:
+    require_tiles(tiles, expected)
+
+
+def require_tiles(tiles: TileReader, expected: bytes) -> None:
+    """LogError unless the tiles are there and have the root that the checkpoint names."""
+    try:
+        found = tiles.root()
+    except (ObjectMissing, ProofError):
+        found = None
+    if found != expected:
         raise LogError(
-            f"The log's tiles do not have the root of its checkpoint of {reader.size} entries: "
+            f"The log's tiles do not have the root of its checkpoint of {tiles.size} entries: "
             "they were changed or lost. Restore the objects under 'log/'."
         )
 
