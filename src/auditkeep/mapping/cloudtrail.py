@@ -51,9 +51,11 @@ def prefix_of(name: str) -> str:
 def event_key(source: str, name: str) -> str:
     """The match key of an event, from its `eventSource` and `eventName`."""
     prefix = prefix_of(source)
-    if prefix in _VERSIONED_NAMES:
-        name = _API_VERSION.sub("", name) or name
-    return f"{prefix}:{name}"
+    return f"{prefix}:{without_version(name) if prefix in _VERSIONED_NAMES else name}"
+
+
+def without_version(name: str) -> str:
+    return _API_VERSION.sub("", name) or name
 
 
 def keyword_keys(keyword: str) -> frozenset[str]:

@@ -2,8 +2,8 @@
 
 A managed rule is known by its identifier, whatever a user named it. A rule of one's own is
 `Custom_` and its name, without the random suffix that organisation rules and conformance packs
-add. Copies that other services keep (`securityhub-*`, `aws-service-rule`) are ignored, because
-their findings arrive by themselves. Names are case sensitive.
+add. Copies that other services keep (`securityhub-*` above all) are ignored, because their
+findings arrive by themselves. Names are case sensitive.
 """
 
 import re
@@ -13,6 +13,10 @@ from auditkeep.mapping import catalogue
 CUSTOM = "Custom_"
 
 _ORGANISATION = re.compile(r"(OrgConfigRule-.+)-[a-z0-9]{8}")
+_SERVICE_RULE = re.compile(r"config-rule/aws-service-rule/([^/]+)")
+_OWN_SERVICES = frozenset(
+    {"config-conforms.amazonaws.com", "config-multiaccountsetup.amazonaws.com"}
+)
 _PACK = re.compile(r"(.+-conformance-pack)-[a-z0-9]{8,9}")
 
 
@@ -39,8 +43,14 @@ def stripped(name: str) -> str:
 
 
 def is_copy(name: str, arn: str = "") -> bool:
-    """Whether another service keeps this rule, so that its results must not count twice."""
-    return name.startswith("securityhub-") or "config-rule/aws-service-rule/" in arn
+    """Whether another service keeps this rule, so that its results must not count twice.
+
+    Rules that AWS Config itself deploys, for conformance packs and organisations, are none.
+    """
+    if name.startswith("securityhub-"):
+        return True
+    service = _SERVICE_RULE.search(arn)
+    return service is not None and service[1] not in _OWN_SERVICES
 
 
 def keyword_keys(keyword: str) -> frozenset[str]:

@@ -1,0 +1,1 @@
+"""One module per source: bytes -> observations. Pure but for `files`, which reads them."""

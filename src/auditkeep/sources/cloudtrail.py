@@ -1,0 +1,317 @@
+"""CloudTrail events -> observations (spec 3.4).
+
+Kept are management events that change something and that some control could use: never data,
+Insights or network activity events, nor the seven that AWS leaves out by name, nor (unless asked
+for) read-only ones. An event that no control could use is looked at no further than its name.
+
+What is kept of a record are its bytes as they stood in the file, after cuts. Its natural key is its
+event id; a record without one is known by the SHA-256 of its bytes as kept.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+
+import msgspec
+from msgspec import Raw
+
+from auditkeep.clock import Instant
+from auditkeep.ids import is_account
+from auditkeep.mapping import cloudtrail, places
+from auditkeep.observations import Observation, Resource
+from auditkeep.sources.holders import MAX_DEPTH, held
+from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
+from auditkeep.sources.split import DEFAULT, Batch, Form, Limits, Single, Splitter
+from auditkeep.sources.times import read_time
+
+READER = "cloudtrail/1"
+
+MAX_ARNS = 20
+"""Resources taken from request and answer of one event."""
+
+NO_CONTROL = "no control uses it"
+READ_ONLY = "read-only"
+EXCLUDED = "left out by name"
+NOT_MANAGEMENT = "not a management event"
+
+_READS = re.compile(
+    "(?:Get|List|Describe|Head|BatchGet|BatchDescribe|Lookup|Search|Query|Scan|Select|Check|"
+    "Preview|Simulate|Validate|Verify|Estimate|Discover|View|Download)(?=[A-Z0-9]|$)"
+)
+"""Names of calls that change nothing, for old events that do not say `readOnly`."""
+
+_ARN = re.compile(rb'"(arn:aws[a-z-]{0,20}:[^"\\\s]{5,1800})"(?!\s*:)')
+
+_KNOWN_NAMES = 65_536
+"""Distinct names remembered while one file is read; real ones are a few thousand."""
+
+
+class _Head(msgspec.Struct, gc=False, rename="camel"):
+    """As much of an event as decides whether anybody could want it."""
+
+    event_name: str = ""
+    event_id: str = msgspec.field(name="eventID", default="")
+    management_event: bool | str | None = None
+    read_only: bool | str | None = None
+
+
+class _Identity(msgspec.Struct, gc=False, rename="camel"):
+    type: str | None = None
+    arn: str | None = None
+    account_id: str | None = None
+    principal_id: str | None = None
+    user_name: str | None = None
+    invoked_by: str | None = None
+
+
+class _Resource(msgspec.Struct, gc=False):
+    upper_arn: str | None = msgspec.field(name="ARN", default=None)
+    lower_arn: str | None = msgspec.field(name="arn", default=None)
+    type: str | None = None
+
+
+class _Event(msgspec.Struct, gc=False, rename="camel"):
+    """As much of an event as its observation says (CloudTrail record contents, 1.11)."""
+
+    event_name: str | None = None
+    event_source: str | None = None
+    event_time: str | int | float | None = None
+    event_id: str | None = msgspec.field(name="eventID", default=None)
+    event_type: str | None = None
+    event_category: str | None = None
+    management_event: bool | str | None = None
+    read_only: bool | str | None = None
+    aws_region: str | None = None
+    recipient_account_id: str | None = None
+    user_identity: _Identity | None = None
+    resources: list[_Resource] | None = None
+    request_parameters: Raw = Raw(b"")
+    response_elements: Raw = Raw(b"")
+    digest_start_time: str | None = None
+
+
+_FORM = Form(
+    msgspec.json.Decoder(list[_Head]).decode,
+    frozenset({"Records", "Events", "logEvents"}),
+    lambda head: head.event_id,
+)
+_EVENT = msgspec.json.Decoder(_Event)
+
+
+class _Names(dict[str, bool]):
+    """Event name -> whether, from some source, it could be of interest; filled when asked."""
+
+    def __init__(self, wanted: frozenset[str]) -> None:
+        super().__init__()
+        self._wanted = wanted
+
+    def __missing__(self, name: str) -> bool:
+        if len(self) >= _KNOWN_NAMES:
+            self.clear()
+        plain = cloudtrail.without_version(name)
+        # an event without a name is looked at closely, to say what is wrong with it
+        wanted = not name or name in self._wanted or plain in self._wanted
+        self[name] = wanted
+        return wanted
+
+
+def parse(
+    blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits = DEFAULT
+) -> Parsed:
+    """All events of a text, in any of their forms, in order."""
+    reader = _Reader(context, tally)
+    for item in Splitter(blocks, _FORM, limits):
+        if isinstance(item, Batch):
+            yield from reader.batch(item)
+        elif isinstance(item, Single):
+            yield from reader.value(item.raw, item.position, 0)
+        else:
+            yield item
+
+
+class _Reader:
+    """Turns the events of one text into observations."""
+
+    def __init__(self, context: Context, tally: Tally) -> None:
+        self._context = context
+        self._tally = tally
+        interest = context.interest
+        self._names = None if interest.keys is None else _Names(interest.event_names)
+
+    def batch(self, batch: Batch[_Head]) -> Parsed:
+        """Consecutive events: those of interest are decoded again, in full."""
+        heads = batch.heads
+        names = self._names
+        named: Sequence[int] = range(len(heads))
+        if names is not None:
+            named = [i for i, head in enumerate(heads) if names[head.event_name]]
+            self._pass_over(NO_CONTROL, len(heads) - len(named))
+        wanted = self._changes(heads, named)
+        if wanted:
+            for index, raw in zip(wanted, batch.raws(wanted), strict=True):
+                yield from self.value(raw, batch.position(index), 0)
+
+    def _changes(self, heads: list[_Head], named: Sequence[int]) -> list[int]:
+        """Those of the named events whose flags do not rule them out already."""
+        wanted = []
+        data = reads = 0
+        keep_reads = self._context.reads
+        for index in named:
+            head = heads[index]
+            if head.event_name and head.management_event is False:
+                data += 1
+            elif head.event_name and head.read_only is True and not keep_reads:
+                reads += 1
+            else:
+                wanted.append(index)
+        self._pass_over(NOT_MANAGEMENT, data)
+        self._pass_over(READ_ONLY, reads)
+        return wanted
+
+    def _pass_over(self, reason: str, count: int) -> None:
+        if count:
+            self._tally.records += count
+            self._tally.unmatched[reason] += count
+
+    def value(self, raw: bytes, position: str, depth: int) -> Parsed:
+        """One value: an event, or something that holds events."""
+        try:
+            event = _EVENT.decode(raw)
+        except UNREADABLE as error:
+            self._tally.records += 1
+            yield unreadable(position, error)
+            return
+        if not event.event_name and depth < MAX_DEPTH:
+            inner = False
+            for item in held(raw, position):
+                inner = True
+                if isinstance(item, Rejected):
+                    self._tally.records += 1
+                    yield item
+                else:
+                    yield from self.value(*item, depth + 1)
+            if inner:
+                return
+        self._tally.records += 1
+        found = self._event(event, raw, position)
+        if found is not None:
+            yield found
+
+    def _event(self, event: _Event, raw: bytes, position: str) -> Observation | Rejected | None:
+        if not event.event_name or not event.event_source:
+            return self._nameless(event, position)
+        key = cloudtrail.event_key(event.event_source, event.event_name)
+        reason = self._unwanted(event, key)
+        if reason is not None:
+            self._tally.unmatched[reason] += 1
+            return None
+        if event.event_time is None:
+            return Rejected(position, "it has no eventTime")
+        try:
+            at = read_time(event.event_time)
+        except ValueError:
+            return Rejected(position, f"its eventTime {event.event_time!r:.60} is no time")
+        return self._observation(event, raw, position, key, at)
+
+    def _nameless(self, event: _Event, position: str) -> Rejected | None:
+        if event.event_category == "Insight" or event.event_type == "AwsCloudTrailInsight":
+            self._tally.unmatched[NOT_MANAGEMENT] += 1
+            return None
+        if event.digest_start_time:
+            return Rejected(position, "it is a CloudTrail digest, which holds no events")
+        return Rejected(position, f"it has no event{'Source' if event.event_name else 'Name'}")
+
+    def _unwanted(self, event: _Event, key: str) -> str | None:
+        """Why an event is not evidence, or None if it is."""
+        if not self._context.interest.wants(key):
+            return NO_CONTROL
+        if key in cloudtrail.EXCLUDED:
+            return EXCLUDED
+        if (
+            event.event_category not in (None, "Management")
+            or event.event_type in ("AwsCloudTrailInsight", "AwsVpceEvent")
+            or _is(event.management_event, value=False)
+        ):
+            return NOT_MANAGEMENT
+        if not self._context.reads and _is_read(event):
+            return READ_ONLY
+        return None
+
+    def _observation(
+        self, event: _Event, raw: bytes, position: str, key: str, at: Instant
+    ) -> Observation | Rejected:
+        if not raw.isascii():
+            # what the decoder passes over it does not check, but what is kept must be JSON
+            try:
+                raw.decode()
+            except UnicodeDecodeError as error:
+                return unreadable(position, error)
+        kept, cuts = self._context.cutter.cut(raw)
+        prefix = key.partition(":")[0]
+        tenant = self._context.tenant
+        return Observation(
+            source="AWS_Cloudtrail",
+            natural_key=(event.event_id or f"sha256:{sha256(kept).hexdigest()}",),
+            event_time=at,
+            match_key=key,
+            account=_account(event) or tenant.account,
+            region=places.origin_region(prefix, event.aws_region or tenant.region),
+            raw=kept,
+            reader=READER,
+            position=position,
+            resources=_resources(event),
+            actor=_actor(event.user_identity),
+            event_name=event.event_name or "",
+            event_source=event.event_source or "",
+            cuts=cuts,
+        )
+
+
+def _is(flag: bool | str | None, *, value: bool) -> bool:
+    """Whether a flag, which some exports write as text, has that value."""
+    return flag is value or (isinstance(flag, str) and flag.lower() == str(value).lower())
+
+
+def _is_read(event: _Event) -> bool:
+    if event.read_only is None:
+        return _READS.match(event.event_name or "") is not None
+    return _is(event.read_only, value=True)
+
+
+def _account(event: _Event) -> str | None:
+    """Who received the event; who called, where old events do not say."""
+    if event.recipient_account_id and is_account(event.recipient_account_id):
+        return event.recipient_account_id
+    caller = event.user_identity.account_id if event.user_identity else None
+    return caller if caller and is_account(caller) else None
+
+
+def _actor(identity: _Identity | None) -> str | None:
+    if identity is None:
+        return None
+    return (
+        identity.arn
+        or identity.invoked_by
+        or identity.principal_id
+        or identity.user_name
+        or identity.type
+    )
+
+
+def _resources(event: _Event) -> tuple[Resource, ...]:
+    """Those the event lists, then the ARNs that stand in its request and answer."""
+    found: dict[str, Resource] = {}
+    for resource in event.resources or ():
+        arn = resource.upper_arn or resource.lower_arn
+        if arn and len(found) < MAX_ARNS:
+            found[arn] = Resource(value=arn, arn=arn, type=resource.type)
+    for part in (event.request_parameters, event.response_elements):
+        text = bytes(part)
+        if b'"arn:' not in text:
+            continue
+        for match in _ARN.finditer(text):
+            if len(found) >= MAX_ARNS:
+                break
+            arn = match[1].decode()
+            found.setdefault(arn, Resource(value=arn, arn=arn))
+    return tuple(found.values())

@@ -1,0 +1,389 @@
+"""AWS Config evaluations -> observations (spec 3.2).
+
+Read are results of evaluations: answers of GetComplianceDetailsByConfigRule and …ByResource (also
+over an aggregator), "Config Rules Compliance Change" events, and the compliance items of snapshots
+and histories (`AWS::Config::ResourceCompliance`, one observation for each rule they list). A
+summary of compliance has no times and is no evidence; an item without compliance neither; an
+evaluation that names no rule, as a rule's own function reports it, cannot be read.
+
+The natural key is (account, region, rule, resource type, resource, time of the result).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from auditkeep.clock import iso
+from auditkeep.ids import is_account
+from auditkeep.mapping import config
+from auditkeep.observations import Observation, Resource
+from auditkeep.sources.holders import MAX_DEPTH
+from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
+from auditkeep.sources.rules import Rule, Rules
+from auditkeep.sources.split import DEFAULT, Batch, Form, Limits, Single, Splitter
+from auditkeep.sources.times import read_time
+
+READER = "config/1"
+
+COMPLIANCE_ITEM = "AWS::Config::ResourceCompliance"
+
+NO_COMPLIANCE = "says nothing about compliance"
+NO_TIMES = "a summary without times"
+DEFINITION = "the definition of a rule"
+COPY = "kept by another service"
+NO_CONTROL = "no control uses it"
+
+_LISTS = frozenset(
+    {
+        "EvaluationResults",
+        "AggregateEvaluationResults",
+        "Evaluations",
+        "ConfigRules",
+        "ComplianceByConfigRules",
+        "ComplianceByResources",
+        "configurationItems",
+        "Records",
+    }
+)
+
+
+Time = str | int | float | dict[str, int | str]
+
+
+class _Qualifier(msgspec.Struct, gc=False, rename="pascal"):
+    config_rule_name: str = ""
+    resource_type: str | None = None
+    resource_id: str = ""
+
+
+class _Identifier(msgspec.Struct, gc=False, rename="pascal"):
+    evaluation_result_qualifier: _Qualifier = msgspec.field(default_factory=_Qualifier)
+
+
+class _EventQualifier(msgspec.Struct, gc=False, rename="camel"):
+    config_rule_name: str = ""
+    resource_type: str | None = None
+    resource_id: str = ""
+
+
+class _EventIdentifier(msgspec.Struct, gc=False, rename="camel"):
+    evaluation_result_qualifier: _EventQualifier = msgspec.field(default_factory=_EventQualifier)
+
+
+class _EventResult(msgspec.Struct, gc=False, rename="camel"):
+    evaluation_result_identifier: _EventIdentifier = msgspec.field(default_factory=_EventIdentifier)
+    compliance_type: str | None = None
+    result_recorded_time: Time | None = None
+
+
+class _Value(msgspec.Struct, gc=False, kw_only=True):
+    """Whatever a value may be: a result, a change, an item, a definition, a summary, a holder."""
+
+    # a result, as the API answers
+    identifier: _Identifier | None = msgspec.field(name="EvaluationResultIdentifier", default=None)
+    compliance_type: str | None = msgspec.field(name="ComplianceType", default=None)
+    recorded: Time | None = msgspec.field(name="ResultRecordedTime", default=None)
+    account_id: str | None = msgspec.field(name="AccountId", default=None)
+    aws_region: str | None = msgspec.field(name="AwsRegion", default=None)
+    info: Rule | None = msgspec.field(name="ConfigRuleInfo", default=None)
+    evaluated: str | None = msgspec.field(name="ComplianceResourceId", default=None)
+    # a definition or a summary
+    rule_name: str | None = msgspec.field(name="ConfigRuleName", default=None)
+    source: Raw | UnsetType = msgspec.field(name="Source", default=UNSET)
+    compliance: Raw | UnsetType = msgspec.field(name="Compliance", default=UNSET)
+    # a change, as events say it
+    change_rule: str | None = msgspec.field(name="configRuleName", default=None)
+    change_arn: str = msgspec.field(name="configRuleARN", default="")
+    change_account: str | None = msgspec.field(name="awsAccountId", default=None)
+    change_region: str | None = msgspec.field(name="awsRegion", default=None)
+    new_result: _EventResult | UnsetType | None = msgspec.field(
+        name="newEvaluationResult", default=UNSET
+    )
+    invoking: Raw | UnsetType = msgspec.field(name="invokingEvent", default=UNSET)
+    # an item of a snapshot or history
+    resource_type: str | None = msgspec.field(name="resourceType", default=None)
+    configuration: Raw | UnsetType = msgspec.field(name="configuration", default=UNSET)
+    captured: Time | None = msgspec.field(name="configurationItemCaptureTime", default=None)
+    # what holds one of these
+    detail: Raw | UnsetType = msgspec.field(name="detail", default=UNSET)
+    message: str | UnsetType = msgspec.field(name="Message", default=UNSET)
+    item: Raw | UnsetType = msgspec.field(name="configurationItem", default=UNSET)
+    status_code: int | None = None
+    data: Raw | UnsetType = UNSET
+
+
+class _ListedRule(msgspec.Struct, gc=False, rename="camel"):
+    config_rule_name: str = ""
+    config_rule_arn: str = ""
+    compliance_type: str | None = None
+
+
+class _ResourceCompliance(msgspec.Struct, gc=False, rename="camel"):
+    target_resource_id: str = ""
+    target_resource_type: str | None = None
+    config_rule_list: list[_ListedRule] = []
+
+
+_FORM: Form[Raw] = Form(msgspec.json.Decoder(list[Raw]).decode, _LISTS, lambda _: "")
+_VALUE = msgspec.json.Decoder(_Value)
+_COMPLIANCE = msgspec.json.Decoder(_ResourceCompliance)
+_RULE = msgspec.json.Decoder(Rule)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """One rule's judgement of one resource, from whatever form it came in."""
+
+    rule: str
+    resource_type: str | None
+    resource: str
+    compliance: str | None
+    time: Time | None
+    position: str
+    arn: str = ""
+    account: str | None = None
+    region: str | None = None
+    info: Rule | None = None
+
+
+def parse(
+    blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits = DEFAULT
+) -> Parsed:
+    """All evaluations of a text, in any of their forms, in order."""
+    for item in _leaves(blocks, limits, "", 0):
+        if isinstance(item, Rejected):
+            tally.records += bool(item.position)
+            yield item
+        else:
+            tally.records += 1
+            yield from _leaf(item, context, tally)
+
+
+def collect_rules(blocks: Iterator[bytes], rules: Rules, limits: Limits = DEFAULT) -> None:
+    """Note the rules that a text defines, and pass over everything else in it."""
+    for item in _leaves(blocks, limits, "", 0):
+        if isinstance(item, _Leaf) and item.value.source is not UNSET:
+            try:
+                rules.add(_RULE.decode(item.raw))
+            except UNREADABLE:
+                # a definition of another shape: its rule is known by name only
+                continue
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """One value that holds no other."""
+
+    raw: bytes
+    value: _Value
+    position: str
+
+
+def _leaves(
+    blocks: Iterator[bytes], limits: Limits, place: str, depth: int
+) -> Iterator[_Leaf | Rejected]:
+    """The values of a text, and of what its values hold; `place` is where the text itself was."""
+    for item in Splitter(blocks, _FORM, limits):
+        if isinstance(item, Batch):
+            for index, raw in enumerate(item.heads):
+                yield from _opened(bytes(raw), _inside(place, item.position(index)), limits, depth)
+        elif isinstance(item, Single):
+            yield from _opened(item.raw, _inside(place, item.position), limits, depth)
+        else:
+            yield Rejected(_inside(place, item.position) if place else item.position, item.reason)
+
+
+def _inside(place: str, position: str) -> str:
+    if not place or not position:
+        return place or position
+    return place if position == "record 1" else f"{place}.{position}"
+
+
+def _opened(raw: bytes, position: str, limits: Limits, depth: int) -> Iterator[_Leaf | Rejected]:
+    try:
+        value = _VALUE.decode(raw)
+        raw.decode()
+    except UNREADABLE as error:
+        yield unreadable(position, error)
+        return
+    held = _held(value) if depth < MAX_DEPTH else None
+    if held is None:
+        yield _Leaf(raw, value, position)
+    else:
+        yield from _leaves(iter([held[0]]), limits, f"{position}.{held[1]}", depth + 1)
+
+
+def _held(value: _Value) -> tuple[bytes, str] | None:
+    """What an event of the bus, a notification, or a recorded answer holds, and its name."""
+    if isinstance(value.detail, Raw):
+        return bytes(value.detail), "detail"
+    if isinstance(value.message, str):
+        return value.message.encode(), "Message"
+    if isinstance(value.item, Raw):
+        return bytes(value.item), "configurationItem"
+    if isinstance(value.data, Raw) and value.status_code is not None:
+        return bytes(value.data), "data"
+    return None
+
+
+def _leaf(leaf: _Leaf, context: Context, tally: Tally) -> Parsed:
+    try:
+        results = list(_results(leaf.value, leaf.position))
+    except UNREADABLE as error:
+        yield unreadable(leaf.position, error)
+        return
+    if not results:
+        reason = _useless(leaf.value)
+        if reason is None:
+            yield Rejected(leaf.position, _strange(leaf.value))
+        else:
+            tally.unmatched[reason] += 1
+    for result in results:
+        found = _observation(result, leaf.raw, context)
+        if isinstance(found, str):
+            tally.unmatched[found] += 1
+        else:
+            yield found
+
+
+def _results(value: _Value, position: str) -> Iterator[_Result]:
+    """What a value says about compliance: nothing, once, or once for each rule."""
+    if value.identifier is not None:
+        named = value.identifier.evaluation_result_qualifier
+        same = value.info is not None and value.info.name == named.config_rule_name
+        yield _Result(
+            rule=named.config_rule_name,
+            resource_type=named.resource_type,
+            resource=named.resource_id,
+            compliance=value.compliance_type,
+            time=value.recorded,
+            position=position,
+            arn=value.info.arn if value.info and same else "",
+            account=value.account_id,
+            region=value.aws_region,
+            info=value.info if same else None,
+        )
+    elif isinstance(value.new_result, _EventResult):
+        result = value.new_result
+        told = result.evaluation_result_identifier.evaluation_result_qualifier
+        yield _Result(
+            rule=value.change_rule or told.config_rule_name,
+            resource_type=told.resource_type,
+            resource=told.resource_id,
+            compliance=result.compliance_type,
+            time=result.result_recorded_time,
+            position=position,
+            arn=value.change_arn,
+            account=value.change_account,
+            region=value.change_region,
+        )
+    elif value.resource_type == COMPLIANCE_ITEM and isinstance(value.configuration, Raw):
+        item = _COMPLIANCE.decode(_object(value.configuration))
+        for index, rule in enumerate(item.config_rule_list):
+            yield _Result(
+                rule=rule.config_rule_name,
+                resource_type=item.target_resource_type,
+                resource=item.target_resource_id,
+                compliance=rule.compliance_type,
+                time=value.captured,
+                position=f"{position}.configRuleList[{index}]",
+                arn=rule.config_rule_arn,
+                account=value.change_account,
+                region=value.change_region,
+            )
+
+
+def _object(raw: Raw) -> bytes:
+    """An item's configuration, which some exports write as a string of JSON."""
+    text = bytes(raw)
+    return msgspec.json.decode(text, type=str).encode() if text.startswith(b'"') else text
+
+
+def _useless(value: _Value) -> str | None:
+    """Why a value without results is nobody's business, if it is something that is known."""
+    if value.rule_name is not None and value.source is not UNSET:
+        return DEFINITION
+    if value.compliance is not UNSET:
+        return NO_TIMES
+    if value.new_result is None or value.invoking is not UNSET or value.resource_type is not None:
+        return NO_COMPLIANCE
+    return None
+
+
+def _strange(value: _Value) -> str:
+    if value.evaluated is not None:
+        return "it is an evaluation that names no rule"
+    return "it is nothing that AWS Config says about rules or resources"
+
+
+def _observation(result: _Result, raw: bytes, context: Context) -> Observation | Rejected | str:
+    """The observation, why there is none, or (as text) why nobody wants it."""
+    position = result.position
+    if not result.rule or not result.resource:
+        return Rejected(position, "it names no rule or no resource")
+    account, region, arn = _place(result, context)
+    known = result.info or context.rules.find(result.rule, arn=arn, account=account, region=region)
+    if config.is_copy(result.rule, known.arn if known else arn):
+        return COPY
+    key = config.rule_key(
+        result.rule,
+        identifier=known.source.identifier if known and known.managed else None,
+        managed=known.managed if known else None,
+    )
+    if not context.interest.wants(key):
+        return NO_CONTROL
+    if result.time is None:
+        return Rejected(position, "it has no time of its result")
+    try:
+        at = read_time(result.time)
+    except ValueError:
+        return Rejected(position, f"the time of its result, {result.time!r:.60}, is no time")
+    kept, cuts = context.cutter.cut(raw)
+    resource_arn = result.resource if result.resource.startswith("arn:") else None
+    return Observation(
+        source="AWS_Config",
+        natural_key=(
+            account,
+            region,
+            result.rule,
+            result.resource_type or "",
+            result.resource,
+            iso(at),
+        ),
+        event_time=at,
+        match_key=key,
+        account=account,
+        region=region,
+        raw=kept,
+        reader=READER,
+        position=position,
+        verdict=result.compliance,
+        resources=(
+            Resource(
+                value=result.resource,
+                arn=resource_arn,
+                type=result.resource_type,
+                verdict=result.compliance,
+            ),
+        ),
+        event_name=result.rule,
+        event_source="config.amazonaws.com",
+        cuts=cuts,
+    )
+
+
+def _place(result: _Result, context: Context) -> tuple[str, str, str]:
+    """Account, region and the rule's ARN, as far as the result or a catalogue tells them."""
+    arn = result.arn
+    if not arn and (known := context.rules.find(result.rule)):
+        arn = known.arn
+    parts = arn.split(":")
+    region, account = (parts[3], parts[4]) if len(parts) > 5 else ("", "")
+    named = result.account or account
+    return (
+        named if is_account(named) else context.tenant.account,
+        result.region or region or context.tenant.region,
+        arn,
+    )
