@@ -38,7 +38,9 @@ def deliver(weeks: Weeks, folder: Path) -> Iterator[Delivered]:
                 records += _write(path / name, {"Records": events}, len(events))
         evaluations = list(weeks.evaluations(offset))
         config.mkdir(parents=True, exist_ok=True)
-        (config / f"{day}.jsonl").write_text("".join(json.dumps(e) + "\n" for e in evaluations))
+        if evaluations:
+            text = "".join(json.dumps(e) + "\n" for e in evaluations)
+            (config / f"{day}.jsonl").write_text(text)
         findings = list(weeks.findings(offset))
         records += len(evaluations) + _write(
             hub / f"{day}.json.gz", {"Findings": findings}, len(findings)

@@ -56,10 +56,10 @@ class Teller:
 
     def step(self, text: str) -> None:
         self._step += 1
-        self.console.print(f"[bold cyan]{self._step:>2}[/] {text}", highlight=False)
+        self.console.print(f"[bold cyan]{self._step:>2}[/] {text}", highlight=False, soft_wrap=True)
 
     def more(self, text: str) -> None:
-        self.console.print(f"   {text}", highlight=False)
+        self.console.print(f"   {text}", highlight=False, soft_wrap=True)
 
     @contextmanager
     def progress(self, what: str, total: int | None) -> Iterator[Any]:
@@ -69,7 +69,8 @@ class Teller:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=self.console, transient=True) as bar:
+        quiet = not self.console.is_terminal
+        with Progress(*columns, console=self.console, transient=True, disable=quiet) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)
 
@@ -359,7 +360,8 @@ def _flip(report: Path) -> tuple[Path, str, int]:
     """A copy of the archive in which one bit of one evidence file differs."""
     copy = report.with_name("damaged.zip")
     with zipfile.ZipFile(report) as source, zipfile.ZipFile(copy, "w") as target:
-        name = next(n for n in source.namelist() if n.endswith(".json") and "/proofs/" not in n)
+        files = [n for n in source.namelist() if n.endswith(".json") and "/proofs/" not in n]
+        name = next((n for n in files if "_manual_" not in n), files[0])
         offset = source.getinfo(name).file_size // 2
         for entry in source.infolist():
             body = bytearray(source.read(entry))
