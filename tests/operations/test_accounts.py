@@ -37,9 +37,9 @@ def test_a_key_may_be_named_first_or_later(unregistered: Call) -> None:
     assert store.require_active(unregistered.tx).kms_key == "DEFAULT"
 
 
-def test_a_delegated_administrator_is_not_accepted_in_silence(unregistered: Call) -> None:
+def test_only_the_managing_account_registers_with_an_administrator(unregistered: Call) -> None:
     ask = am.RegisterAccountRequest(delegated_admin_account="999988887777")
-    with pytest.raises(InvalidRequest, match="delegatedAdminAccount"):
+    with pytest.raises(AccessDenied, match="does not manage"):
         register_account(unregistered, ask)
     assert status(unregistered) == "INACTIVE"
 

@@ -52,11 +52,13 @@ def merged(account: Account, ask: am.UpdateSettingsRequest) -> Account:
     )
 
 
-def to_wire(account: Account, attribute: am.SettingAttribute = "ALL") -> am.Settings:
+def to_wire(
+    account: Account, attribute: am.SettingAttribute = "ALL", *, in_organisation: bool = False
+) -> am.Settings:
     """All that is set, or one attribute alone; the key is shown among ALL only (spec 1.11)."""
     kept = account.settings
     everything = am.Settings(
-        is_aws_org_enabled=False,
+        is_aws_org_enabled=in_organisation,
         sns_topic=kept.sns_topic,
         default_assessment_reports_destination=(
             am.AssessmentReportsDestination(

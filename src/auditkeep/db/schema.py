@@ -149,6 +149,33 @@ frameworks = _owned(
     key=("id",),
 )
 
+framework_shares = _owned(
+    "framework_shares",  # one row on the sender's side, and one on the recipient's
+    _text("id"),
+    _text("side"),  # SENT | RECEIVED
+    _text("framework_id"),  # the sender's
+    _text("source_account"),
+    _text("source_region"),
+    _text("destination_account"),
+    _text("destination_region"),
+    _text("status"),  # ACTIVE | SHARED | FAILED | DECLINED | REVOKED; the rest follows from time
+    _text("comment", null=True),
+    _text("document"),  # JSON, see frameworks.sharing_model.Subject
+    _text("snapshot", null=True),  # JSON; on the recipient's side, for as long as it is open
+    _int("created_at"),
+    _int("updated_at"),
+    _int("expires_at"),
+    Index("framework_shares_side", "account", "region", "side", "created_at"),
+    key=("id",),
+)
+
+delegated_administrators = _owned(
+    "delegated_administrators",  # of the organisation that the owning account manages
+    _text("administrator"),
+    _int("registered_at"),
+    key=(),
+)
+
 # --- assessments -----------------------------------------------------------------------------
 
 assessments = _owned(

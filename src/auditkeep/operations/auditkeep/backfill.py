@@ -24,8 +24,8 @@ def start_backfill(call: Call, assessment_id: str, start: Instant) -> int:
     rules.require_active(assessment.status)
     if assessment.dormant:
         raise InvalidRequest(
-            "This assessment is dormant since its account was deregistered. Save it first "
-            "(UpdateAssessment), then backfill it."
+            "This assessment is dormant: its account was deregistered, or handed its organisation "
+            "over. Once that is undone, save it (UpdateAssessment), then backfill it."
         )
     if start > call.now:
         raise InvalidRequest.of_field("start", f"is in the future: {iso(start)}.")

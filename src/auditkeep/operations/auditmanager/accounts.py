@@ -4,8 +4,9 @@
 collection, also under the policy ALL: nothing destroys a tenant's data yet.
 """
 
-from auditkeep.accounts import settings, store
-from auditkeep.errors import InvalidRequest
+from auditkeep.accounts import organisation, settings, store
+from auditkeep.accounts.model import Account
+from auditkeep.operations.auditmanager.organisation import hand_over, take_back
 from auditkeep.operations.auditmanager.propagation import account_deregistered
 from auditkeep.operations.call import Call, pair
 from auditkeep.wire.models import auditmanager as am
@@ -17,12 +18,9 @@ def get_account_status(call: Call, _ask: am.GetAccountStatusRequest) -> am.GetAc
 
 
 def register_account(call: Call, ask: am.RegisterAccountRequest) -> am.RegisterAccountResponse:
-    """Idempotent; a key that is named replaces the one before."""
+    """Idempotent; a key that is named replaces the one before, an administrator does not."""
     if ask.delegated_admin_account is not None:
-        raise InvalidRequest.of_field(
-            "delegatedAdminAccount",
-            "cannot be set: this version of Auditkeep knows no organisations. Register without it.",
-        )
+        hand_over(call, ask.delegated_admin_account)
     store.register(call.tx, ask.kms_key, call.now)
     return am.RegisterAccountResponse(status="ACTIVE")
 
@@ -30,7 +28,12 @@ def register_account(call: Call, ask: am.RegisterAccountRequest) -> am.RegisterA
 def deregister_account(
     call: Call, _ask: am.DeregisterAccountRequest
 ) -> am.DeregisterAccountResponse:
-    """Idempotent; assessments stay as they are and sleep until they are saved again."""
+    """Idempotent; assessments stay as they are and sleep until they are saved again.
+
+    An organisation that the account had handed over is no longer administered.
+    """
+    if organisation.has_handed_over(call.tx):
+        take_back(call)
     if store.status(call.tx) == "ACTIVE":
         account_deregistered(call)
         store.deregister(call.tx)
@@ -39,14 +42,18 @@ def deregister_account(
 
 def get_settings(call: Call, ask: am.GetSettingsRequest) -> am.GetSettingsResponse:
     account = store.require_active(call.tx)
-    return am.GetSettingsResponse(settings=settings.to_wire(account, ask.attribute))
+    return am.GetSettingsResponse(settings=_shown(call, account, ask.attribute))
 
 
 def update_settings(call: Call, ask: am.UpdateSettingsRequest) -> am.UpdateSettingsResponse:
     call.tx.lock_tenant()  # merging reads first: two merges at once must not lose one
     account = settings.merged(store.require_active(call.tx), ask)
     store.save_settings(call.tx, account.settings, account.kms_key)
-    return am.UpdateSettingsResponse(settings=settings.to_wire(account))
+    return am.UpdateSettingsResponse(settings=_shown(call, account))
+
+
+def _shown(call: Call, account: Account, attribute: am.SettingAttribute = "ALL") -> am.Settings:
+    return settings.to_wire(account, attribute, in_organisation=organisation.is_enabled(call.tx))
 
 
 OPERATIONS = (

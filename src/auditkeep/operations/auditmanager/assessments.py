@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from auditkeep.access import grants
-from auditkeep.accounts import tags
+from auditkeep.accounts import organisation, tags
 from auditkeep.assessments import review, rules, store, wire
 from auditkeep.assessments.model import Assessment, ControlSet, Document
 from auditkeep.errors import InvalidRequest
@@ -32,6 +32,7 @@ def create_assessment(call: Call, ask: am.CreateAssessmentRequest) -> am.CreateA
     controls = frameworks.get_controls(call.tx, library, framework.control_ids())
     members = list(assessed(framework, controls, library))
     call.tx.lock_tenant()  # or two requests at once could each be within the quota
+    organisation.require_not_handed_over(call.tx)
     scoping.check_quotas(call, frozenset(a.id for a in accounts), None)
     creator = iam_arn(call.principal.arn)
     if not any(same_principal(owner, creator) for owner in owners):
@@ -104,7 +105,10 @@ def list_assessments(call: Call, ask: am.ListAssessmentsRequest) -> am.ListAsses
 
 
 def update_assessment(call: Call, ask: am.UpdateAssessmentRequest) -> am.UpdateAssessmentResponse:
-    """Members that are left out stay; a changed scope, or dormancy, opens the lenses anew."""
+    """Members that are left out stay; a changed scope, or dormancy, opens the lenses anew.
+
+    An account that has handed its organisation over does not collect: nothing wakes.
+    """
     assessment = assessment_for(call, ask.assessment_id, "UpdateAssessment")
     rules.require_active(assessment.status)
     before = assessment.document
@@ -120,6 +124,7 @@ def update_assessment(call: Call, ask: am.UpdateAssessmentRequest) -> am.UpdateA
     if rescoped:
         call.tx.lock_tenant()
         scoping.check_quotas(call, document.account_ids, assessment.id)
+    asleep = organisation.has_handed_over(call.tx)
     changed = store.save(
         call.tx,
         replace(
@@ -127,10 +132,10 @@ def update_assessment(call: Call, ask: am.UpdateAssessmentRequest) -> am.UpdateA
             name=assessment.name if ask.assessment_name is None else ask.assessment_name,
             document=document,
             updated_at=call.now,
-            dormant=False,
+            dormant=asleep,
         ),
     )
-    if rescoped or assessment.dormant:
+    if not asleep and (rescoped or assessment.dormant):
         scoping.reopen_lenses(call, changed)
     log_assessment(call, changed, "UPDATE_METADATA")
     return am.UpdateAssessmentResponse(assessment=answers.answer_of(call, changed))

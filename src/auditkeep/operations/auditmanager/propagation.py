@@ -47,6 +47,11 @@ def account_deregistered(call: Call) -> None:
         store.save(call.tx, replace(assessment, dormant=True))
 
 
+def organisation_passed_on(call: Call) -> None:
+    """Another account collects for the organisation from now on: the same (spec section 8.4)."""
+    account_deregistered(call)
+
+
 def _reopen(
     call: Call,
     assessment_id: str,
