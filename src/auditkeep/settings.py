@@ -48,6 +48,11 @@ class Settings(BaseSettings):
         default=False,
         description="Accept read-only CloudTrail events, which AWS stopped using as evidence.",
     )
+    lenient_share_revoke: bool = Field(
+        default=False,
+        description="Let REVOKE of a framework share that was accepted succeed and change nothing "
+        "(AWS refuses it, and so fails Terraform's destroy).",
+    )
     threads: int = Field(default=4, ge=1, le=64, description="Threads that answer requests.")
     link_minutes: int = Field(
         default=15, ge=1, le=720, description="How long presigned links for files are valid."

@@ -110,11 +110,13 @@ def check_custom(kind: str, thing: Control | Framework) -> None:
         )
 
 
-def check_quota(kind: str, existing: int, quota: int) -> None:
-    if existing >= quota:
+def check_quota(kind: str, existing: int, quota: int, adding: int = 1) -> None:
+    if existing + adding > quota:
+        full = f", which is the quota of {quota}"
+        short = f" and would get {adding} more; the quota is {quota}"
         raise QuotaExceeded(
-            f"This account has {existing} custom {kind}s in this region, which is the quota of "
-            f"{quota}. Delete one that is not used any more."
+            f"This account has {existing} custom {kind}s in this region"
+            f"{full if existing >= quota else short}. Delete what is not used any more."
         )
 
 

@@ -19,6 +19,7 @@ from auditkeep.frameworks.wire import (
     to_wire_framework_metadata,
 )
 from auditkeep.operations.auditmanager.pages import time_key
+from auditkeep.operations.auditmanager.sharing import framework_deleted
 from auditkeep.operations.call import Call, pair
 from auditkeep.wire import paging
 from auditkeep.wire.models import auditmanager as am
@@ -107,8 +108,11 @@ def update_assessment_framework(
 def delete_assessment_framework(
     call: Call, ask: am.DeleteAssessmentFrameworkRequest
 ) -> am.DeleteAssessmentFrameworkResponse:
+    """Assessments made from it stay as they are; offers of it that nobody answered yet end."""
+    call.tx.lock_tenant()  # or it could be offered once more at this moment
     framework = store.get_framework(call.tx, call.deps.library, ask.framework_id)
     rules.check_custom("framework", framework)
+    framework_deleted(call, framework.id)
     store.delete_framework(call.tx, framework.id)
     tags.drop(call.tx, framework_arn(framework, call.tenant))
     return am.DeleteAssessmentFrameworkResponse()
