@@ -7,6 +7,7 @@ checkpoint is replaced.
 Keys are parts joined by `/`; a key that would leave the folder is refused whatever it holds.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -103,10 +104,9 @@ class LocalObjects:
             raise _explained(key, error) from error
 
     def delete(self, key: str) -> None:
-        try:
-            durable.remove(self._path(key))
-        except ObjectMissing:
-            return
+        if self.exists(key):
+            with contextlib.suppress(ObjectMissing):  # somebody else was faster
+                durable.remove(self._path(key))
 
     def list(self, prefix: str) -> Iterator[str]:
         top = self._folder
@@ -119,7 +119,7 @@ class LocalObjects:
                     yield key
 
     def _path(self, key: str) -> Path:
-        if len(key.encode()) > MAX_KEY:
+        if len(key.encode(errors="surrogatepass")) > MAX_KEY:
             raise StorageError(f"An object's name is longer than {MAX_KEY} bytes.")
         return self._folder.joinpath(*(_checked(key, part) for part in key.split("/")))
 
@@ -128,7 +128,7 @@ def _checked(key: str, part: str) -> str:
     """A part of a key as the name of a file; StorageError for what is none or leads elsewhere."""
     if (
         part in {"", ".", ".."}
-        or "\0" in part
+        or any(c == "\0" or "\ud800" <= c <= "\udfff" for c in part)
         or len(part.encode()) > MAX_PART
         or durable.is_temporary(part)
     ):

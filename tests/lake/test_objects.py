@@ -1,0 +1,88 @@
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditkeep.clock import MINUTE, SystemClock
+from auditkeep.errors import ObjectExists, ObjectMissing, StorageError
+from auditkeep.lake.objects import LocalObjects
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> LocalObjects:
+    return LocalObjects(tmp_path / "objects")
+
+
+def test_an_object_is_put_once_and_read_back(objects: LocalObjects) -> None:
+    objects.put("a/b/c", b"data")
+    objects.put("a/stream", iter([b"da", b"", b"ta"]))
+    assert objects.get("a/b/c") == objects.get("a/stream") == b"data"
+    assert objects.size("a/b/c") == 4
+    assert objects.exists("a/b/c")
+    assert Path(objects.url("a/b/c")).read_bytes() == b"data"
+    assert abs(objects.modified("a/b/c") - SystemClock().now()) < MINUTE
+    with objects.open("a/b/c") as stream:
+        assert stream.read(2) == b"da"
+    with pytest.raises(ObjectExists):
+        objects.put("a/b/c", b"other")
+    objects.replace("a/b/c", b"other")
+    assert objects.get("a/b/c") == b"other"
+
+
+def test_what_is_not_there_is_said_so(objects: LocalObjects) -> None:
+    objects.put("a", b"")
+    for key in ("none", "a/below", "no/such/folder"):
+        assert not objects.exists(key)
+        for read in (objects.get, objects.open, objects.size, objects.modified):
+            with pytest.raises(ObjectMissing, match=key):
+                read(key)
+        objects.delete(key)
+    assert list(objects.list("none/")) == []
+
+
+def test_keys_are_listed_by_prefix(objects: LocalObjects, tmp_path: Path) -> None:
+    for key in ("a/1", "a/12", "a/2/x", "b/1"):
+        objects.put(key, b"")
+    (tmp_path / "objects" / "a" / ".new-0123").write_bytes(b"left by a crash")
+    assert sorted(objects.list("")) == ["a/1", "a/12", "a/2/x", "b/1"]
+    assert sorted(objects.list("a/")) == ["a/1", "a/12", "a/2/x"]
+    assert sorted(objects.list("a/1")) == ["a/1", "a/12"]
+    objects.delete("a/1")
+    assert sorted(objects.list("a/1")) == ["a/12"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *["", "/", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", "./a", "a/\0", ".new-1"],
+        *["x" * 256, "a/" * 600 + "b", "é" * 128, "half\ud800"],
+    ],
+)
+def test_a_key_that_is_no_plain_path_is_refused(objects: LocalObjects, key: str) -> None:
+    with pytest.raises(StorageError):
+        objects.put(key, b"")
+    with pytest.raises(StorageError):
+        objects.get(key)
+
+
+@given(st.text(max_size=30))
+def test_no_key_leads_outside_the_folder(key: str) -> None:
+    objects = LocalObjects(Path("/srv/objects"))
+    try:
+        path = objects.url(key)
+    except StorageError:
+        return
+    assert os.path.normpath(path) == path
+    assert path.startswith("/srv/objects/")
+
+
+def test_a_stream_that_fails_leaves_nothing(objects: LocalObjects, tmp_path: Path) -> None:
+    def parts() -> object:
+        yield b"some"
+        raise StorageError("broke off")
+
+    with pytest.raises(StorageError, match="broke off"):
+        objects.put("a/b", parts())  # type: ignore[arg-type]
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
