@@ -14,9 +14,11 @@ from auditkeep.operations.auditmanager import (
     insights,
     manual,
     notifications,
+    organisation,
     reports,
     review,
     selection,
+    sharing,
     tags,
 )
 from auditkeep.operations.call import Handler
@@ -33,10 +35,15 @@ _PAIRS: Final = (
     *frameworks.OPERATIONS,
     *insights.OPERATIONS,
     *manual.OPERATIONS,
+    *manual.OPERATIONS,
     *notifications.OPERATIONS,
+    *organisation.OPERATIONS,
+    *organisation.OPERATIONS,
     *reports.OPERATIONS,
     *review.OPERATIONS,
     *selection.OPERATIONS,
+    *sharing.OPERATIONS,
+    *sharing.OPERATIONS,
     *tags.OPERATIONS,
 )
 
