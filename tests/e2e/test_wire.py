@@ -55,12 +55,13 @@ def test_every_name_of_a_control_set_survives_its_way(client: Any) -> None:
     )["assessment"]["metadata"]["id"]
     for name in AWKWARD:
         where = {"assessmentId": assessment, "controlSetId": name}
-        client.update_assessment_control(**where, controlId=control, commentBody=name)
-        changed = client.update_assessment_control_set_status(
-            **where, status="UNDER_REVIEW", comment=""
-        )["controlSet"]
-        assert (changed["id"], changed["status"]) == (name, "UNDER_REVIEW")
-        assert changed["controls"][0]["comments"][0]["commentBody"] == name
+        changed = client.update_assessment_control(**where, controlId=control, commentBody=name)
+        assert changed["control"]["comments"][0]["commentBody"] == name
+        if "\n" not in name:  # the model's pattern for this operation's set is `.*`
+            done = client.update_assessment_control_set_status(
+                **where, status="UNDER_REVIEW", comment=""
+            )["controlSet"]
+            assert (done["id"], done["status"]) == (name, "UNDER_REVIEW")
 
 
 def test_a_presigned_request_needs_no_header(server: Running, client: Any) -> None:
@@ -80,18 +81,17 @@ def test_a_presigned_request_needs_no_header(server: Running, client: Any) -> No
 
 
 def raw(server: Running, data: bytes) -> bytes:
-    """What the server says to these bytes before it hangs up."""
+    """What the server says to these bytes, at least its head."""
     parts = urlsplit(server.url)
     with socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=20) as link:
         link.sendall(data)
-        link.shutdown(socket.SHUT_WR)
         found = b""
-        while more := link.recv(65536):
+        while b"\r\n\r\n" not in found and (more := link.recv(65536)):
             found += more
         return found
 
 
-HEAD = b"Host: h\r\nConnection: close\r\n"
+HEAD = b"Host: h\r\n"
 
 
 @pytest.mark.parametrize(
@@ -126,4 +126,5 @@ def test_a_body_that_never_ends_is_cut_off(server: Running) -> None:
     chunk = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
     head = b"PUT /settings HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     answer = raw(server, head + chunk * 11 + b"0\r\n\r\n")
-    assert b"larger than 10485760 bytes" in answer
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"ValidationException" in answer
