@@ -11,6 +11,7 @@ from tests.postgres import fresh_database
 
 pytestmark = pytest.mark.server
 
+
 def test_unmodified_boto3_drives_the_server(tmp_path: Path) -> None:
     with running(tmp_path / "audit") as server:
         _drive(server)

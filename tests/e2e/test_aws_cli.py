@@ -84,6 +84,8 @@ def test_from_framework_to_verified_report(aws: Any, server: Running, tmp_path: 
     assert (counts["records"], counts["unmatched"], counts["rejected"]) == (3, 1, [])
     auditkeep("backfill", assessment, "--from", "2026-05-01", "--data", str(server.data),
               "--account", ACCOUNT)  # fmt: skip
+    kept = tmp_path / "checkpoint.txt"
+    kept.write_text(auditkeep("log", "checkpoint", "--data", str(server.data)).stdout)
     folders = aws("get-evidence-folders-by-assessment", "--assessment-id", assessment,
                   "--query", "evidenceFolders[?name=='2026-05-01']")  # fmt: skip
     assert folders, "events of that day make folders"
@@ -109,6 +111,12 @@ def test_from_framework_to_verified_report(aws: Any, server: Running, tmp_path: 
     home = {"XDG_CONFIG_HOME": str(tmp_path / "home")}
     assert auditkeep("verify", str(path), "--key", server.log_key, environment=home).returncode == 0
     assert auditkeep("verify", str(path), check=False, environment=home).returncode == 2
+    assert (
+        auditkeep(
+            "verify", str(path), "--key", server.log_key, "--checkpoint", str(kept)
+        ).returncode
+        == 0
+    ), "the report continues the log that the auditor's checkpoint fixed"
     auditkeep("pin", server.log_key, environment=home)
     assert auditkeep("verify", str(path), environment=home).returncode == 0
     broken = bytearray(path.read_bytes())

@@ -1,5 +1,6 @@
 """`auditkeep verify` and `auditkeep pin`: the auditor's side, offline, without a server."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ def verify(
     """Check a report: signature, digests, extra and missing files, every record's proof.
 
     Exit code 0: valid. 1: not valid, and what is wrong. 2: cannot tell, because no log key was
-    given or pinned before.
+    given or pinned before, or because there is nothing to read.
     """
     from auditkeep.errors import InputError
     from auditkeep.verify.archive import verify_archive
@@ -30,11 +31,13 @@ def verify(
 
     try:
         kept = checkpoint.read_text() if checkpoint else None
+        verdict = verify_archive(archive, pinned=[*(key or []), *pinned()], checkpoint=kept)
     except OSError as error:
-        raise InputError(
-            f"The checkpoint {checkpoint} cannot be read: {error.strerror}."
-        ) from error
-    verdict = verify_archive(archive, pinned=[*(key or []), *pinned()], checkpoint=kept)
+        print(f"auditkeep: {checkpoint} cannot be read: {error.strerror}.", file=sys.stderr)
+        return 2
+    except InputError as error:
+        print(f"auditkeep: {error}", file=sys.stderr)
+        return 2
     report(verdict.summary(), as_json=json)
     return {"valid": 0, "invalid": 1, "cannot-tell": 2}[verdict.state]
 
