@@ -28,6 +28,8 @@ class Counts:
     unmatched: int = 0
     duplicates: int = 0
     conflicts: int = 0
+    cuts: int = 0
+    """Secrets that were cut out of observations, also of those that proved to be duplicates."""
     rejections: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     """Why records were unmatched."""

@@ -1,9 +1,12 @@
 """A run as a fact: who had what read, by which version, and what came of it.
 
 Auditors ask for it, so it is an observation like any other: appended, logged, proven. Its match key
-is `run:<source>`, which no control's lens looks for.
+is `run:<source>`, which no control's lens looks for. If secrets were cut out of records, the key of
+their HMACs is part of it: whoever may read the run may prove what was cut, and when the run is
+destroyed, nobody can.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -12,21 +15,30 @@ from auditkeep import __version__
 from auditkeep.clock import Instant, iso
 from auditkeep.collection.counts import Counts
 from auditkeep.ids import Tenant
+from auditkeep.lake.append import Unit
 from auditkeep.observations import Observation, Provenance
 
 SOFTWARE = f"auditkeep/{__version__}"
 READER = "run/1"
 
+TOLD = 100
+"""Rejections that a run names; it counts all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One ingest by one caller."""
+    """One reading of files by one caller."""
 
     id: str
     source: str
     caller: str
     """An ARN, or the command line that ran it."""
     started: Instant
+    cut_key: bytes
+
+    @property
+    def unit(self) -> Unit:
+        return Unit(f"run/{self.id}", "run", self.source)
 
     def provenance(self) -> Provenance:
         return Provenance(
@@ -34,13 +46,20 @@ class Run:
         )
 
     def observation(
-        self, tenant: Tenant, paths: list[str], counts: Counts, ended: Instant
+        self,
+        tenant: Tenant,
+        parameters: Mapping[str, object],
+        counts: Counts,
+        *,
+        outcome: str,
+        ended: Instant,
     ) -> Observation:
         """The record of the run, to be appended at its end."""
-        body = {
+        body: dict[str, object] = {
             "caller": self.caller,
             "counts": {
                 "conflicts": counts.conflicts,
+                "cuts": counts.cuts,
                 "duplicates": counts.duplicates,
                 "files": counts.files,
                 "observations": counts.observations,
@@ -50,13 +69,20 @@ class Run:
                 "unmatched": counts.unmatched,
             },
             "ended": iso(ended),
-            "paths": paths,
+            "outcome": outcome,
+            "parameters": parameters,
+            "rejected": [
+                {"file": r.file, "position": r.position, "reason": r.reason}
+                for r in counts.rejected[:TOLD]
+            ],
             "run": self.id,
             "software": SOFTWARE,
             "source": self.source,
             "started": iso(self.started),
-            "unmatchedBecause": dict(sorted(counts.reasons.items())),
+            "unmatchedBecause": counts.reasons,
         }
+        if counts.cuts:
+            body["cutKey"] = self.cut_key.hex()
         return Observation(
             source="RUN",
             natural_key=(self.id,),
@@ -64,7 +90,7 @@ class Run:
             match_key=f"run:{self.source}",
             account=tenant.account,
             region=tenant.region,
-            raw=msgspec.json.encode(body, order="deterministic"),
+            raw=msgspec.json.encode(body, order="sorted"),
             reader=READER,
             position="",
             actor=self.caller,

@@ -19,9 +19,10 @@ from auditkeep.clock import Instant
 from auditkeep.ids import is_account
 from auditkeep.mapping import cloudtrail, places
 from auditkeep.observations import Observation, Resource
+from auditkeep.sources.batch import DEFAULT, Batch, Form, Limits, Single
 from auditkeep.sources.holders import MAX_DEPTH, held
 from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
-from auditkeep.sources.split import DEFAULT, Batch, Form, Limits, Single, Splitter
+from auditkeep.sources.split import Splitter
 from auditkeep.sources.times import read_time
 
 READER = "cloudtrail/1"

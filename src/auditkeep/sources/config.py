@@ -13,16 +13,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from auditkeep.clock import iso
 from auditkeep.ids import is_account
 from auditkeep.mapping import config
 from auditkeep.observations import Observation, Resource
+from auditkeep.sources.batch import DEFAULT, Batch, Form, Limits, Single
+from auditkeep.sources.config_shapes import EventResult, ResourceCompliance, Time, Value
 from auditkeep.sources.holders import MAX_DEPTH
 from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
 from auditkeep.sources.rules import Rule, Rules
-from auditkeep.sources.split import DEFAULT, Batch, Form, Limits, Single, Splitter
+from auditkeep.sources.split import Splitter
 from auditkeep.sources.times import read_time
 
 READER = "config/1"
@@ -49,86 +51,9 @@ _LISTS = frozenset(
 )
 
 
-Time = str | int | float | dict[str, int | str]
-
-
-class _Qualifier(msgspec.Struct, gc=False, rename="pascal"):
-    config_rule_name: str = ""
-    resource_type: str | None = None
-    resource_id: str = ""
-
-
-class _Identifier(msgspec.Struct, gc=False, rename="pascal"):
-    evaluation_result_qualifier: _Qualifier = msgspec.field(default_factory=_Qualifier)
-
-
-class _EventQualifier(msgspec.Struct, gc=False, rename="camel"):
-    config_rule_name: str = ""
-    resource_type: str | None = None
-    resource_id: str = ""
-
-
-class _EventIdentifier(msgspec.Struct, gc=False, rename="camel"):
-    evaluation_result_qualifier: _EventQualifier = msgspec.field(default_factory=_EventQualifier)
-
-
-class _EventResult(msgspec.Struct, gc=False, rename="camel"):
-    evaluation_result_identifier: _EventIdentifier = msgspec.field(default_factory=_EventIdentifier)
-    compliance_type: str | None = None
-    result_recorded_time: Time | None = None
-
-
-class _Value(msgspec.Struct, gc=False, kw_only=True):
-    """Whatever a value may be: a result, a change, an item, a definition, a summary, a holder."""
-
-    # a result, as the API answers
-    identifier: _Identifier | None = msgspec.field(name="EvaluationResultIdentifier", default=None)
-    compliance_type: str | None = msgspec.field(name="ComplianceType", default=None)
-    recorded: Time | None = msgspec.field(name="ResultRecordedTime", default=None)
-    account_id: str | None = msgspec.field(name="AccountId", default=None)
-    aws_region: str | None = msgspec.field(name="AwsRegion", default=None)
-    info: Rule | None = msgspec.field(name="ConfigRuleInfo", default=None)
-    evaluated: str | None = msgspec.field(name="ComplianceResourceId", default=None)
-    # a definition or a summary
-    rule_name: str | None = msgspec.field(name="ConfigRuleName", default=None)
-    source: Raw | UnsetType = msgspec.field(name="Source", default=UNSET)
-    compliance: Raw | UnsetType = msgspec.field(name="Compliance", default=UNSET)
-    # a change, as events say it
-    change_rule: str | None = msgspec.field(name="configRuleName", default=None)
-    change_arn: str = msgspec.field(name="configRuleARN", default="")
-    change_account: str | None = msgspec.field(name="awsAccountId", default=None)
-    change_region: str | None = msgspec.field(name="awsRegion", default=None)
-    new_result: _EventResult | UnsetType | None = msgspec.field(
-        name="newEvaluationResult", default=UNSET
-    )
-    invoking: Raw | UnsetType = msgspec.field(name="invokingEvent", default=UNSET)
-    # an item of a snapshot or history
-    resource_type: str | None = msgspec.field(name="resourceType", default=None)
-    configuration: Raw | UnsetType = msgspec.field(name="configuration", default=UNSET)
-    captured: Time | None = msgspec.field(name="configurationItemCaptureTime", default=None)
-    # what holds one of these
-    detail: Raw | UnsetType = msgspec.field(name="detail", default=UNSET)
-    message: str | UnsetType = msgspec.field(name="Message", default=UNSET)
-    item: Raw | UnsetType = msgspec.field(name="configurationItem", default=UNSET)
-    status_code: int | None = None
-    data: Raw | UnsetType = UNSET
-
-
-class _ListedRule(msgspec.Struct, gc=False, rename="camel"):
-    config_rule_name: str = ""
-    config_rule_arn: str = ""
-    compliance_type: str | None = None
-
-
-class _ResourceCompliance(msgspec.Struct, gc=False, rename="camel"):
-    target_resource_id: str = ""
-    target_resource_type: str | None = None
-    config_rule_list: list[_ListedRule] = []
-
-
 _FORM: Form[Raw] = Form(msgspec.json.Decoder(list[Raw]).decode, _LISTS, lambda _: "")
-_VALUE = msgspec.json.Decoder(_Value)
-_COMPLIANCE = msgspec.json.Decoder(_ResourceCompliance)
+_VALUE = msgspec.json.Decoder(Value)
+_COMPLIANCE = msgspec.json.Decoder(ResourceCompliance)
 _RULE = msgspec.json.Decoder(Rule)
 
 
@@ -177,7 +102,7 @@ class _Leaf:
     """One value that holds no other."""
 
     raw: bytes
-    value: _Value
+    value: Value
     position: str
 
 
@@ -215,7 +140,7 @@ def _opened(raw: bytes, position: str, limits: Limits, depth: int) -> Iterator[_
         yield from _leaves(iter([held[0]]), limits, f"{position}.{held[1]}", depth + 1)
 
 
-def _held(value: _Value) -> tuple[bytes, str] | None:
+def _held(value: Value) -> tuple[bytes, str] | None:
     """What an event of the bus, a notification, or a recorded answer holds, and its name."""
     if isinstance(value.detail, Raw):
         return bytes(value.detail), "detail"
@@ -248,7 +173,7 @@ def _leaf(leaf: _Leaf, context: Context, tally: Tally) -> Parsed:
             yield found
 
 
-def _results(value: _Value, position: str) -> Iterator[_Result]:
+def _results(value: Value, position: str) -> Iterator[_Result]:
     """What a value says about compliance: nothing, once, or once for each rule."""
     if value.identifier is not None:
         named = value.identifier.evaluation_result_qualifier
@@ -265,7 +190,7 @@ def _results(value: _Value, position: str) -> Iterator[_Result]:
             region=value.aws_region,
             info=value.info if same else None,
         )
-    elif isinstance(value.new_result, _EventResult):
+    elif isinstance(value.new_result, EventResult):
         result = value.new_result
         told = result.evaluation_result_identifier.evaluation_result_qualifier
         yield _Result(
@@ -301,7 +226,7 @@ def _object(raw: Raw) -> bytes:
     return msgspec.json.decode(text, type=str).encode() if text.startswith(b'"') else text
 
 
-def _useless(value: _Value) -> str | None:
+def _useless(value: Value) -> str | None:
     """Why a value without results is nobody's business, if it is something that is known."""
     if value.rule_name is not None and value.source is not UNSET:
         return DEFINITION
@@ -312,7 +237,7 @@ def _useless(value: _Value) -> str | None:
     return None
 
 
-def _strange(value: _Value) -> str:
+def _strange(value: Value) -> str:
     if value.evaluated is not None:
         return "it is an evaluation that names no rule"
     return "it is nothing that AWS Config says about rules or resources"

@@ -6,8 +6,12 @@ are small enough to stay in the processor's cache while they are parsed, which i
 unpacking a file whole.
 """
 
+import io
+import os
+import stat
 from collections.abc import Iterator
-from hashlib import sha256
+from contextlib import contextmanager
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +22,9 @@ from auditkeep.errors import InputError
 BLOCK = 256 * 1024
 """Bytes handed on at a time."""
 
+IN_MEMORY = 16 * 1024 * 1024
+"""Files up to this size are read once, larger ones twice: to be named, and to be parsed."""
+
 _READ = 64 * 1024
 # the library's type stub declares an instance where the class is
 _DAMAGED: tuple[type[Exception], ...] = (igzip_lib.IsalError, EOFError)  # type: ignore[assignment]
@@ -25,16 +32,30 @@ _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 
 
-def content_hash(path: Path) -> bytes:
-    """SHA-256 of a file as it lies on disk; InputError if it cannot be read."""
-    digest = sha256()
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[BinaryIO, bytes]]:
+    """A file at its beginning, and the SHA-256 of what lies on disk.
+
+    InputError if it cannot be read, or (at the end of the block) if it was changed meanwhile: what
+    was read of it must then not count as read.
+    """
     try:
         with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+            before = os.fstat(file.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise InputError("It is not a regular file.")
+            if before.st_size <= IN_MEMORY:
+                content = file.read()
+                yield io.BytesIO(content), sha256(content).digest()
+                return
+            digest = file_digest(file, "sha256").digest()
+            file.seek(0)
+            yield file, digest
+            after = os.fstat(file.fileno())
+            if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                raise InputError("It was changed while it was read: read it again.")
     except OSError as error:
         raise InputError(f"It cannot be read: {error.strerror or error}.") from error
-    return digest.digest()
 
 
 def get(path: Path) -> Iterator[bytes]:
@@ -42,15 +63,12 @@ def get(path: Path) -> Iterator[bytes]:
 
     Blocks before the error are good: a file that was cut off still gives its beginning.
     """
-    try:
-        with path.open("rb") as file:
-            yield from blocks(file)
-    except OSError as error:
-        raise InputError(f"It cannot be read: {error.strerror or error}.") from error
+    with opened(path) as (file, _):
+        yield from blocks(file)
 
 
 def blocks(file: BinaryIO) -> Iterator[bytes]:
-    """The text of an open file in blocks, see `get`."""
+    """The text of an open file in blocks, see `get`; without the mark some begin UTF-8 with."""
     head = file.read(_READ)
     text = _unpacked(head, file) if head.startswith(_GZIP) else _plain(head, file)
     first = next(text, b"")

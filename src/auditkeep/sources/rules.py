@@ -55,6 +55,13 @@ class Rules:
         same = known is not None and known.source == rule.source
         self._by_name[rule.name] = rule if same else None
 
+    def fingerprint(self) -> list[tuple[str, str, str, str]]:
+        """What tells one catalogue from another, in a fixed order."""
+        rules = {*self._by_arn.values(), *(r for r in self._by_name.values() if r)}
+        return sorted(
+            (r.name, r.arn, r.source.owner or "", r.source.identifier or "") for r in rules
+        )
+
     def find(self, name: str, *, arn: str = "", account: str = "", region: str = "") -> Rule | None:
         """The rule meant: by ARN, by place and name, or by a name that means one rule only."""
         return (

@@ -19,9 +19,10 @@ from msgspec import UNSET, Raw, UnsetType
 from auditkeep.ids import is_account
 from auditkeep.mapping import securityhub
 from auditkeep.observations import Observation, Resource
+from auditkeep.sources.batch import DEFAULT, Batch, Form, Limits, Single
 from auditkeep.sources.holders import MAX_DEPTH
 from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
-from auditkeep.sources.split import DEFAULT, Batch, Form, Limits, Single, Splitter
+from auditkeep.sources.split import Splitter
 from auditkeep.sources.times import read_time
 
 READER = "securityhub/1"
