@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import ROOT
 
 from auditkeep.cli import main as command_line
-from tests.conftest import ROOT
 
 ACCOUNT = "111122223333"
 Run = Callable[..., tuple[int, str, str]]
