@@ -19,6 +19,8 @@ from auditkeep.lake.append import Unit, append
 from auditkeep.observations import Observation, Provenance, Resource
 from auditkeep.operations.auditmanager import assessments
 from auditkeep.operations.call import Call
+from auditkeep.wire import codec
+from auditkeep.wire.model import Shape
 from auditkeep.wire.models import auditmanager as am
 
 OWNER = "arn:aws:iam::111122223333:role/Owner"
@@ -31,9 +33,9 @@ KEYS = {"a": "iam:CreateUser", "b": "s3:CreateBucket", "c": "kms:DisableKey"}
 """The one match key of each control that tests name by a letter."""
 
 
-def shown(answer: msgspec.Struct) -> Any:
+def shown(answer: Shape) -> Any:
     """An answer as a client sees it."""
-    return msgspec.json.decode(msgspec.json.encode(answer))
+    return msgspec.json.decode(codec.encode(answer))
 
 
 def by(

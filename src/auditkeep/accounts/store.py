@@ -5,18 +5,20 @@ import msgspec
 from auditkeep.accounts.model import OWN_KEY, Account, AccountStatus, TenantSettings
 from auditkeep.clock import Instant
 from auditkeep.db import schema
+from auditkeep.db.prepared import Prepared
 from auditkeep.db.tx import Tx
 from auditkeep.errors import AccessDenied
 
 _TABLE = schema.tenants
+_OWN = Prepared(_TABLE.c.status, _TABLE.c.kms_key, _TABLE.c.settings)
 
 
 def find(tx: Tx) -> Account | None:
     """The tenant, or None when it never registered."""
-    columns = (_TABLE.c.status, _TABLE.c.kms_key, _TABLE.c.settings)
-    row = tx.first(tx.select(*columns))
-    if row is None:
+    rows = tx.fetch(_OWN)
+    if not rows:
         return None
+    row = rows[0]
     settings = msgspec.json.decode(row.settings, type=TenantSettings)
     return Account(status=row.status, kms_key=row.kms_key, settings=settings)
 

@@ -7,7 +7,10 @@ Tags are not inherited: an assessment begins with those of its own request.
 
 from collections.abc import Collection, Iterable, Mapping
 
+from sqlalchemy import bindparam
+
 from auditkeep.db import schema
+from auditkeep.db.prepared import Prepared
 from auditkeep.db.tx import Tx
 from auditkeep.errors import InvalidRequest
 
@@ -15,11 +18,14 @@ MOST = 50
 """Tags of one resource."""
 
 _TABLE = schema.tags
+_OF_ONE = Prepared(
+    _TABLE.c.key, _TABLE.c.value, where=[_TABLE.c.arn == bindparam("arn")], order_by=[_TABLE.c.key]
+)
 
 
 def of(tx: Tx, arn: str) -> dict[str, str]:
     """A resource's tags, sorted by key."""
-    return of_many(tx, [arn])[arn]
+    return {row.key: row.value for row in tx.fetch(_OF_ONE, arn=arn)}
 
 
 def of_many(tx: Tx, arns: Collection[str]) -> dict[str, dict[str, str]]:

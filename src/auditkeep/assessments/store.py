@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, and_, func, or_
+from sqlalchemy import Row, and_, bindparam, func, or_
 
 from auditkeep.assessments.model import (
     AssessedControl,
@@ -22,6 +22,7 @@ from auditkeep.assessments.model import (
     SetStatus,
 )
 from auditkeep.clock import Instant
+from auditkeep.db.prepared import Prepared
 from auditkeep.db.schema import (
     assessment_control_sets,
     assessment_controls,
@@ -65,6 +66,9 @@ _PARTS = (
 )
 
 
+_BY_ID = Prepared(*_COLUMNS, where=[assessments.c.id == bindparam("id")])
+
+
 def insert(
     tx: Tx,
     assessment: Assessment,
@@ -105,10 +109,10 @@ def insert(
 
 def get(tx: Tx, assessment_id: str) -> Assessment:
     """NotFound for an id this tenant has no assessment of, whoever else may have one."""
-    row = tx.first(tx.select(*_COLUMNS).where(assessments.c.id == assessment_id))
-    if row is None:
+    rows = tx.fetch(_BY_ID, id=assessment_id)
+    if not rows:
         raise NotFound("assessment", assessment_id)
-    return _assessment(row)
+    return _assessment(rows[0])
 
 
 def active(tx: Tx) -> list[Assessment]:

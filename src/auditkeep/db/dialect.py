@@ -5,6 +5,7 @@ never has to upgrade and fail. PostgreSQL: REPEATABLE READ for reads (one snapsh
 COMMITTED for writes, which order themselves by locking the tenant's row.
 """
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,7 +56,11 @@ def _sqlite(url: str) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("auditkeep_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        statement = "BEGIN IMMEDIATE" if write else "BEGIN"
+        try:  # the driver's own call: every request passes here
+            connection.connection.cursor().execute(statement)
+        except sqlite3.Error as error:
+            raise DBAPIError(statement, None, error) from error
 
     return engine
 

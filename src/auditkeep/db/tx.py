@@ -27,6 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
 
 from auditkeep.db import dialect, schema
+from auditkeep.db.prepared import Prepared
 from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
 
@@ -42,6 +43,11 @@ class _Handle:
     @property
     def writable(self) -> bool:
         return self._writable
+
+    def require_writable(self) -> None:
+        """StorageError in a transaction that was opened for reading."""
+        if not self._writable:
+            raise StorageError("This transaction was opened for reading.")
 
     @property
     def postgres(self) -> bool:
@@ -63,8 +69,7 @@ class _Handle:
 
     def run(self, statement: Executable, rows: Sequence[Mapping[str, Any]] | None = None) -> int:
         """Run a write; the number of rows it touched."""
-        if not self._writable:
-            raise StorageError("This transaction was opened for reading.")
+        self.require_writable()
         result: CursorResult[Any] = (
             self._connection.execute(statement)
             if rows is None
@@ -110,6 +115,11 @@ class Tx(_Handle):
                 statement = statement.where(self.mine(part))
         return statement
 
+    def fetch(self, query: Prepared, **values: Any) -> list[Any]:
+        """The tenant's rows that a prepared query finds, as named tuples."""
+        owner = {"_account": self.tenant.account, "_region": self.tenant.region}
+        return query.run(self._connection, {**owner, **values})
+
     def insert(self, table: Table, *rows: Mapping[str, Any]) -> None:
         self.mine(table)
         if rows:
@@ -127,6 +137,7 @@ class Tx(_Handle):
     ) -> None:
         """Insert or merge by primary key, see `dialect.upsert`."""
         self.mine(table)
+        self.require_writable()
         dialect.upsert(
             self._connection,
             table,
@@ -173,6 +184,7 @@ class SystemTx(_Handle):
     def upsert(
         self, table: Table, rows: Sequence[Mapping[str, Any]], *, replace: Sequence[str] = ()
     ) -> None:
+        self.require_writable()
         dialect.upsert(self._connection, table, rows, replace=replace)
 
     def update(self, table: Table) -> Update:

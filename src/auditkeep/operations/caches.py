@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from auditkeep.evidence.folders import FolderMemo
 from auditkeep.evidence.insights import InsightsMemo
 from auditkeep.evidence.memo import Memo
-from auditkeep.wire.models import auditmanager as am
+from auditkeep.wire.model import Encoded
 
 
 def _folders() -> FolderMemo:
     return FolderMemo(20_000)
 
 
-def _assessments() -> Memo[am.Assessment]:
+def _assessments() -> Memo[Encoded]:
     return Memo(64)
 
 
@@ -21,6 +21,6 @@ class Caches:
     """Bounded, shared by all threads, and never wrong: see `evidence.memo`."""
 
     folders: FolderMemo = field(default_factory=_folders)
-    assessments: Memo[am.Assessment] = field(default_factory=_assessments)
-    """Answers of GetAssessment, under assessment, version and the lake's last batch."""
+    assessments: Memo[Encoded] = field(default_factory=_assessments)
+    """GetAssessment's answers, under version, tags, the caller's role and the last batch."""
     insights: InsightsMemo = field(default_factory=InsightsMemo)

@@ -18,7 +18,7 @@ import msgspec
 from auditkeep.errors import InvalidRequest
 from auditkeep.wire import query as query_string
 from auditkeep.wire.faults import faults, sentence
-from auditkeep.wire.model import AnyOperation, Binding, Shape
+from auditkeep.wire.model import AnyOperation, Binding, Encoded, Shape
 
 DEEPEST = 32
 """Levels of nesting a body may have; no shape of a model needs more than eight."""
@@ -78,7 +78,7 @@ def decode(
 
 def encode(response: Shape) -> bytes:
     """JSON without unset members; an empty answer is `{}`."""
-    return _ENCODER.encode(response)
+    return response.body if isinstance(response, Encoded) else _ENCODER.encode(response)
 
 
 def _body(body: bytes, plan: _Plan) -> dict[str, Any]:

@@ -14,6 +14,12 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of every generated structure."""
 
 
+class Encoded(Shape):
+    """An answer whose bytes are known already, instead of the shape they were encoded from."""
+
+    body: bytes
+
+
 Req = TypeVar("Req", bound=Shape)
 Res = TypeVar("Res", bound=Shape)
 

@@ -1,10 +1,10 @@
 """The whole of an assessment as the API shows it: gathered from few queries, kept while it holds.
 
-All that the answer depends on, besides tags, is the assessment's version and the lake's last
-batch, so an answer kept under both is right for as long as neither moves.
+All that the answer depends on are the assessment's version, its tags and the lake's last batch, so
+an answer kept under these is right for as long as none of them moves.
 """
 
-from msgspec.structs import replace
+from typing import cast
 
 from auditkeep.accounts import tags
 from auditkeep.assessments import review, store, wire
@@ -12,19 +12,33 @@ from auditkeep.assessments.model import AssessedControl, Assessment
 from auditkeep.assessments.wire import Parts, Tally
 from auditkeep.evidence import folders, lens, selection
 from auditkeep.evidence.progress import last_batch_no
+from auditkeep.ids import same_principal
 from auditkeep.operations.call import Call
+from auditkeep.wire import codec
+from auditkeep.wire.model import Encoded
 from auditkeep.wire.models import auditmanager as am
 
 
-def kept_answer(call: Call, assessment: Assessment) -> am.Assessment:
-    """The answer for an assessment that this transaction has not changed."""
+def kept_answer(call: Call, assessment: Assessment) -> am.GetAssessmentResponse:
+    """GetAssessment's answer, for an assessment that this transaction has not changed.
+
+    What is asked for most is built and written out once: the answer is kept as its bytes.
+    """
     memo = call.deps.caches.assessments
-    key = (call.tenant, assessment.id, assessment.version, last_batch_no(call.tx))
-    answer = memo.get(key)
-    if answer is None:
-        answer = wire.to_assessment(parts_of(call, assessment), call.tenant, {})
-        memo.put(key, answer)
-    return replace(answer, tags=tags.of(call.tx, assessment.arn(call.tenant)))
+    found = tags.of(call.tx, assessment.arn(call.tenant))
+    reached = last_batch_no(call.tx)
+    role = _role_of(call, assessment)
+    state = (assessment.id, assessment.version, reached)
+    key = (call.tenant, state, role, tuple(found.items()))
+    encoded = memo.get(key)
+    if encoded is None:
+        answer = am.GetAssessmentResponse(
+            assessment=wire.to_assessment(parts_of(call, assessment), call.tenant, found),
+            user_role=None if role is None else am.Role(role_type="PROCESS_OWNER", role_arn=role),
+        )
+        encoded = Encoded(body=codec.encode(answer))
+        memo.put(key, encoded)
+    return cast("am.GetAssessmentResponse", encoded)
 
 
 def answer_of(call: Call, assessment: Assessment) -> am.Assessment:
@@ -62,3 +76,9 @@ def tallies(
         ordinal: Tally(counts.system, counts.manual, selected.get(ordinal, 0))
         for ordinal, counts in totals.items()
     }
+
+
+def _role_of(call: Call, assessment: Assessment) -> str | None:
+    """The ARN by which the caller is an audit owner, if they are one."""
+    owners = assessment.document.owners
+    return next((o for o in owners if same_principal(o, call.principal.arn)), None)

@@ -69,14 +69,7 @@ def create_assessment(call: Call, ask: am.CreateAssessmentRequest) -> am.CreateA
 
 def get_assessment(call: Call, ask: am.GetAssessmentRequest) -> am.GetAssessmentResponse:
     assessment = assessment_for(call, ask.assessment_id, "GetAssessment")
-    mine = (
-        am.Role(role_type="PROCESS_OWNER", role_arn=owner)
-        for owner in assessment.document.owners
-        if same_principal(owner, call.principal.arn)
-    )
-    return am.GetAssessmentResponse(
-        assessment=answers.kept_answer(call, assessment), user_role=next(mine, None)
-    )
+    return answers.kept_answer(call, assessment)
 
 
 def list_assessments(call: Call, ask: am.ListAssessmentsRequest) -> am.ListAssessmentsResponse:
