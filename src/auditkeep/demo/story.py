@@ -228,18 +228,23 @@ def _assess(stage: Stage, first: Day, accounts: list[str], teller: Teller) -> st
     days: dict[str, list[int]] = {}
     for folder in _pages(client.get_evidence_folders_by_assessment, "evidenceFolders",
                          assessmentId=assessment):  # fmt: skip
-        row = days.setdefault(folder["name"], [0, 0, 0])
-        checks = folder["evidenceByTypeComplianceCheckCount"]
+        row = days.setdefault(folder["name"], [0, 0])
         row[0] += folder["totalEvidence"]
-        row[1] += checks
-        row[2] += folder["evidenceByTypeComplianceCheckIssuesCount"]
+        row[1] += folder["evidenceByTypeComplianceCheckIssuesCount"]
     total = sum(r[0] for r in days.values())
     teller.more(f"{total:,} evidence items at once, from facts that are stored once each:")
-    for name, (items, checks, issues) in sorted(days.items())[-10:]:
-        bad = round(30 * issues / max(1, checks)) if issues else 0
-        bar = f"[red]{'█' * max(bad, 1 if issues else 0)}[/][green]{'█' * (30 - bad)}[/]"
-        teller.more(f"  {name} {bar} {items:>6,} items, {issues:>4,} issues")
+    recent = sorted(days.items())[-10:]
+    most = max((row[0] for _, row in recent), default=1)
+    for name, (items, issues) in recent:
+        teller.more(f"  {name} {_bar(items, issues, most)} {items:>6,} items, {issues:>4,} issues")
     return assessment
+
+
+def _bar(items: int, issues: int, most: int, width: int = 30) -> str:
+    """A day's evidence beside the fullest day's; issues in red, and never too few to be seen."""
+    length = max(1, round(width * items / most))
+    red = min(length, max(1, round(length * issues / items))) if issues else 0
+    return f"[red]{'█' * red}[/][green]{'█' * (length - red)}[/]{' ' * (width - length)}"
 
 
 def _pages(call: Any, member: str, **arguments: Any) -> Iterator[Any]:
