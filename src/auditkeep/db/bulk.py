@@ -7,7 +7,6 @@ over all rows; PostgreSQL gets whole columns as arrays.
 from collections.abc import Sequence
 
 from auditkeep.db.tx import Tx
-from auditkeep.errors import StorageError
 
 
 def claim_ids(tx: Tx, ids: Sequence[tuple[bytes, bytes]], batch_no: int) -> int:
@@ -15,8 +14,7 @@ def claim_ids(tx: Tx, ids: Sequence[tuple[bytes, bytes]], batch_no: int) -> int:
 
     Returns how many were new. Pairs sorted by id are inserted fastest.
     """
-    if not tx.writable:
-        raise StorageError("This transaction was opened for reading.")
+    tx.require_writable()
     account, region = tx.tenant.account, tx.tenant.region
     connection = tx.driver()
     if not ids:
@@ -42,8 +40,7 @@ def merge_rollups(tx: Tx, rows: Sequence[tuple[int | str, ...]]) -> None:
     """Add counts to rollups. A row: day, match key, origin account, origin region, source, verdict,
     bucket, items, resources, issues, first time, last time, batch.
     """
-    if not tx.writable:
-        raise StorageError("This transaction was opened for reading.")
+    tx.require_writable()
     if not rows:
         return
     mark = "%s" if tx.postgres else "?"

@@ -1,0 +1,180 @@
+"""`kill -9` and power cuts at every commit boundary and at random moments.
+
+Whatever happens, after a restart everything acknowledged is there exactly once, the log extends
+every checkpoint that was seen, and all proofs hold.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests.lake import worker
+from tests.lake.checking import check_log, check_proofs, check_rows, committed_units
+from tests.lake.making import TENANT
+from tests.lake.powercut import survivors
+
+from auditkeep.clock import MINUTE, Instant, SystemClock
+from auditkeep.lake import append as append_module
+from auditkeep.lake import batch as batch_module
+from auditkeep.lake.blobs import get_blob
+from auditkeep.lake.crashpoints import EXIT_CODE, NAMES
+from auditkeep.lake.lake import Lake
+from auditkeep.lake.sweep import sweep
+from auditkeep.tlog.checkpoint import Checkpoint
+
+ROOT = Path(__file__).parent.parent.parent
+UNITS = 16
+"""Units of a whole run: they pass by every crash point several times."""
+
+
+@dataclass
+class Promises:
+    """What a process has acknowledged."""
+
+    units: set[int] = field(default_factory=set)
+    blobs: set[int] = field(default_factory=set)
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    ready: threading.Event = field(default_factory=threading.Event)
+
+    def hear(self, line: str) -> None:
+        match line.split():
+            case ["unit", number]:
+                self.units.add(int(number))
+            case ["blob", number]:
+                self.blobs.add(int(number))
+            case ["log", size, root]:
+                found = Checkpoint("auditkeep.test/log", int(size), bytes.fromhex(root))
+                self.checkpoints.append(found)
+            case ["ready"]:
+                self.ready.set()
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same low limits here as in the worker, undone afterwards."""
+    monkeypatch.setattr(append_module, "UNPACKED", append_module.UNPACKED)
+    monkeypatch.setattr(batch_module, "MAX_LEAVES", batch_module.MAX_LEAVES)
+    worker.make_small()
+
+
+def start(
+    data: Path, url: str, first: int, last: int, *, mirror: Path | None = None, crash: str = ""
+) -> subprocess.Popen[str]:
+    data.mkdir(exist_ok=True)
+    arguments = [str(data), url, str(first), str(last), *([str(mirror)] if mirror else [])]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.lake.worker", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "src", "AUDITKEEP_CRASH_AT": crash},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def sqlite(data: Path) -> str:
+    return f"sqlite:///{data / 'audit.db'}"
+
+
+def check(lake: Lake, promises: Promises, units: Sequence[int]) -> None:
+    """Everything promised is kept, and nothing is there that no unit brought."""
+    committed = committed_units(lake)
+    assert {f"unit-{n}" for n in promises.units} <= committed
+    facts = {o.raw: o for n in units if f"unit-{n}" in committed for o in worker.load(n)}
+    stored = check_rows(lake, facts.values())
+    check_log(lake, promises.checkpoints)
+    check_proofs(lake, stored)
+    with lake.db.read(TENANT) as tx:
+        for number in promises.blobs:
+            assert b"".join(get_blob(tx, lake, f"blob-{number}")) == worker.blob(number)
+
+
+def finish(lake: Lake, promises: Promises) -> None:
+    """Work goes on where it ended, and orphans can be swept without harm."""
+    worker.work(lake, 0, UNITS)
+    sweep(lake, TENANT, Instant(SystemClock().now() + 61 * MINUTE))
+    promises.units |= set(range(UNITS))
+    check(lake, promises, range(UNITS))
+
+
+# Most points are passed before anything else has happened and again when much has.
+POINTS = [
+    (name, time) for name in NAMES for time in (1, 3) if (name, time) != ("bucket.key-kept", 3)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "time"), POINTS)
+def test_nothing_is_lost_or_doubled_by_a_crash(name: str, time: int, tmp_path: Path) -> None:
+    data, mirror, promises = tmp_path / "data", tmp_path / "mirror", Promises()
+    process = start(data, sqlite(data), 0, UNITS, mirror=mirror, crash=f"{name}:{time}")
+    output, _ = process.communicate(timeout=120)
+    for line in output.splitlines():
+        promises.hear(line)
+    assert process.returncode == EXIT_CODE, f"{name} was not reached {time} times"
+
+    after_power_cut = tmp_path / "after-power-cut"
+    survivors(data, mirror, after_power_cut)
+    for folder in (after_power_cut, data):
+        lake = worker.open_lake(folder, sqlite(folder))
+        check(lake, promises, range(UNITS))
+        finish(lake, Promises(set(promises.units), promises.blobs, promises.checkpoints))
+        lake.db.close()
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "name",
+    ["append.before-commit", "seal.before-commit", "log.indexed", "log.checkpoint-decided"],
+)
+def test_nothing_is_lost_or_doubled_on_postgresql(
+    name: str, tmp_path: Path, postgres_url: str
+) -> None:
+    from tests.postgres import fresh_database
+
+    data, url, promises = tmp_path / "data", fresh_database(postgres_url), Promises()
+    process = start(data, url, 0, UNITS, crash=f"{name}:2")
+    output, _ = process.communicate(timeout=120)
+    for line in output.splitlines():
+        promises.hear(line)
+    assert process.returncode == EXIT_CODE
+    lake = worker.open_lake(data, url)
+    check(lake, promises, range(UNITS))
+    finish(lake, promises)
+    lake.db.close()
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_lose_nothing(tmp_path: Path) -> None:
+    kills = int(os.environ.get("AUDITKEEP_KILLS", "10"))
+    dice = random.Random()  # every run tries other moments; what holds must always hold
+    data, promises = tmp_path / "data", Promises()
+    for _ in range(kills):
+        first = max(promises.units, default=0)
+        process = start(data, sqlite(data), first, 100_000)
+        assert process.stdout is not None
+        promises.ready.clear()
+
+        def listen(stream: "subprocess.IO[str]" = process.stdout) -> None:  # type: ignore[name-defined]
+            for line in stream:
+                promises.hear(line)
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        assert promises.ready.wait(60), "the worker did not start"
+        listener.join(dice.uniform(0, 0.7))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        listener.join()
+        assert process.returncode == -signal.SIGKILL
+        lake = worker.open_lake(data, sqlite(data))
+        check(lake, promises, range(max(promises.units, default=0) + 2))
+        lake.db.close()
+    assert len(promises.units) > kills, "the workers got something done"
