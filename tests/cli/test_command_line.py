@@ -104,9 +104,9 @@ def test_a_file_is_read_once_and_a_bad_record_is_named(
     first = _json(run(*words))
     assert (first["files"], first["records"], first["observations"]) == (1, 3, 1)
     assert first["duplicates"] == 1
-    assert [(r["file"], r["position"]) for r in first["rejected"]] == [(str(path), "Records[1]")]
+    assert [(r["file"], r["position"]) for r in first["rejections"]] == [(str(path), "Records[1]")]
     again = _json(run(*words))
-    assert again["observations"] == 0
+    assert (again["observations"], again["repeatedFiles"]) == (0, 1)
     assert "auditkeep.local/" in run("log", "checkpoint", "--data", str(data))[1]
 
 

@@ -81,7 +81,7 @@ def test_from_framework_to_verified_report(aws: Any, server: Running, tmp_path: 
         auditkeep("ingest", "cloudtrail", str(_trail(tmp_path)), "--data", str(server.data),
                   "--account", ACCOUNT, "--json").stdout
     )  # fmt: skip
-    assert (counts["records"], counts["unmatched"], counts["rejected"]) == (3, 1, [])
+    assert (counts["records"], counts["unmatched"], counts["rejected"]) == (3, 1, 0)
     auditkeep("backfill", assessment, "--from", "2026-05-01", "--data", str(server.data),
               "--account", ACCOUNT)  # fmt: skip
     kept = tmp_path / "checkpoint.txt"

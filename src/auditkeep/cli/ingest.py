@@ -51,19 +51,22 @@ def ingest(
     report(
         {
             "files": counts.files,
+            "repeatedFiles": counts.repeated_files,
             "records": counts.records,
             "observations": counts.observations,
             "unmatched": counts.unmatched,
             "duplicates": counts.duplicates,
             "conflicts": counts.conflicts,
-            "rejected": [
+            "cuts": counts.cuts,
+            "rejected": counts.rejections,
+            "rejections": [
                 {"file": r.file, "position": r.position, "reason": r.reason}
                 for r in counts.rejected
             ],
         },
         as_json=json,
     )
-    return 0 if counts.records or not counts.rejected else 1
+    return 0 if counts.records or not counts.rejections else 1
 
 
 def backfill(
