@@ -31,6 +31,7 @@ from auditkeep.db.schema import (
     control_comments,
     delegations,
     reports,
+    tenants,
 )
 from auditkeep.db.tx import Tx
 from auditkeep.errors import NotFound
@@ -67,6 +68,9 @@ _PARTS = (
 
 
 _BY_ID = Prepared(*_COLUMNS, where=[assessments.c.id == bindparam("id")])
+_WITH_LAST_BATCH = Prepared(
+    *_COLUMNS, tenants.c.last_batch_no, where=[assessments.c.id == bindparam("id")]
+)
 
 
 def insert(
@@ -113,6 +117,14 @@ def get(tx: Tx, assessment_id: str) -> Assessment:
     if not rows:
         raise NotFound("assessment", assessment_id)
     return _assessment(rows[0])
+
+
+def get_with_last_batch(tx: Tx, assessment_id: str) -> tuple[Assessment, int]:
+    """`get`, and how far the tenant's lake has come: all that its answer depends on."""
+    rows = tx.fetch(_WITH_LAST_BATCH, id=assessment_id)
+    if not rows:
+        raise NotFound("assessment", assessment_id)
+    return _assessment(rows[0]), rows[0].last_batch_no
 
 
 def active(tx: Tx) -> list[Assessment]:

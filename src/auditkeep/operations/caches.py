@@ -22,5 +22,5 @@ class Caches:
 
     folders: FolderMemo = field(default_factory=_folders)
     assessments: Memo[Encoded] = field(default_factory=_assessments)
-    """GetAssessment's answers, under version, tags, the caller's role and the last batch."""
+    """GetAssessment's answers, under version, last batch and the caller's role."""
     insights: InsightsMemo = field(default_factory=InsightsMemo)

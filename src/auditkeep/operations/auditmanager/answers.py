@@ -1,7 +1,7 @@
 """The whole of an assessment as the API shows it: gathered from few queries, kept while it holds.
 
-All that the answer depends on are the assessment's version, its tags and the lake's last batch, so
-an answer kept under these is right for as long as none of them moves.
+All that the answer depends on, besides who asks, are the assessment's version, which its tags move
+too, and the lake's last batch: an answer kept under both is right for as long as neither moves.
 """
 
 from typing import cast
@@ -11,7 +11,6 @@ from auditkeep.assessments import review, store, wire
 from auditkeep.assessments.model import AssessedControl, Assessment
 from auditkeep.assessments.wire import Parts, Tally
 from auditkeep.evidence import folders, lens, selection
-from auditkeep.evidence.progress import last_batch_no
 from auditkeep.ids import same_principal
 from auditkeep.operations.call import Call
 from auditkeep.wire import codec
@@ -19,21 +18,18 @@ from auditkeep.wire.model import Encoded
 from auditkeep.wire.models import auditmanager as am
 
 
-def kept_answer(call: Call, assessment: Assessment) -> am.GetAssessmentResponse:
+def kept_answer(call: Call, assessment: Assessment, last_batch: int) -> am.GetAssessmentResponse:
     """GetAssessment's answer, for an assessment that this transaction has not changed.
 
     What is asked for most is built and written out once: the answer is kept as its bytes.
     """
     memo = call.deps.caches.assessments
-    found = tags.of(call.tx, assessment.arn(call.tenant))
-    reached = last_batch_no(call.tx)
     role = _role_of(call, assessment)
-    state = (assessment.id, assessment.version, reached)
-    key = (call.tenant, state, role, tuple(found.items()))
+    key = (call.tenant, assessment.id, assessment.version, last_batch, role)
     encoded = memo.get(key)
     if encoded is None:
         answer = am.GetAssessmentResponse(
-            assessment=wire.to_assessment(parts_of(call, assessment), call.tenant, found),
+            assessment=answer_of(call, assessment),
             user_role=None if role is None else am.Role(role_type="PROCESS_OWNER", role_arn=role),
         )
         encoded = Encoded(body=codec.encode(answer))
@@ -42,7 +38,7 @@ def kept_answer(call: Call, assessment: Assessment) -> am.GetAssessmentResponse:
 
 
 def answer_of(call: Call, assessment: Assessment) -> am.Assessment:
-    """The answer as of now, for an assessment that this very transaction may have changed."""
+    """The assessment as of now, which this very transaction may have changed."""
     found = tags.of(call.tx, assessment.arn(call.tenant))
     return wire.to_assessment(parts_of(call, assessment), call.tenant, found)
 

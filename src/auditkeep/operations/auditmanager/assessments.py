@@ -16,7 +16,7 @@ from auditkeep.lake.destruction import destroy_class
 from auditkeep.operations.auditmanager import answers, scoping
 from auditkeep.operations.auditmanager.copying import assessed, copy_of_framework
 from auditkeep.operations.auditmanager.pages import time_key
-from auditkeep.operations.auditmanager.standing import assessment_for, log_assessment
+from auditkeep.operations.auditmanager.standing import assessment_for, log_assessment, require
 from auditkeep.operations.call import Call, pair
 from auditkeep.wire import paging
 from auditkeep.wire.models import auditmanager as am
@@ -68,8 +68,9 @@ def create_assessment(call: Call, ask: am.CreateAssessmentRequest) -> am.CreateA
 
 
 def get_assessment(call: Call, ask: am.GetAssessmentRequest) -> am.GetAssessmentResponse:
-    assessment = assessment_for(call, ask.assessment_id, "GetAssessment")
-    return answers.kept_answer(call, assessment)
+    assessment, last_batch = store.get_with_last_batch(call.tx, ask.assessment_id)
+    require(call, assessment, "GetAssessment")
+    return answers.kept_answer(call, assessment, last_batch)
 
 
 def list_assessments(call: Call, ask: am.ListAssessmentsRequest) -> am.ListAssessmentsResponse:

@@ -29,6 +29,7 @@ def list_tags_for_resource(
 def tag_resource(call: Call, ask: am.TagResourceRequest) -> am.TagResourceResponse:
     _require_own(call, ask.resource_arn)
     tags.add(call.tx, ask.resource_arn, ask.tags)
+    _changed(call, ask.resource_arn)
     return am.TagResourceResponse()
 
 
@@ -36,7 +37,15 @@ def untag_resource(call: Call, ask: am.UntagResourceRequest) -> am.UntagResource
     """Keys that the resource does not have are ignored."""
     _require_own(call, ask.resource_arn)
     tags.remove(call.tx, ask.resource_arn, ask.tag_keys)
+    _changed(call, ask.resource_arn)
     return am.UntagResourceResponse()
+
+
+def _changed(call: Call, arn: str) -> None:
+    """Tags are part of an assessment's answer, which is kept under its version."""
+    match = _ARN.fullmatch(arn)
+    if match is not None and match[1] == "assessment":
+        assessments.touch(call.tx, match[2])
 
 
 def _require_own(call: Call, arn: str) -> None:
