@@ -14,7 +14,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of every generated structure."""
 
 
-class Encoded(Shape):
+class Encoded(Shape, frozen=True):
     """An answer whose bytes are known already, instead of the shape they were encoded from."""
 
     body: bytes
