@@ -34,6 +34,7 @@ def claim_ids(tx: Tx, ids: Sequence[tuple[bytes, bytes]], batch_no: int) -> int:
 
 
 _ROLLUP_KEY = "account, region, day, match_key, origin_account, origin_region, source, verdict"
+_ROLLUP_TYPES = ("bigint", *["text"] * 6, *["bigint"] * 6)
 
 
 def merge_rollups(tx: Tx, rows: Sequence[tuple[int | str, ...]]) -> None:
@@ -43,15 +44,27 @@ def merge_rollups(tx: Tx, rows: Sequence[tuple[int | str, ...]]) -> None:
     tx.require_writable()
     if not rows:
         return
-    mark = "%s" if tx.postgres else "?"
     least, greatest = ("least", "greatest") if tx.postgres else ("min", "max")
     added = ", ".join(f"{c} = rollups.{c} + excluded.{c}" for c in ("items", "resources", "issues"))
-    tx.driver().exec_driver_sql(
-        f"INSERT INTO rollups ({_ROLLUP_KEY}, bucket_id, "
-        "items, resources, issues, first_time, last_time, last_batch) "
-        f"VALUES ({', '.join([mark] * 15)}) ON CONFLICT ({_ROLLUP_KEY}, bucket_id) DO UPDATE SET "
+    merge = (
+        f"ON CONFLICT ({_ROLLUP_KEY}, bucket_id) DO UPDATE SET "
         f"{added}, first_time = {least}(rollups.first_time, excluded.first_time), "
         f"last_time = {greatest}(rollups.last_time, excluded.last_time), "
-        f"last_batch = {greatest}(rollups.last_batch, excluded.last_batch)",
-        [(tx.tenant.account, tx.tenant.region, *row) for row in rows],
+        f"last_batch = {greatest}(rollups.last_batch, excluded.last_batch)"
+    )
+    into = (
+        f"INSERT INTO rollups ({_ROLLUP_KEY}, bucket_id, "
+        "items, resources, issues, first_time, last_time, last_batch)"
+    )
+    owner = (tx.tenant.account, tx.tenant.region)
+    if tx.postgres:
+        arrays = ", ".join(f"%s::{kind}[]" for kind in _ROLLUP_TYPES)
+        tx.driver().exec_driver_sql(
+            f"{into} SELECT %s, %s, new.* FROM unnest({arrays}) AS new {merge}",
+            (*owner, *(list(column) for column in zip(*rows, strict=True))),
+        )
+        return
+    values = ", ".join(["?"] * (len(owner) + len(_ROLLUP_TYPES)))
+    tx.driver().exec_driver_sql(
+        f"{into} VALUES ({values}) {merge}", [(*owner, *row) for row in rows]
     )

@@ -13,7 +13,7 @@ from struct import Struct
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from auditkeep.clock import MINUTE, SECOND, Instant, iso
+from auditkeep.clock import DAY, SECOND, Instant, day_name, day_of, iso
 from auditkeep.ids import Tenant
 from auditkeep.observations import Cut, Observation, Provenance
 
@@ -109,7 +109,7 @@ class EnvelopeWriter:
         self._provenance = Raw(_encode(_Provenance(p.collector, p.how, p.run, p.software)))
         self._unit = unit_id
         self._collected_at = iso(collected_at)
-        self._minutes: dict[int, str] = {}
+        self._days: dict[int, str] = {}
 
     def write(self, observation: Observation, id_: bytes) -> bytes:
         """The envelope of one observation; UnicodeEncodeError if it holds half a character."""
@@ -142,13 +142,14 @@ class EnvelopeWriter:
         )
 
     def _iso(self, at: Instant) -> str:
-        """`clock.iso`, but what observations of one minute share is written once."""
-        minute, rest = divmod(at, MINUTE)
-        start = self._minutes.get(minute)
-        if start is None:
-            start = self._minutes[minute] = iso(Instant(minute * MINUTE))[:17]
-        second, micros = divmod(rest, SECOND)
-        return f"{start}{second:02d}.{micros:06d}Z"
+        """`clock.iso`, but the day's name is found once for all of its observations."""
+        day, rest = divmod(at, DAY)
+        name = self._days.get(day)
+        if name is None:
+            name = self._days[day] = day_name(day_of(at))
+        seconds, micros = divmod(rest, SECOND)
+        minutes, second = divmod(seconds, 60)
+        return f"{name}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{micros:06d}Z"
 
 
 def envelope(

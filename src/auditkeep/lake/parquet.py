@@ -126,14 +126,6 @@ def fetch(opening: Opening, ids: Collection[bytes]) -> list[Stored]:
     return [Stored(*row) for row in frame.iter_rows()]
 
 
-def rows(opening: Opening) -> Iterator[Stored]:
-    """Every row, by batch and index: what an audit walks through."""
-    scan = _scan(opening).select(_STORED)
-    (frame,) = _collect([opening], [scan.sort(["batch_no", "index"])])
-    for row in frame.iter_rows():
-        yield Stored(*row)
-
-
 def _scan(opening: Opening) -> pl.LazyFrame:
     import polars as pl  # noqa: PLC0415
 
