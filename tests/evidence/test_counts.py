@@ -25,6 +25,7 @@ from auditkeep.evidence.counts import Counts
 from auditkeep.evidence.folders import Folder, FolderMemo
 from auditkeep.evidence.ids import pinned_key
 from auditkeep.evidence.lens import Reach
+from auditkeep.evidence.totals import Total, totals
 from auditkeep.ids import Tenant
 from auditkeep.lake.lake import Lake
 from auditkeep.observations import Observation, verdict_of
@@ -160,9 +161,12 @@ def test_folders_are_what_counting_one_by_one_gives(
                 found += page
             assert {f.place: _numbers(f.counts) for f in found} == naive
             assert [f.place for f in found] == sorted(naive, key=lambda p: (-p[1], p[0]))
+        summed = totals(tx, shared, lenses)
         for ordinal in (1, 2):
-            counts = folders.totals(tx, shared, lenses).get(ordinal, Counts())
-            assert counts.total == sum(n["total"] for p, n in naive.items() if p[0] == ordinal)
+            mine = [n for place, n in naive.items() if place[0] == ordinal]
+            total = summed.get(ordinal, Total())
+            assert total.manual == sum(n["manual"] for n in mine)
+            assert total.system + total.manual == sum(n["total"] for n in mine)
         for place in naive:
             one_folder = folders.folder(tx, shared, memo, lenses[place[0] - 1], place[1])
             assert one_folder is not None

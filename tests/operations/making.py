@@ -176,6 +176,4 @@ def observe(
 def rows_of(call: Call, table: str) -> int:
     """How many rows the tenant has in a table."""
     found = schema.metadata.tables[table]
-    return int(
-        call.tx.scalar(call.tx.select(func.count()).select_from(found).where(call.tx.mine(found)))
-    )
+    return int(call.tx.scalar(call.tx.select(func.count(found.c.account))))

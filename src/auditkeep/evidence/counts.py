@@ -129,7 +129,7 @@ def count(
     for row in rows:
         key = (Day(row.day), row.match_key, row.origin_account, row.origin_region)
         rolled.setdefault(key, _Rolled()).take(row)
-    lenses_of = _by_match_key(lenses)
+    lenses_of = by_match_key(lenses)
     found: dict[Place, Counts] = {}
     whole: dict[Place, list[_Group]] = {}
     partial: dict[_Group, list[Lens]] = {}
@@ -220,7 +220,8 @@ def _read(tx: Tx, lake: Lake, groups: Iterable[_Group]) -> Iterable[Header]:
     return headers(tx, lake, views) if views else ()
 
 
-def _by_match_key(lenses: Iterable[Lens]) -> dict[str, list[Lens]]:
+def by_match_key(lenses: Iterable[Lens]) -> dict[str, list[Lens]]:
+    """The lenses that may see observations of each match key."""
     found: dict[str, list[Lens]] = {}
     for lens in lenses:
         for key in lens.match_keys:

@@ -76,24 +76,6 @@ def folder(tx: Tx, lake: Lake, memo: FolderMemo, lens: Lens, day: Day) -> Folder
     return _folder(tx, lake, memo, lens, day, rows)
 
 
-def totals(tx: Tx, lake: Lake, lenses: Sequence[Lens]) -> dict[int, Counts]:
-    """Everything some controls of one assessment ever saw, by ordinal; nothing for empty ones."""
-    keys = frozenset[str]().union(*(lens.match_keys for lens in lenses))
-    if not keys:
-        return {}
-    rows: list[Rollup] = []
-    before: Day | None = None
-    first = _first_day(lenses)
-    if first is not None:
-        rows += rollups(tx, match_keys=keys, first_day=first, last_day=None)
-        before = Day(first - 1)
-    rows += _only_pinned(tx, keys, before)
-    found: dict[int, Counts] = {}
-    for (ordinal, _), counts in count(tx, lake, lenses, rows).items():
-        found.setdefault(ordinal, Counts()).merge(counts)
-    return found
-
-
 def _folder(
     tx: Tx, lake: Lake, memo: FolderMemo, lens: Lens, day: Day, rows: Sequence[Rollup]
 ) -> Folder | None:

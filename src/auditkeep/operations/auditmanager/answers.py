@@ -10,7 +10,8 @@ from auditkeep.accounts import tags
 from auditkeep.assessments import review, store, wire
 from auditkeep.assessments.model import AssessedControl, Assessment
 from auditkeep.assessments.wire import Parts, Tally
-from auditkeep.evidence import folders, lens, selection
+from auditkeep.evidence import lens, selection
+from auditkeep.evidence.totals import totals
 from auditkeep.ids import same_principal
 from auditkeep.operations.call import Call
 from auditkeep.wire import codec
@@ -62,15 +63,15 @@ def tallies(
     lake = call.deps.lake
     ordinals = [c.ordinal for c in controls]
     lenses = lens.load(call.tx, assessment.id, ordinals, assessment.frozen_at_batch)
-    totals = folders.totals(call.tx, lake, lenses)
+    found = totals(call.tx, lake, lenses)
     chosen = selection.of_assessment(call.tx, assessment.id)
     wanted = {p: s for p, s in chosen.items() if p[0] in set(ordinals)}
     selected: dict[int, int] = {}
     for place, number in selection.selected_counts(call.tx, lake, lenses, wanted).items():
         selected[place[0]] = selected.get(place[0], 0) + number
     return {
-        ordinal: Tally(counts.system, counts.manual, selected.get(ordinal, 0))
-        for ordinal, counts in totals.items()
+        ordinal: Tally(total.system, total.manual, selected.get(ordinal, 0))
+        for ordinal, total in found.items()
     }
 
 

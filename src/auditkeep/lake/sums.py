@@ -1,0 +1,58 @@
+"""Rollups added up over days, by the database: for what spans years and is asked for often."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+import msgspec
+from sqlalchemy import func
+
+from auditkeep.clock import Day, Instant
+from auditkeep.db.schema import rollups
+from auditkeep.db.tx import Tx
+
+_IN = 500
+"""Values of one SQL IN list."""
+
+
+class Sum(msgspec.Struct, frozen=True, gc=False):
+    """How many observations of one match key, origin and source lie in some days."""
+
+    match_key: str
+    origin_account: str
+    origin_region: str
+    source: str
+    items: int
+    first_time: Instant
+    last_time: Instant
+    last_batch: int
+
+
+def sums(
+    tx: Tx, *, match_keys: Collection[str], first_day: Day, last_day: Day | None
+) -> Iterator[Sum]:
+    """Of the days from `first_day` to `last_day`, both included; None: to the newest."""
+    t = rollups.c
+    group = (t.match_key, t.origin_account, t.origin_region, t.source)
+    for keys in _chunks(sorted(set(match_keys))):
+        query = (
+            tx.select(
+                *group,
+                func.sum(t["items"]),
+                func.min(t.first_time),
+                func.max(t.last_time),
+                func.max(t.last_batch),
+            )
+            .where(t.match_key.in_(keys), t.day >= first_day)
+            .group_by(*group)
+        )
+        if last_day is not None:
+            query = query.where(t.day <= last_day)
+        for key, account, region, source, items, first, last, batch in (
+            tuple(row) for row in tx.all(query)
+        ):
+            # PostgreSQL adds integers up to a decimal.
+            yield Sum(key, account, region, source, int(items), first, last, batch)
+
+
+def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), _IN):
+        yield values[start : start + _IN]
