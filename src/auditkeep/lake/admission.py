@@ -89,7 +89,15 @@ def same(one: bytes, other: bytes) -> bool:
     if one == other:
         return True
     try:
-        parsed: tuple[object, object] = (msgspec.json.decode(one), msgspec.json.decode(other))
+        return _equal(msgspec.json.decode(one), msgspec.json.decode(other))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return parsed[0] == parsed[1]
+
+
+def _equal(one: object, other: object) -> bool:
+    """Equality of JSON values: 1 is 1.0, but, unlike in Python, true is not 1."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_equal(one[k], other[k]) for k in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return one == other and isinstance(one, bool) == isinstance(other, bool)

@@ -42,7 +42,8 @@ def put_blob(
 ) -> Blob:
     """Keep a file under the current bucket of its class, durably before the caller commits.
 
-    ObjectExists if the id is taken; StorageFull if the disk is.
+    Hand over what has already arrived: other writers wait while this one reads. ObjectExists if the
+    id is taken; StorageFull if the disk is.
     """
     tx.lock_tenant()
     bucket_id = buckets.current(tx, lake.keys, klass, now)

@@ -148,7 +148,7 @@ class ColumnsCache:
     Batches are known by number and root: a number that a rolled-back append had is given again.
     """
 
-    def __init__(self, max_rows: int = 20_000) -> None:
+    def __init__(self, max_rows: int = 10_000) -> None:
         self._max_rows = max_rows
         self._rows = 0
         self._lock = threading.Lock()
