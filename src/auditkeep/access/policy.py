@@ -43,6 +43,8 @@ class Glob:
         ]
 
     def matches(self, text: str) -> bool:
+        if self._text == "*":
+            return True
         first, *rest = self._parts
         if not rest:
             return first.fullmatch(text) is not None

@@ -223,8 +223,8 @@ class Verifier:
         given = signed.signature.encode()
         matches = False
         for canonical in self._candidates(request, signed, payload):
-            expected = hmac.new(key, _string_to_sign(signed, canonical), hashlib.sha256)
-            matches |= hmac.compare_digest(expected.hexdigest().encode(), given)
+            expected = hmac.digest(key, _string_to_sign(signed, canonical), "sha256")
+            matches |= hmac.compare_digest(expected.hex().encode(), given)
             if matches:
                 return
         raise SignatureWrong(
