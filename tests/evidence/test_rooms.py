@@ -16,6 +16,7 @@ from auditkeep.evidence.insights import InsightsMemo, Watched
 from auditkeep.evidence.lens import Lens, Reach
 from auditkeep.evidence.manual import Pin, Text
 from auditkeep.evidence.progress import last_batch_no
+from auditkeep.evidence.totals import Total, totals
 from auditkeep.ids import Tenant
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.seal import seal
@@ -52,6 +53,16 @@ def test_a_day_with_an_edge_is_counted_by_its_observations(tx: Tx, lake: Lake) -
     counts = found.counts
     assert (counts.total, counts.activity, counts.compliance, counts.issues) == (3, 2, 1, 1)
     assert (counts.resources, counts.distinct) == (2, 2)
+
+
+def test_totals_add_up_all_days_and_stop_at_a_freeze(tx: Tx, lake: Lake) -> None:
+    reached = last_batch_no(tx)
+    pin = Pin(A, 1, "arn:aws:iam::111122223333:user/jane", "request", NOW)
+    manual.import_all(tx, lake, pin, [Text("a")], largest=10)
+    keep(tx, lake, [fact(Instant(NOW + 20 * 60 * MINUTE)) for _ in range(5)])
+    assert totals(tx, lake, [_lens(tx)]) == {1: Total(system=8, manual=1)}
+    assert totals(tx, lake, [_lens(tx).up_to(reached)]) == {1: Total(system=3)}
+    assert totals(tx, lake, []) == {}
 
 
 def test_items_are_found_again_by_their_ids(tx: Tx, lake: Lake) -> None:

@@ -124,18 +124,19 @@ def selected_counts(
 ) -> dict[Place, int]:
     """How many items are selected of each folder that something is selected of."""
     found = {p: len(s.added) - len(s.taken_out) for p, s in selected.items()}
-    by_batch: dict[int, list[Place]] = {}
+    by_batch: dict[int, set[Place]] = {}
     for place, selection in selected.items():
         if selection.up_to_batch is not None:
-            by_batch.setdefault(selection.up_to_batch, []).append(place)
-    by_ordinal = {lens.ordinal: lens for lens in lenses}
+            by_batch.setdefault(selection.up_to_batch, set()).add(place)
     for batch_no, places in by_batch.items():
-        for day, ordinals in _by_day(places).items():
-            seeing = [by_ordinal[o].up_to(batch_no) for o in ordinals if o in by_ordinal]
-            keys = frozenset[str]().union(*(lens.match_keys for lens in seeing))
-            rows = rollups(tx, match_keys=keys, first_day=day, last_day=day)
-            for place, counts in count(tx, lake, seeing, rows).items():
-                found[place] += counts.total
+        ordinals = {ordinal for ordinal, _ in places}
+        days = {day for _, day in places}
+        seeing = [lens.up_to(batch_no) for lens in lenses if lens.ordinal in ordinals]
+        keys = frozenset[str]().union(*(lens.match_keys for lens in seeing))
+        rows = rollups(tx, match_keys=keys, first_day=min(days), last_day=max(days))
+        counted = count(tx, lake, seeing, (r for r in rows if r.day in days))
+        for place in places & counted.keys():
+            found[place] += counted[place].total
     return found
 
 
@@ -144,13 +145,6 @@ def _seen(tx: Tx, lake: Lake, lens: Lens) -> Iterable[bytes]:
     while page := observations(tx, lake, lens.views(), after=after, limit=1000):
         yield from (o.id for o in page)
         after = page[-1].event_time, page[-1].id
-
-
-def _by_day(places: Iterable[Place]) -> dict[Day, list[int]]:
-    found: dict[Day, list[int]] = {}
-    for ordinal, day in places:
-        found.setdefault(day, []).append(ordinal)
-    return found
 
 
 def _key(assessment_id: str, place: Place) -> dict[str, object]:
