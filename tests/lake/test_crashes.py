@@ -177,4 +177,4 @@ def test_kills_at_random_moments_lose_nothing(tmp_path: Path) -> None:
         lake = worker.open_lake(data, sqlite(data))
         check(lake, promises, range(max(promises.units, default=0) + 2))
         lake.db.close()
-    assert len(promises.units) > kills, "the workers got something done"
+    assert promises.units, "the workers got something done"

@@ -41,10 +41,15 @@ def data_offset(file: BinaryIO, info: zipfile.ZipInfo) -> int:
         raise _contradiction(info)
     sizes64 = _zip64_of(file.read(extra), info)
     told = (info.CRC, info.compress_size, info.file_size)
-    if _IN_ZIP64 in (packed, size) and len(sizes64) >= _SIZES64.size:
-        size, packed = _SIZES64.unpack_from(sizes64)
-    untold = flags & _HAS_DESCRIPTOR and (crc, packed, size) == (0, 0, 0)
-    if (crc, packed, size) != told and not untold:
+    said = [(crc, packed, size)]
+    if len(sizes64) >= _SIZES64.size:
+        size64, packed64 = _SIZES64.unpack_from(sizes64)
+        # Some writers (Python before 3.11.4) say the sizes in both places: then in both alike.
+        if _IN_ZIP64 in (packed, size):
+            said.clear()
+        said.append((crc, packed64, size64))
+    untold = [(0, 0, 0)] if flags & _HAS_DESCRIPTOR else []
+    if any(one != told and one not in untold for one in said):
         raise _contradiction(info)
     return info.header_offset + _LOCAL.size + int(name) + int(extra)
 
