@@ -86,26 +86,22 @@ class Dispatcher:
 
     def answer(self, request: Request) -> Response:
         """The response to a request, whatever becomes of it."""
-        started = perf_counter()
+        started, name = perf_counter(), "nothing known"
         try:
-            response = self._answer(request)
+            match = self._router.find(request.method, request.path)
+            name = match.operation.name
+            response = self._answer(request, match)
         except RequestError as error:
             response = to_response(error, request.request_id)
         except Exception as error:  # noqa: BLE001  # the client gets an answer, the log the place
-            _LOG.error("request %s failed\n%s", request.request_id, describe(error))
+            _LOG.error("request %s for %s failed\n%s", request.request_id, name, describe(error))
             response = to_response(error, request.request_id)
-        _LOG.info(
-            "%s %s %d in %.1f ms",
-            request.request_id,
-            request.method,
-            response.status,
-            (perf_counter() - started) * 1000,
-        )
+        milliseconds = (perf_counter() - started) * 1000
+        _LOG.info("%s %s %d in %.1f ms", request.request_id, name, response.status, milliseconds)
         return response
 
-    def _answer(self, request: Request) -> Response:
+    def _answer(self, request: Request, match: Match) -> Response:
         now = self._clock.now()
-        match = self._router.find(request.method, request.path)
         known, tenant = self._authenticated(request, match.operation, now)
         function = self._table.get(match.operation)
         if function is None:
