@@ -3,7 +3,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, text
 
 from auditkeep.db.database import Database
 from auditkeep.db.schema import TENANT_TABLES, meta, metadata, tags, tenants
@@ -137,6 +137,11 @@ def test_tenants_are_kept_apart_by_every_statement(db: Database) -> None:
         assert tx.all(both) == [], "a join is held to the tenant on both sides"
     with db.read(ONE) as tx, pytest.raises(StorageError, match="belongs to the deployment"):
         tx.select(meta)
+
+
+def test_a_query_that_names_no_table_is_refused(db: Database) -> None:
+    with db.read(ONE) as tx, pytest.raises(StorageError, match="names the columns"):
+        tx.select(func.count()).where(tags.c.key == "a")
 
 
 @pytest.mark.both_databases

@@ -108,9 +108,15 @@ class Tx(_Handle):
         return and_(table.c.account == self.tenant.account, table.c.region == self.tenant.region)
 
     def select(self, *columns: Any) -> Select[Any]:
-        """SELECT over columns or tables, held to the tenant in every table it names."""
+        """SELECT over columns or tables, held to the tenant in every table it names.
+
+        StorageError where no column names one, as `count()` does not: it would see every tenant.
+        """
         statement = select(*columns)
-        for table in statement.columns_clause_froms:
+        tables = statement.columns_clause_froms
+        if not tables:
+            raise StorageError("A tenant's query names the columns that it is about.")
+        for table in tables:
             for part in _tables(table):
                 statement = statement.where(self.mine(part))
         return statement

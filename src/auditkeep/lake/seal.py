@@ -106,7 +106,7 @@ def _choose(tx: Tx, now: Instant, min_rows: int, max_age: int) -> tuple[str, lis
 def _in_tail(tx: Tx, numbers: Sequence[int]) -> int:
     """How many of the batches are in the tail still."""
     return sum(
-        int(tx.scalar(tx.select(func.count()).where(tail.c.batch_no.in_(some))))
+        int(tx.scalar(tx.select(func.count(tail.c.batch_no)).where(tail.c.batch_no.in_(some))))
         for some in _chunks(numbers)
     )
 
