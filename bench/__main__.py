@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.result import Result
 
-PARTS = ("ingest", "lake", "api", "report")
+PARTS = ("ingest", "lake", "api")
 
 
 def machine() -> dict[str, object]:
