@@ -456,6 +456,37 @@ def test_evidence_that_no_record_proves_is_named(house: House, zip_path: Path) -
     assert_invalid(check(report.signed(), zip_path), "made-up is in the archive, but no record")
 
 
+@pytest.mark.parametrize("name", ["made-up.json", "volumes/made-up.json", "volumes/a/b.pdf"])
+def test_evidence_does_not_hide_in_the_report_s_folder(
+    house: House, zip_path: Path, name: str
+) -> None:
+    report = Report(house)
+    report.members[FOLDER + "volumes/control-0a1b2c3d-01.pdf"] = b"%PDF-1.7 a listing"
+    assert check(report.signed(), zip_path).state == "valid"
+    report = Report(house)
+    report.members[FOLDER + name] = b"signed, but never logged"
+    assert_invalid(check(report.signed(), zip_path), f"{name} is in the archive, but no record")
+
+
+def test_a_digest_outside_any_folder_does_not_hide_evidence(house: House, zip_path: Path) -> None:
+    report = Report(house)
+    report.members[TOP + "control-0a1b2c3d/made-up"] = b"signed, but never logged"
+    report.members = {n.removeprefix(FOLDER): d for n, d in report.members.items()}
+    for file, lines in ((fmt.BATCHES, report.batch_lines), (fmt.RECORDS, report.record_lines)):
+        report.members[file] = b"".join(jcs(line) + b"\n" for line in lines)
+    listed = [
+        {"fileName": n, "fileHashValue": sha256(d).hexdigest(), "size": len(d)}
+        for n, d in sorted(report.members.items())
+    ]
+    report.signed(files=listed)
+    report.members[fmt.DIGEST] = report.members.pop(DIGEST)
+    for name in (fmt.BATCHES, fmt.RECORDS):
+        del report.members[FOLDER + name]
+    verdict = check(report, zip_path)
+    assert_invalid(verdict, "made-up is in the archive, but no record")
+    assert len(verdict.problems) == 1, "nothing else is wrong with it"
+
+
 @pytest.mark.parametrize("name", [fmt.CHECKPOINT, fmt.REPORT_KEY, fmt.BATCHES, fmt.RECORDS])
 def test_missing_proofs_are_named(house: House, zip_path: Path, name: str) -> None:
     report = Report(house).signed()

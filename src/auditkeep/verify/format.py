@@ -10,6 +10,7 @@ an auditor gets the signed bytes with one `sed`.
 
 import base64
 import binascii
+import re
 from typing import Literal
 
 import msgspec
@@ -25,6 +26,21 @@ BATCHES = "proofs/batches.jsonl"
 RECORDS = "proofs/records.jsonl"
 CONSISTENCY = "proofs/consistency.jsonl"
 """Paths inside the report's folder, the one that holds `digest.txt`. CONSISTENCY is optional."""
+
+_OWN = frozenset(
+    {
+        DIGEST,
+        "README.txt",
+        "AssessmentReportSummary.pdf",
+        CHECKPOINT,
+        LOG_KEY,
+        REPORT_KEY,
+        BATCHES,
+        RECORDS,
+        CONSISTENCY,
+    }
+)
+_VOLUME = re.compile(r"volumes/[A-Za-z0-9._-]+\.pdf")
 
 _REPORT_KEY_HEAD = "auditkeep/report-key/1"
 
@@ -159,6 +175,11 @@ class Envelope(msgspec.Struct, frozen=True):
 def canonical(value: object) -> bytes:
     """RFC 8785 for what Auditkeep writes: objects with ASCII keys, lists, strings, integers."""
     return msgspec.json.encode(value, order="sorted")
+
+
+def is_own(path: str) -> bool:
+    """Whether a path inside the report's folder is that of a file which is no evidence."""
+    return path in _OWN or _VOLUME.fullmatch(path) is not None
 
 
 def report_key_body(origin: str, public_der: bytes) -> str:

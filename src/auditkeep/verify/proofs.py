@@ -14,7 +14,7 @@ from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.tlog.shared import SharedPaths
 from auditkeep.verify.container import Container
 from auditkeep.verify.findings import Findings
-from auditkeep.verify.format import BATCHES, RECORDS, BatchLine, Owner, RecordLine
+from auditkeep.verify.format import BATCHES, RECORDS, BatchLine, Owner, RecordLine, is_own
 from auditkeep.verify.record import ProvenBatch, check_batch, check_record
 
 _Line = TypeVar("_Line", BatchLine, RecordLine)
@@ -46,7 +46,11 @@ class Proofs:
         self._batches: dict[int, ProvenBatch | None] = {}  # None: seen, but not proven
         self._paths: dict[int, SharedPaths] = {}
         self._items: set[str] = set()
-        self._unproven = {name for name in archive.names if not name.startswith(folder)}
+        self._unproven = {
+            name
+            for name in archive.names
+            if not (name.startswith(folder) and is_own(name.removeprefix(folder)))
+        }
         self.records = 0
         self.attachments = 0
 
