@@ -3,6 +3,7 @@
 The system lets go when the process ends, however it ends, so nothing is left to clean up.
 """
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -78,7 +79,11 @@ class ConnectionHold:
 
     def release(self) -> None:
         if self._connection is not None:
-            # Given back to the pool a connection would keep its lock: it is ended instead.
+            # Ending a connection lets go of its lock only once the server has noticed.
+            with contextlib.suppress(DBAPIError):
+                if not self._connection.invalidated:
+                    self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
+            # Given back to the pool it might keep what could not be unlocked: it is ended.
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
