@@ -297,11 +297,11 @@ def _worst(client: Any, assessment: str, sets: list[Any]) -> tuple[Any, Any, lis
     if not by_control:
         raise SetupError("No control of the framework collected any evidence from these files.")
 
-    def weight(control_id: str) -> tuple[bool, int]:
+    def weight(control_id: str) -> tuple[bool, int, int]:
         folders = by_control[control_id]
         size = sum(f["totalEvidence"] for f in folders)
         issues = sum(f["evidenceByTypeComplianceCheckIssuesCount"] for f in folders)
-        return size <= 1500, issues
+        return size <= 1500, issues, size
 
     best = max(by_control, key=weight)
     for chosen in sets:
