@@ -123,11 +123,11 @@ class Parts:
         totals: dict[str, int] = {}
         first: int | None = None
         with self.db.read(tenant) as tx:
-            rows = tx.all(tx.select(t.origin_account, t.day, t["items"].label("count"), t.source))
+            rows = tx.all(tx.select(t.origin_account, t.day, t["items"].label("total"), t.source))
         for row in rows:
             if row.source in ("RUN", "MANUAL"):
                 continue
-            totals[row.origin_account] = totals.get(row.origin_account, 0) + row[2]
+            totals[row.origin_account] = totals.get(row.origin_account, 0) + row.total
             first = row.day if first is None else min(first, row.day)
         busiest = sorted(totals, key=lambda a: (-totals[a], a))
         return Origins(tuple(a for a in busiest if is_account(a)), Day(first or 0))
