@@ -103,6 +103,7 @@ def update_assessment(call: Call, ask: am.UpdateAssessmentRequest) -> am.UpdateA
 
     An account that has handed its organisation over does not collect: nothing wakes.
     """
+    call.tx.lock_tenant()  # what is read here is written back: nothing must change it meanwhile
     assessment = assessment_for(call, ask.assessment_id, "UpdateAssessment")
     rules.require_active(assessment.status)
     before = assessment.document
@@ -116,7 +117,6 @@ def update_assessment(call: Call, ask: am.UpdateAssessmentRequest) -> am.UpdateA
         document = replace(document, owners=_owners_after(call, before, ask.roles))
     rescoped = document.account_ids != before.account_ids
     if rescoped:
-        call.tx.lock_tenant()
         scoping.check_quotas(call, document.account_ids, assessment.id)
     asleep = organisation.has_handed_over(call.tx)
     changed = store.save(
@@ -139,6 +139,8 @@ def update_assessment_status(
     call: Call, ask: am.UpdateAssessmentStatusRequest
 ) -> am.UpdateAssessmentStatusResponse:
     """INACTIVE ends collection for good and fixes what this assessment will ever show."""
+    # Under the tenant's lock no append can commit between reading the number and our commit.
+    call.tx.lock_tenant()
     assessment = assessment_for(call, ask.assessment_id, "UpdateAssessmentStatus")
     if rules.ASSESSMENT.move(assessment.status, ask.status) != assessment.status:
         assessment = _close(call, assessment)
@@ -184,8 +186,6 @@ def get_change_logs(call: Call, ask: am.GetChangeLogsRequest) -> am.GetChangeLog
 
 
 def _close(call: Call, assessment: Assessment) -> Assessment:
-    # Under the tenant's lock no append can commit between reading the number and our commit.
-    call.tx.lock_tenant()
     lens.close(call.tx, assessment.id, call.now)
     controls = store.controls(call.tx, assessment.id)
     open_reviews = [c.ordinal for c in controls if rules.closed_control(c.status) != c.status]

@@ -34,6 +34,7 @@ def batch_import_evidence(
     call: Call, ask: am.BatchImportEvidenceToAssessmentControlRequest
 ) -> am.BatchImportEvidenceToAssessmentControlResponse:
     """Each item is imported, or answered with an error of its own; the others are not touched."""
+    call.tx.lock_tenant()  # or the assessment could end, or go, before its evidence is kept
     assessment = store.get(call.tx, ask.assessment_id)
     require(call, assessment, "BatchImportEvidenceToAssessmentControl", ask.control_set_id)
     control = store.get_control(call.tx, assessment.id, ask.control_set_id, ask.control_id)

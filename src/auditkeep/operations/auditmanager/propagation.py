@@ -42,6 +42,7 @@ def control_deleted(call: Call, control_id: str) -> None:
 
 def account_deregistered(call: Call) -> None:
     """All intervals close; assessments sleep until they are saved again (spec section 2.1)."""
+    call.tx.lock_tenant()  # what is read here is written back
     for assessment in store.active(call.tx):
         lens.close(call.tx, assessment.id, call.now)
         store.save(call.tx, replace(assessment, dormant=True))
