@@ -10,9 +10,11 @@ unit that was committed before writes nothing.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -29,6 +31,7 @@ from auditkeep.db.schema import (
 )
 from auditkeep.db.tx import Tx
 from auditkeep.errors import StorageError
+from auditkeep.ids import Tenant
 from auditkeep.lake import buckets, published, rollups, segments
 from auditkeep.lake.admission import Row, admit, same, without_copies
 from auditkeep.lake.batch import keep_leaves, new_opening, seal_opening
@@ -37,14 +40,20 @@ from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.encoding import NONCE_SIZE, EnvelopeWriter, leaf
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.read import find
+from auditkeep.lake.segments import Segment
 from auditkeep.observations import Observation, Provenance
 from auditkeep.tlog.merkle import root as merkle_root
+
+T = TypeVar("T")
 
 MAX_TAIL_BLOB = 4 << 20
 """Bytes of a sealed tail blob; a batch that needs more becomes a segment at once."""
 
 UNPACKED = 24 << 20
 """A batch of more bytes than this before compression is not tried as a tail blob at all."""
+
+BESIDE_ROWS = 1_000
+"""Rows from which on starting a thread pays."""
 
 MAX_ROWS = 65_536
 """Rows of one append; callers split what is larger into units of their own."""
@@ -170,8 +179,15 @@ def _commit_batch(
 ) -> None:
     """Write everything that a batch consists of."""
     bucket_id = buckets.current(tx, lake.keys, klass, now)
-    columns, leaves = _hashed(batch_no, rows, now)
-    root = merkle_root(leaves)
+    columns = _columns(batch_no, rows, now)
+    with _Beside(len(rows)) as beside:
+        # Packing runs outside the interpreter's lock, and so beside the hashing.
+        packed = beside.start(lambda: _pack(lake, tx.tenant, bucket_id, columns, now))
+        leaves = _leaves(rows, columns.heavy.nonces)
+        root = merkle_root(leaves)
+        leaves_kept = keep_leaves(lake, tx.tenant, batch_no, root, leaves)
+        rollups.add(tx, bucket_id, batch_no, [row.observation for row in rows])
+        segment_id = _place(tx, batch_no, packed())
     opening = new_opening(
         tx.tenant,
         batch_no=batch_no,
@@ -182,7 +198,6 @@ def _commit_batch(
         rows=len(rows),
         unit_id=unit.id,
     )
-    segment_id = _keep_rows(tx, lake, bucket_id, columns, now)
     tx.insert(
         batches,
         {
@@ -192,7 +207,7 @@ def _commit_batch(
             "rows": len(rows),
             "root": root,
             "opening": seal_opening(lake, tx.tenant, bucket_id, batch_no, opening),
-            "leaves": keep_leaves(lake, tx.tenant, batch_no, root, leaves),
+            "leaves": leaves_kept,
             "log_position": _queue_entry(tx, opening.entry),
             "segment_id": segment_id,
             "min_time": min(columns.light.event_times),
@@ -201,17 +216,11 @@ def _commit_batch(
         },
     )
     tx.run(tx.update(tenants).values(last_batch_no=batch_no))
-    rollups.add(tx, bucket_id, batch_no, [row.observation for row in rows])
 
 
-def _hashed(batch_no: int, rows: Sequence[Row], now: Instant) -> tuple[Columns, list[bytes]]:
-    """Rows as columns, each with its nonce, and their leaf hashes in the same order."""
+def _columns(batch_no: int, rows: Sequence[Row], now: Instant) -> Columns:
+    """Rows as columns, each with a nonce of its own."""
     observations = [row.observation for row in rows]
-    nonces = os.urandom(NONCE_SIZE * len(rows))
-    leaves = [
-        leaf(nonces[at : at + NONCE_SIZE], sha256(row.envelope).digest(), row.raw_hash)
-        for at, row in zip(range(0, len(nonces), NONCE_SIZE), rows, strict=True)
-    ]
     light = Light(
         ids=b"".join([row.id for row in rows]),
         event_times=[o.event_time for o in observations],
@@ -224,24 +233,63 @@ def _hashed(batch_no: int, rows: Sequence[Row], now: Instant) -> tuple[Columns, 
         resources=[[r.value for r in o.resources] for o in observations],
         resource_verdicts=[[r.verdict or "" for r in o.resources] for o in observations],
     )
-    heavy = Heavy([row.envelope for row in rows], [o.raw for o in observations], nonces)
-    return Columns(batch_no, light, heavy), leaves
+    heavy = Heavy(
+        envelopes=[row.envelope for row in rows],
+        raws=[o.raw for o in observations],
+        nonces=os.urandom(NONCE_SIZE * len(rows)),
+    )
+    return Columns(batch_no, light, heavy)
 
 
-def _keep_rows(tx: Tx, lake: Lake, bucket_id: str, columns: Columns, now: Instant) -> str | None:
-    """Rows to the tail, or, where they are too many bytes for it, to a segment: its id."""
+def _leaves(rows: Sequence[Row], nonces: bytes) -> list[bytes]:
+    """The leaf hashes, in batch order."""
+    return [
+        leaf(nonces[at : at + NONCE_SIZE], sha256(row.envelope).digest(), row.raw_hash)
+        for at, row in zip(range(0, len(nonces), NONCE_SIZE), rows, strict=True)
+    ]
+
+
+def _pack(
+    lake: Lake, tenant: Tenant, bucket_id: str, columns: Columns, now: Instant
+) -> bytes | Segment:
+    """Rows as a tail blob or, where they are too many bytes for one, as a segment that is kept."""
     heavy = columns.heavy
     if sum(map(len, heavy.raws)) + sum(map(len, heavy.envelopes)) <= UNPACKED:
-        key = lake.keys.object_key(tx.tenant, bucket_id, tail_object(columns.batch_no))
-        blob = pack(key, tx.tenant, columns)
+        key = lake.keys.object_key(tenant, bucket_id, tail_object(columns.batch_no))
+        blob = pack(key, tenant, columns)
         if len(blob) <= MAX_TAIL_BLOB:
-            tx.insert(tail, {"batch_no": columns.batch_no, "blob": blob})
-            return None
+            return blob
     reach("append.before-segment")
-    segment = segments.keep(lake, tx.tenant, bucket_id, [columns], now)
+    segment = segments.keep(lake, tenant, bucket_id, [columns], now)
     reach("append.segment-kept")
-    segment.insert(tx)
-    return segment.id
+    return segment
+
+
+def _place(tx: Tx, batch_no: int, packed: bytes | Segment) -> str | None:
+    """Write the row that readers find a batch's rows by; the segment's id if it is one."""
+    if isinstance(packed, Segment):
+        packed.insert(tx)
+        return packed.id
+    tx.insert(tail, {"batch_no": batch_no, "blob": packed})
+    return None
+
+
+class _Beside:
+    """One thread for the length of a large append; a small one does without."""
+
+    def __init__(self, rows: int) -> None:
+        self._pool = ThreadPoolExecutor(1) if rows >= BESIDE_ROWS else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()  # waits: nothing may outlive the transaction it was for
+
+    def start(self, work: Callable[[], T]) -> Callable[[], T]:
+        """Begin; what is returned gives the result, or raises what the work raised."""
+        return work if self._pool is None else self._pool.submit(work).result
 
 
 def _queue_entry(tx: Tx, entry: bytes) -> int:
