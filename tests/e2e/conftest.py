@@ -23,14 +23,16 @@ def auditkeep(
     *words: str, check: bool = True, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line; output is captured."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "auditkeep.cli.main", *words],
         capture_output=True,
         text=True,
-        check=check,
+        check=False,
         env={**os.environ, **(environment or {})},
         timeout=300,
     )
+    assert done.returncode == 0 or not check, done.stdout + done.stderr
+    return done
 
 
 def free_port() -> int:

@@ -13,9 +13,11 @@ from sqlalchemy import func
 from auditkeep.app.parts import Parts
 from auditkeep.app.places import Places
 from auditkeep.app.web import Web
+from auditkeep.clock import MINUTE, Instant
 from auditkeep.db.schema import log_entries
-from auditkeep.errors import AuditkeepError, LogError, SetupError
+from auditkeep.errors import AuditkeepError, Busy, LogError, SetupError
 from auditkeep.ids import Tenant
+from auditkeep.lake.lake import Lake
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer, SequencerThread, newest_row
 from auditkeep.lake.sweep import sweep
@@ -24,7 +26,11 @@ from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.report import report_handler
 
+BACKLOG = 2048
 SEAL_EVERY_SECONDS = 15.0
+SWEEP_EVERY = 60 * MINUTE
+PATIENCE_SECONDS = 10.0
+"""How long a start waits for the log, which a command beside it may hold for a moment."""
 _log = logging.getLogger("auditkeep.serve")
 
 
@@ -34,12 +40,16 @@ class Service:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._hold = parts.db.hold("serve", Places.of(parts.settings).serve_lock)
-        self._sequencer = SequencerThread(parts.lake, Sequencer(parts.lake))
+        try:
+            self._sequencer = SequencerThread(parts.lake, _sequencer(parts.lake))
+        except BaseException:
+            self._hold.release()
+            raise
         making = report_handler(parts.deps, parts.report_key, parts.clock)
         self._pump = Pump(parts.jobs, {JOB: making}, parts.clock)
         self._web = Web.over(parts)
         self._stopping = threading.Event()
-        self._sealer = threading.Thread(target=self._seal, name="sealer", daemon=True)
+        self._sealer = threading.Thread(target=self._tend, name="sealer", daemon=True)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -78,6 +88,8 @@ class Service:
 
     def stop(self) -> None:
         """Answer what was asked, finish what was begun, and let go of the data directory."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         if self._server is not None:
             self._server.should_exit = True
@@ -87,7 +99,7 @@ class Service:
         self._pump.stop()
         if self._sealer.ident is not None:
             self._sealer.join()
-            self._sequencer.stop()
+        self._sequencer.stop()
         self._hold.release()
         self.parts.db.close()
 
@@ -112,9 +124,10 @@ class Service:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((host, port))
+            bound.listen(BACKLOG)  # from here on clients wait instead of being turned away
         except OSError as error:
             bound.close()
-            self._hold.release()
+            self.stop()
             raise SetupError(
                 f"Port {port} on {host} cannot be used: {error.strerror}. Name another with --port."
             ) from error
@@ -136,14 +149,49 @@ class Service:
         self._sealer.start()
         return self._server
 
-    def _seal(self) -> None:
+    def _tend(self) -> None:
+        """Seal what is due, and now and then sweep; and say when the log cannot go on."""
+        swept, told = Instant(0), ""
         while not self._stopping.wait(SEAL_EVERY_SECONDS):
-            try:
-                for tenant in self.parts.tenants():
-                    now = self.parts.clock.now()
-                    while seal(self.parts.lake, tenant, now=now) is not None:
-                        now = self.parts.clock.now()
-                    sweep(self.parts.lake, tenant, now)
-            except AuditkeepError as error:
-                # the tail keeps what could not be sealed; the next turn tries again
-                _log.warning("Sealing is put off: %s", error)
+            error = self._sequencer.error
+            if error is not None and str(error) != told:
+                _log.error("The log cannot take in what was appended: %s", error)
+            told = "" if error is None else str(error)
+            now = self.parts.clock.now()
+            sweeping = now - swept > SWEEP_EVERY
+            for tenant in self._tenants():
+                self._tend_one(tenant, sweeping=sweeping)
+            if sweeping:
+                swept = now
+
+    def _tenants(self) -> list[Tenant]:
+        try:
+            return self.parts.tenants()
+        except AuditkeepError as error:
+            _log.warning("Sealing is put off: %s", error)
+            return []
+
+    def _tend_one(self, tenant: Tenant, *, sweeping: bool) -> None:
+        """One tenant's turn; what fails is told and tried again, and holds no other tenant."""
+        try:
+            while seal(self.parts.lake, tenant, now=self.parts.clock.now()) is not None:
+                continue
+            if sweeping:
+                sweep(self.parts.lake, tenant, self.parts.clock.now())
+        except AuditkeepError as error:
+            # the tail keeps what could not be sealed
+            _log.warning("Sealing of %s in %s is put off: %s", tenant.account, tenant.region, error)
+        except Exception:  # noqa: BLE001  # the thread is the only one that would notice
+            _log.exception("Sealing of %s in %s met a defect.", tenant.account, tenant.region)
+
+
+def _sequencer(lake: Lake) -> Sequencer:
+    """The log's writer; waits for a command or a report that holds the log for a moment."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return Sequencer(lake)
+        except Busy:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

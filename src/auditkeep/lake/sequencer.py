@@ -189,7 +189,8 @@ class SequencerThread:
         """Take in what is pending, then end and let go of the log."""
         self._stopping = True
         self.wake()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         self._sequencer.close()
 
     def _run(self) -> None:
