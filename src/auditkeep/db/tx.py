@@ -4,6 +4,7 @@
 be written. `SystemTx` reaches the deployment's own tables. Stores take one and never commit.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +31,8 @@ from auditkeep.db import dialect, schema
 from auditkeep.db.prepared import Prepared
 from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
+
+_log = logging.getLogger("auditkeep.db")
 
 
 class _Handle:
@@ -90,8 +93,12 @@ class _Handle:
         self._after.append(action)
 
     def run_after_commit(self) -> None:
+        """Run them all: what was committed is answered as done, whatever one of them meets."""
         for action in self._after:
-            action()
+            try:
+                action()
+            except Exception:  # noqa: BLE001  # nobody above could undo the commit
+                _log.exception("What was to follow a commit failed.")
 
 
 class Tx(_Handle):
