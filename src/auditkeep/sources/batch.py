@@ -14,6 +14,12 @@ T = TypeVar("T")
 MIN_ANCHOR = 16
 """Characters that make an anchor rare enough to look for."""
 
+FEW = 10
+"""One of so many records is cheaper to look for than to find by parsing all."""
+
+NEAR = 8 * 1024
+"""How far from where records of mean size would put it a record is looked for first."""
+
 _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -35,12 +41,14 @@ DEFAULT = Limits()
 class Form(Generic[T]):
     """How the records of a source look.
 
-    `heads` decodes a list of records in their quick form, or raises msgspec's errors; `lists` are
-    the member names under which an object holds its records. `anchor` gives text that stands in
-    this record and hardly in another (its id), by which a few are found without parsing all.
+    `head` decodes a record in its quick form and `heads` a list of them, or they raise msgspec's
+    errors; `lists` are the member names under which an object holds its records. `anchor` gives
+    text that stands in a record with this head, as it is mostly written, by which a few are found
+    without parsing all.
     """
 
-    heads: Callable[[bytes | bytearray | memoryview], list[T]]
+    head: Callable[[bytes], T]
+    heads: Callable[[memoryview], list[T]]
     lists: frozenset[str]
     anchor: Callable[[T], str]
 
@@ -74,7 +82,7 @@ class Batch(Generic[T]):
 
     def raws(self, indexes: Sequence[int]) -> list[bytes]:
         """The exact bytes of some of the records, in order."""
-        if self._meeting and len(indexes) * 16 < len(self.heads):
+        if self._meeting and len(indexes) * FEW < len(self.heads):
             picked = self._pick(indexes, self._meeting)
             if picked is not None:
                 return picked
@@ -83,33 +91,45 @@ class Batch(Generic[T]):
         return [bytes(every[index]) for index in indexes]
 
     def _pick(self, indexes: Sequence[int], meeting: bytes) -> list[bytes] | None:
-        """Records found by their anchors, if each proves to be the one that was meant.
+        """Records found by their anchors, in order, if that leaves no doubt; None if it does.
 
-        What lies between two meetings around an anchor is taken for the record if it decodes as
-        one whole value with that very head; if a single one does not, nothing is taken.
+        What lies between two meetings around an anchor is taken for a record if it decodes as one
+        whole value with the head that is looked for. Whoever wants a record wants all with an
+        equal head: so if another were taken for one, in the end there would be one too few.
         """
-        text = self._text
         found = []
         begin = self._start + 1
         for index in indexes:
             head = self.heads[index]
             anchor = self._form.anchor(head).encode()
-            at = text.find(anchor, begin, self._end) if len(anchor) >= MIN_ANCHOR else -1
+            if len(anchor) < MIN_ANCHOR:
+                return None
+            near = self._start + (self._end - self._start) * index // len(self.heads)
+            at = self._text.find(anchor, max(begin, near - NEAR), min(self._end, near + NEAR))
             if at < 0:
-                return None
-            before = text.rfind(meeting, begin, at)
-            start = text.index(b"{", before + 1) if before >= 0 else begin
-            after = text.find(meeting, at, self._end)
-            end = after + 1 if after >= 0 else self._end - 1
-            raw = bytes(text[start:end])
-            try:
-                if self._form.heads(b"[" + raw + b"]") != [head]:
+                at = self._text.find(anchor, begin, self._end)
+            while at >= 0:
+                start, end = self._around(begin, at, meeting)
+                raw = bytes(memoryview(self._text)[start:end])
+                try:
+                    same = self._form.head(raw) == head
+                except UNREADABLE:
                     return None
-            except UNREADABLE:
+                begin = end - 1
+                if same:
+                    found.append(raw)
+                    break
+                at = self._text.find(anchor, begin, self._end)
+            else:
                 return None
-            found.append(raw)
-            begin = end - 1
         return found
+
+    def _around(self, begin: int, at: int, meeting: bytes) -> tuple[int, int]:
+        """From the meeting before `at` to the next one."""
+        before = self._text.rfind(meeting, begin, at)
+        start = self._text.index(b"{", before + 1) if before >= 0 else begin
+        after = self._text.find(meeting, at, self._end)
+        return start, after + 1 if after >= 0 else self._end - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,6 @@ class _Head(msgspec.Struct, gc=False, rename="camel"):
     """As much of an event as decides whether anybody could want it."""
 
     event_name: str = ""
-    event_id: str = msgspec.field(name="eventID", default="")
     management_event: bool | str | None = None
     read_only: bool | str | None = None
 
@@ -91,10 +90,12 @@ class _Event(msgspec.Struct, gc=False, rename="camel"):
     digest_start_time: str | None = None
 
 
+_HEAD = msgspec.json.Decoder(_Head)
 _FORM = Form(
+    _HEAD.decode,
     msgspec.json.Decoder(list[_Head]).decode,
     frozenset({"Records", "Events", "logEvents"}),
-    lambda head: head.event_id,
+    lambda head: f'"eventName":"{head.event_name}"',
 )
 _EVENT = msgspec.json.Decoder(_Event)
 
@@ -148,9 +149,14 @@ class _Reader:
             named = [i for i, head in enumerate(heads) if names[head.event_name]]
             self._pass_over(NO_CONTROL, len(heads) - len(named))
         wanted = self._changes(heads, named)
-        if wanted:
-            for index, raw in zip(wanted, batch.raws(wanted), strict=True):
-                yield from self.value(raw, batch.position(index), 0)
+        if not wanted:
+            return
+        for index, raw in zip(wanted, batch.raws(wanted), strict=True):
+            position = batch.position(index)
+            if not heads[index].event_name:
+                yield from self.value(raw, position, 0)
+            elif (found := self._read(raw, position)) is not None:
+                yield found
 
     def _changes(self, heads: list[_Head], named: Sequence[int]) -> list[int]:
         """Those of the named events whose flags do not rule them out already."""
@@ -176,14 +182,8 @@ class _Reader:
 
     def value(self, raw: bytes, position: str, depth: int) -> Parsed:
         """One value: an event, or something that holds events."""
-        try:
-            event = _EVENT.decode(raw)
-        except UNREADABLE as error:
-            self._tally.records += 1
-            yield unreadable(position, error)
-            return
-        if not event.event_name and depth < MAX_DEPTH:
-            inner = False
+        inner = False
+        if depth < MAX_DEPTH and not _is_event(raw):
             for item in held(raw, position):
                 inner = True
                 if isinstance(item, Rejected):
@@ -191,14 +191,16 @@ class _Reader:
                     yield item
                 else:
                     yield from self.value(*item, depth + 1)
-            if inner:
-                return
-        self._tally.records += 1
-        found = self._event(event, raw, position)
-        if found is not None:
+        if not inner and (found := self._read(raw, position)) is not None:
             yield found
 
-    def _event(self, event: _Event, raw: bytes, position: str) -> Observation | Rejected | None:
+    def _read(self, raw: bytes, position: str) -> Observation | Rejected | None:
+        """An event; None if nobody wants it."""
+        self._tally.records += 1
+        try:
+            event = _EVENT.decode(raw)
+        except UNREADABLE as error:
+            return unreadable(position, error)
         if not event.event_name or not event.event_source:
             return self._nameless(event, position)
         key = cloudtrail.event_key(event.event_source, event.event_name)
@@ -239,7 +241,12 @@ class _Reader:
         return None
 
     def _observation(
-        self, event: _Event, raw: bytes, position: str, key: str, at: Instant
+        self,
+        event: _Event,
+        raw: bytes,
+        position: str,
+        key: str,
+        at: Instant,
     ) -> Observation | Rejected:
         if not raw.isascii():
             # what the decoder passes over it does not check, but what is kept must be JSON
@@ -266,6 +273,15 @@ class _Reader:
             event_source=event.event_source or "",
             cuts=cuts,
         )
+
+
+def _is_event(raw: bytes) -> bool:
+    """Whether a value has an event's name: then it is read as one, whatever else it holds."""
+    try:
+        return bool(_HEAD.decode(raw).event_name)
+    except UNREADABLE:
+        # the full decoder says what is wrong with it
+        return True
 
 
 def _is(flag: bool | str | None, *, value: bool) -> bool:

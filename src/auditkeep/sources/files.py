@@ -19,7 +19,7 @@ from isal import igzip_lib
 
 from auditkeep.errors import InputError
 
-BLOCK = 256 * 1024
+BLOCK = 128 * 1024
 """Bytes handed on at a time."""
 
 IN_MEMORY = 16 * 1024 * 1024
@@ -39,23 +39,17 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, bytes]]:
     InputError if it cannot be read, or (at the end of the block) if it was changed meanwhile: what
     was read of it must then not count as read.
     """
-    try:
-        with path.open("rb") as file:
-            before = os.fstat(file.fileno())
-            if not stat.S_ISREG(before.st_mode):
-                raise InputError("It is not a regular file.")
-            if before.st_size <= IN_MEMORY:
-                content = file.read()
-                yield io.BytesIO(content), sha256(content).digest()
-                return
-            digest = file_digest(file, "sha256").digest()
-            file.seek(0)
-            yield file, digest
-            after = os.fstat(file.fileno())
-            if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-                raise InputError("It was changed while it was read: read it again.")
-    except OSError as error:
-        raise InputError(f"It cannot be read: {error.strerror or error}.") from error
+    with _regular(path) as (file, before):
+        if before.st_size <= IN_MEMORY:
+            content = file.read()
+            yield io.BytesIO(content), sha256(content).digest()
+            return
+        digest = file_digest(file, "sha256").digest()
+        file.seek(0)
+        yield file, digest
+        after = os.fstat(file.fileno())
+        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            raise InputError("It was changed while it was read: read it again.")
 
 
 def get(path: Path) -> Iterator[bytes]:
@@ -63,8 +57,20 @@ def get(path: Path) -> Iterator[bytes]:
 
     Blocks before the error are good: a file that was cut off still gives its beginning.
     """
-    with opened(path) as (file, _):
+    with _regular(path) as (file, _):
         yield from blocks(file)
+
+
+@contextmanager
+def _regular(path: Path) -> Iterator[tuple[io.BufferedReader, os.stat_result]]:
+    try:
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise InputError("It is not a regular file.")
+            yield file, found
+    except OSError as error:
+        raise InputError(f"It cannot be read: {error.strerror or error}.") from error
 
 
 def blocks(file: BinaryIO) -> Iterator[bytes]:

@@ -76,7 +76,7 @@ class _Finding(msgspec.Struct, gc=False, rename="pascal"):
 
 
 _FORM: Form[Raw] = Form(
-    msgspec.json.Decoder(list[Raw]).decode, frozenset({"Findings", "findings"}), lambda _: ""
+    Raw, msgspec.json.Decoder(list[Raw]).decode, frozenset({"Findings", "findings"}), lambda _: ""
 )
 _FINDING = msgspec.json.Decoder(_Finding)
 

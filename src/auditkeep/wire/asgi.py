@@ -3,7 +3,8 @@
 It reads the body up to a limit, hands the request to a synchronous function in a bounded pool of
 threads, and sends what comes back with the request's id. It knows no operation, no account and no
 database. Invariants: the event loop never waits for work; a request is either answered by the
-function or refused before it; an answer leaves only when the function has returned.
+function or refused before it; an answer leaves only when the function has returned; requests that
+may write, and so may wait for another writer, never take the threads of those that only read.
 """
 
 import asyncio
@@ -43,7 +44,9 @@ class Endpoint:
     def __init__(self, answer: Answer, *, threads: int, body_limit: int = BODY_LIMIT) -> None:
         self._answer = answer
         self._body_limit = body_limit
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="api")
+        writers = max(1, threads // 2)
+        self._writers = ThreadPoolExecutor(writers, thread_name_prefix="api-write")
+        self._readers = ThreadPoolExecutor(max(1, threads - writers), thread_name_prefix="api-read")
         self._room = threads * WAITING_PER_THREAD
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,15 +71,16 @@ class Endpoint:
         try:
             body = await read_body(scope, receive, self._body_limit)
             request = request_of(scope, body, request_id)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self._answer, request)
+            pool = self._readers if request.method == "GET" else self._writers
+            return await asyncio.get_running_loop().run_in_executor(pool, self._answer, request)
         except InvalidRequest as error:
             return to_response(error, request_id)
         finally:
             self._room += 1
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._readers, self._writers):
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 async def is_http(scope: Scope, send: Send) -> bool:
