@@ -1,13 +1,16 @@
-"""The server that `bench.api` asks: the API as served, and beside it a bare signed handler.
+"""The server that `bench.api` asks: the API as served, and beside it two handlers that do less.
 
     python -m bench.api_server DATA PORT SIZE
 
-Both run in one process on the same endpoint code, threads and key lookup. The bare one, at
-`/bare/…`, verifies the signature and answers SIZE constant bytes: nobody who checks signatures in
-Python can do less.
+All run in one process on the same endpoint code, threads and key lookup, and answer SIZE bytes.
+`/bare/…` verifies the signature and nothing else; `/read/…` also reads the rows that GetAssessment
+depends on, in one transaction, with the raw driver.
 """
 
+import sqlite3
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +27,16 @@ from auditkeep.wire.asgi import Endpoint
 from auditkeep.wire.errors import JSON, to_response
 from auditkeep.wire.messages import Request, Response
 
-BARE = b"/bare/"
+TENANT = """SELECT status, kms_key, settings, last_batch_no FROM tenants
+    WHERE account = ? AND region = ?"""
+ASSESSMENT = """SELECT id, name, status, document, created_at, updated_at, version, frozen_at_batch
+    FROM assessments WHERE account = ? AND region = ? AND id = ?"""
+
+Read = Callable[[str, str, Request], None]
 
 
-def bare(parts: Parts, size: int) -> Endpoint:
+def signed_only(parts: Parts, size: int, read: Read) -> Endpoint:
+    """Verify the signature, `read`, and answer constant bytes."""
     credentials, verifier = Credentials(parts.db, parts.lake.provider), sigv4.Verifier()
     answer = Response(200, b"{" + b" " * (size - 2) + b"}", (JSON,))
 
@@ -41,19 +50,46 @@ def bare(parts: Parts, size: int) -> Endpoint:
             verifier.verify(request, signed, known.secret, "auditmanager", now)
         except RequestError as error:
             return to_response(error, request.request_id)
+        read(known.principal.account, signed.region, request)
         return answer
 
     return Endpoint(handle, threads=parts.settings.threads)
 
 
+def nothing(_account: str, _region: str, _request: Request) -> None:
+    """The bare handler reads nothing."""
+
+
+def same_rows(parts: Parts) -> Read:
+    """What GetAssessment reads, by the driver alone; a connection for each thread."""
+    kept = threading.local()
+
+    def read(account: str, region: str, request: Request) -> None:
+        connection = getattr(kept, "connection", None)
+        if connection is None:
+            file = parts.settings.data / "audit.db"
+            connection = kept.connection = sqlite3.connect(file, isolation_level=None)
+        connection.execute("BEGIN")
+        connection.execute(TENANT, (account, region)).fetchone()
+        wanted = request.path.rpartition(b"/")[2].decode()
+        connection.execute(ASSESSMENT, (account, region, wanted)).fetchone()
+        connection.execute("COMMIT")
+
+    return read
+
+
 def main() -> None:
     data, port, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     parts = open_parts(settings.load(data), SystemClock())
-    web, beside = Web.over(parts), bare(parts, size)
+    web = Web.over(parts)
+    beside = {
+        b"bare": signed_only(parts, size, nothing),
+        b"read": signed_only(parts, size, same_rows(parts)),
+    }
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
-        is_bare = scope.get("raw_path", b"").startswith(BARE)
-        await (beside if is_bare else web.app)(scope, receive, send)
+        first = scope.get("raw_path", b"").split(b"/")[1]
+        await beside.get(first, web.app)(scope, receive, send)
 
     uvicorn.run(application, port=port, log_level="warning", access_log=False, lifespan="off")
 

@@ -208,6 +208,29 @@ def test_the_event_loop_goes_on_while_work_is_done() -> None:
     endpoint.close()
 
 
+def test_writers_that_wait_do_not_hold_up_readers() -> None:
+    release = threading.Event()
+
+    def answer(request: Request) -> Response:
+        if request.method != "GET":
+            release.wait(10)
+        return Response(200, b"")
+
+    async def mixed(endpoint: Endpoint) -> int:
+        writes = [Exchange(method="PUT") for _ in range(8)]
+        tasks = [asyncio.create_task(endpoint(e.scope, e.receive, e.send)) for e in writes]
+        await asyncio.sleep(0.05)
+        read = Exchange(method="GET")
+        await asyncio.wait_for(endpoint(read.scope, read.receive, read.send), 5)
+        release.set()
+        await asyncio.gather(*tasks)
+        return read.status
+
+    endpoint = Endpoint(answer, threads=4)
+    assert asyncio.run(mixed(endpoint)) == 200
+    endpoint.close()
+
+
 def test_a_websocket_is_closed(serve: Serve) -> None:
     exchange = serve(echo, Exchange(type="websocket"))
     assert [m["type"] for m in exchange.sent] == ["websocket.close"]
