@@ -16,21 +16,20 @@ from time import perf_counter
 from typing import Final
 from urllib.parse import urlsplit
 
-from auditkeep.access import policy, resources
 from auditkeep.access.credentials import Credentials, Known
-from auditkeep.access.policies import Policies
 from auditkeep.accounts import store as accounts
 from auditkeep.clock import Clock, Instant
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
-from auditkeep.errors import AccessDenied, KeyUnknown, NotWrittenYet, RequestError
+from auditkeep.errors import KeyUnknown, NotWrittenYet, RequestError
 from auditkeep.ids import Tenant
+from auditkeep.operations.authorise import Authoriser
 from auditkeep.operations.call import Call, Deps, Handler
 from auditkeep.operations.table import TABLE, written
 from auditkeep.wire import codec, sigv4
 from auditkeep.wire.errors import JSON, describe, to_response
 from auditkeep.wire.messages import Request, Response
-from auditkeep.wire.model import AnyOperation, Shape
+from auditkeep.wire.model import AnyOperation
 from auditkeep.wire.models import auditmanager as am
 from auditkeep.wire.router import Match, Router
 
@@ -80,7 +79,7 @@ class Dispatcher:
         self._table = table
         self._router = Router(operations)
         self._credentials = Credentials(db, deps.lake.provider)
-        self._policies = Policies(db)
+        self._authoriser = Authoriser(db)
         self._external_url = deps.settings.external_url.rstrip("/")
         self._verifier = sigv4.Verifier(urlsplit(self._external_url).netloc)
 
@@ -107,7 +106,7 @@ class Dispatcher:
         if function is None:
             raise NotWrittenYet(f"{match.operation.name} is not written yet in this version.")
         ask = codec.decode(match.operation, match.labels, request.query, request.body)
-        self._authorise(known, match, tenant, ask, now)
+        self._authoriser.require(known.principal, match.operation, tenant, ask, now)
         with self._transaction(match.operation, tenant) as tx:
             if match.operation not in OPEN_TO_UNREGISTERED:
                 accounts.require_active(tx)
@@ -134,20 +133,6 @@ class Dispatcher:
             raise KeyUnknown("The access key is not known here, or it was disabled.")
         self._verifier.verify(request, signed, known.secret, operation.service, now)
         return known, Tenant(known.principal.account, signed.region)
-
-    def _authorise(
-        self, known: Known, match: Match, tenant: Tenant, ask: Shape, now: Instant
-    ) -> None:
-        """The first layer: identity policies."""
-        action = resources.action_of(match.operation)
-        resource = resources.resource_of(match.operation, tenant, ask)
-        attached = self._policies.of(known.principal, now)
-        decision = policy.decide(attached, action, resource)
-        if not decision.allowed:
-            raise AccessDenied(
-                f"User: {known.principal.arn} is not authorized to perform: {action} on resource: "
-                f"{resource}, because {decision.why}."
-            )
 
     def _transaction(self, operation: AnyOperation, tenant: Tenant) -> AbstractContextManager[Tx]:
         return self._db.read(tenant) if only_reads(operation) else self._db.write(tenant)
