@@ -17,8 +17,7 @@ from auditkeep.db.schema import tags
 from auditkeep.errors import InvalidRequest, StorageFull
 from auditkeep.ids import Tenant
 from auditkeep.operations.call import Call, Deps
-from auditkeep.operations.dispatch import only_reads
-from auditkeep.operations.table import TABLE, written
+from auditkeep.operations.table import OPERATIONS, TABLE, only_reads, written
 from auditkeep.settings import Settings
 from auditkeep.wire.messages import Request
 from auditkeep.wire.model import Shape
@@ -124,6 +123,15 @@ def test_a_request_for_another_service_is_refused(api: Api) -> None:
     assert (response.status, code_of(response)) == (403, "InvalidSignatureException")
 
 
+def test_the_service_of_the_signature_must_be_the_operations_own(api: Api) -> None:
+    domains = Sent("POST", b"/domains", b"", b"{}")
+    crossed = api.ask(domains)
+    assert (crossed.status, code_of(crossed)) == (403, "InvalidSignatureException")
+    assert "controlcatalog" in json.loads(crossed.body)["message"]
+    assert api.ask(domains, service="controlcatalog").status in (200, 501)
+    assert api.ask(LIST, service="controlcatalog").status == 403
+
+
 def test_an_identity_policy_is_needed(registered: Api) -> None:
     reader = registered.client(registered.key("reader", "AuditkeepReadOnly"))
     registered.call(reader.list_controls, controlType="Custom")
@@ -180,8 +188,8 @@ def test_what_is_not_written_answers_501_and_is_listed(
     code, status, message = refusal(api, api.client().get_insights)
     assert (code, status) == ("NotImplementedException", 501)
     assert "GetInsights" in message
-    assert [name for name, _ in written()] == NAMES
-    assert {name for name, there in written() if there} == {o.name for o in TABLE}
+    assert [name for name, _ in written()] == [f"{o.service}:{o.name}" for o in OPERATIONS]
+    assert {name for name, there in written() if there} == {f"{o.service}:{o.name}" for o in TABLE}
 
 
 @pytest.mark.parametrize("name", NAMES)

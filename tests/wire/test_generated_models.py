@@ -1,14 +1,16 @@
-"""The generated module follows from botocore's model, and says what the model says."""
+"""The generated modules follow from botocore's models, and say what the models say."""
 
 import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
 
+import botocore.session
 import pytest
 from tests.wire.model_cases import MODEL
 
 from auditkeep.wire.models import auditmanager as am
+from auditkeep.wire.models import controlcatalog as cc
 
 TOOL = Path(__file__).parents[2] / "tools" / "generate_models.py"
 
@@ -23,13 +25,18 @@ def tool() -> ModuleType:
     return module
 
 
-def test_the_checked_in_module_is_what_the_tool_writes(tool: ModuleType) -> None:
-    assert tool.TARGET.read_text() == tool.render()
+@pytest.mark.parametrize("service", ["auditmanager", "controlcatalog"])
+def test_the_checked_in_module_is_what_the_tool_writes(tool: ModuleType, service: str) -> None:
+    assert service in tool.SERVICES
+    assert tool.target(service).read_text() == tool.render(service)
 
 
 def test_all_operations_are_there() -> None:
     assert [o.name for o in am.OPERATIONS] == sorted(MODEL.operation_names)
     assert len(am.OPERATIONS) == 62
+    catalogue = botocore.session.get_session().get_service_model("controlcatalog")
+    assert [o.name for o in cc.OPERATIONS] == sorted(catalogue.operation_names)
+    assert {o.service for o in cc.OPERATIONS} == {"controlcatalog"}
 
 
 def test_a_class_of_the_model_is_ascii_as_in_java(tool: ModuleType) -> None:

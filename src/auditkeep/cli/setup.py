@@ -34,7 +34,7 @@ def init(
 
 def operations(*, json: Json = False) -> int:
     """Which operations of the API are written, and which answer 501."""
-    from auditkeep.operations.dispatch import written
+    from auditkeep.operations.table import written
 
     rows = written()
     done = [name for name, there in rows if there]

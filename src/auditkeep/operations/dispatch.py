@@ -13,7 +13,6 @@ import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from time import perf_counter
-from typing import Final
 from urllib.parse import urlsplit
 
 from auditkeep.access.credentials import Credentials, Known
@@ -25,44 +24,18 @@ from auditkeep.errors import KeyUnknown, NotWrittenYet, RequestError
 from auditkeep.ids import Tenant
 from auditkeep.operations.authorise import Authoriser
 from auditkeep.operations.call import Call, Deps, Handler
-from auditkeep.operations.table import TABLE, written
+from auditkeep.operations.table import OPEN_TO_UNREGISTERED, OPERATIONS, TABLE, only_reads
 from auditkeep.wire import codec, sigv4
 from auditkeep.wire.errors import JSON, describe, to_response
 from auditkeep.wire.messages import Request, Response
 from auditkeep.wire.model import AnyOperation
-from auditkeep.wire.models import auditmanager as am
 from auditkeep.wire.router import Match, Router
-
-__all__ = ["Dispatcher", "only_reads", "written"]
-
-OPEN_TO_UNREGISTERED: Final = frozenset(
-    {
-        am.GET_ACCOUNT_STATUS,
-        am.REGISTER_ACCOUNT,
-        am.DEREGISTER_ACCOUNT,  # again and again, as its own rule has it (spec 10.2)
-        am.REGISTER_ORGANIZATION_ADMIN_ACCOUNT,
-        am.LIST_TAGS_FOR_RESOURCE,
-        am.TAG_RESOURCE,
-        am.UNTAG_RESOURCE,
-    }
-)
-"""What works before RegisterAccount (specification section 2.1)."""
-
-_READING_POSTS: Final = frozenset({am.VALIDATE_ASSESSMENT_REPORT_INTEGRITY})
-_WRITING_GETS: Final = frozenset({am.GET_EVIDENCE_FILE_UPLOAD_URL})
 
 _LOG = logging.getLogger("auditkeep.requests")
 
 
-def only_reads(operation: AnyOperation) -> bool:
-    """Whether a snapshot is enough for the operation."""
-    if operation.method == "GET":
-        return operation not in _WRITING_GETS
-    return operation in _READING_POSTS
-
-
 class Dispatcher:
-    """Answers requests of one service. Safe to share between threads."""
+    """Answers requests of every service of the table. Safe to share between threads."""
 
     def __init__(
         self,
@@ -71,7 +44,7 @@ class Dispatcher:
         deps: Deps,
         clock: Clock,
         table: Mapping[AnyOperation, Handler] = TABLE,
-        operations: tuple[AnyOperation, ...] = am.OPERATIONS,
+        operations: tuple[AnyOperation, ...] = OPERATIONS,
     ) -> None:
         self._db = db
         self._deps = deps

@@ -1,4 +1,8 @@
-"""Every operation that is written, paired with its function. What is missing here answers 501."""
+"""The service table: every operation of every service this server speaks, and its function.
+
+One router and one table serve them all; the path finds the operation, and the service named in the
+signature's scope must be the operation's own. What has no function answers 501.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -23,7 +27,11 @@ from auditkeep.operations.auditmanager import (
 )
 from auditkeep.operations.call import Handler
 from auditkeep.wire.model import AnyOperation
-from auditkeep.wire.models.auditmanager import OPERATIONS
+from auditkeep.wire.models import auditmanager as am
+from auditkeep.wire.models import controlcatalog as cc
+
+OPERATIONS: Final = (*am.OPERATIONS, *cc.OPERATIONS)
+"""All there is to ask for, service by service."""
 
 _PAIRS: Final = (
     *accounts.OPERATIONS,
@@ -44,6 +52,30 @@ _PAIRS: Final = (
     *tags.OPERATIONS,
 )
 
+OPEN_TO_UNREGISTERED: Final = frozenset(
+    {
+        am.GET_ACCOUNT_STATUS,
+        am.REGISTER_ACCOUNT,
+        am.DEREGISTER_ACCOUNT,  # again and again, as its own rule has it (spec 10.2)
+        am.REGISTER_ORGANIZATION_ADMIN_ACCOUNT,
+        am.LIST_TAGS_FOR_RESOURCE,
+        am.TAG_RESOURCE,
+        am.UNTAG_RESOURCE,
+        *cc.OPERATIONS,  # a service of its own, which knows no registration
+    }
+)
+"""What works before RegisterAccount (specification section 2.1)."""
+
+_READING_POSTS: Final = frozenset({am.VALIDATE_ASSESSMENT_REPORT_INTEGRITY, *cc.OPERATIONS})
+_WRITING_GETS: Final = frozenset({am.GET_EVIDENCE_FILE_UPLOAD_URL})
+
+
+def only_reads(operation: AnyOperation) -> bool:
+    """Whether a snapshot is enough for the operation."""
+    if operation.method == "GET":
+        return operation not in _WRITING_GETS
+    return operation in _READING_POSTS
+
 
 def _tabled(pairs: Iterable[tuple[AnyOperation, Handler]]) -> Mapping[AnyOperation, Handler]:
     table: dict[AnyOperation, Handler] = {}
@@ -58,5 +90,5 @@ TABLE: Final = _tabled(_PAIRS)
 
 
 def written() -> list[tuple[str, bool]]:
-    """Every operation of the service by name, and whether it is written."""
-    return [(operation.name, operation in TABLE) for operation in OPERATIONS]
+    """Every operation as `service:Name`, and whether it is written."""
+    return [(f"{o.service}:{o.name}", o in TABLE) for o in OPERATIONS]
