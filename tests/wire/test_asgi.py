@@ -231,6 +231,32 @@ def test_writers_that_wait_do_not_hold_up_readers() -> None:
     endpoint.close()
 
 
+def test_a_rule_says_which_requests_may_write() -> None:
+    """A GET that writes waits with the writers, and readers do not notice."""
+    release = threading.Event()
+
+    def answer(request: Request) -> Response:
+        if request.path == b"/room":
+            release.wait(10)
+        return Response(200, threading.current_thread().name.encode())
+
+    async def mixed(endpoint: Endpoint) -> tuple[bytes, list[bytes]]:
+        writes = [Exchange(method="GET", path="/room", raw_path=b"/room") for _ in range(8)]
+        tasks = [asyncio.create_task(endpoint(e.scope, e.receive, e.send)) for e in writes]
+        await asyncio.sleep(0.05)
+        read = Exchange(method="GET")
+        await asyncio.wait_for(endpoint(read.scope, read.receive, read.send), 5)
+        release.set()
+        await asyncio.gather(*tasks)
+        return read.body, [e.body for e in writes]
+
+    endpoint = Endpoint(answer, threads=4, may_write=lambda r: r.path == b"/room")
+    read, written = asyncio.run(mixed(endpoint))
+    assert read.startswith(b"api-read")
+    assert all(name.startswith(b"api-write") for name in written)
+    endpoint.close()
+
+
 def test_a_websocket_is_closed(serve: Serve) -> None:
     exchange = serve(echo, Exchange(type="websocket"))
     assert [m["type"] for m in exchange.sent] == ["websocket.close"]

@@ -10,9 +10,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auditkeep import __version__
 from auditkeep.app.parts import Parts
-from auditkeep.operations.dispatch import Dispatcher
+from auditkeep.operations.dispatch import Dispatcher, only_reads
 from auditkeep.operations.files import Files
 from auditkeep.wire.asgi import Endpoint
+from auditkeep.wire.messages import Request as WireRequest
+from auditkeep.wire.models import auditmanager as am
+
+_WRITING_GETS = frozenset(
+    operation.path.strip("/").encode()
+    for operation in am.OPERATIONS
+    if operation.method == "GET" and not only_reads(operation)
+)
+"""Paths, none of them with labels, whose GET writes all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,7 @@ class Web:
     @classmethod
     def over(cls, parts: Parts) -> "Web":
         dispatcher = Dispatcher(db=parts.db, deps=parts.deps, clock=parts.clock)
-        endpoint = Endpoint(dispatcher.answer, threads=parts.settings.threads)
+        endpoint = Endpoint(dispatcher.answer, threads=parts.settings.threads, may_write=may_write)
         files = Files(db=parts.db, deps=parts.deps, clock=parts.clock)
         routes = [
             Route("/health", _health),
@@ -38,6 +47,11 @@ class Web:
     def close(self) -> None:
         self.endpoint.close()
         self.files.close()
+
+
+def may_write(request: WireRequest) -> bool:
+    """Whether a request may have to wait for another writer."""
+    return request.method != "GET" or request.path.strip(b"/") in _WRITING_GETS
 
 
 class _Below(BaseRoute):

@@ -5,6 +5,7 @@ threads, and sends what comes back with the request's id. It knows no operation,
 database. Invariants: the event loop never waits for work; a request is either answered by the
 function or refused before it; an answer leaves only when the function has returned; requests that
 may write, and so may wait for another writer, never take the threads of those that only read.
+Which those are, whoever makes the application says by a rule on method and path.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Answer = Callable[[Request], Response]
+MayWrite = Callable[[Request], bool]
+"""Whether a request may write, told from method and path alone: it is asked on the event loop."""
 
 BODY_LIMIT = 10 * 1024 * 1024
 """Bytes of a request's body; the largest request of the model is far below."""
@@ -38,11 +41,24 @@ class ClientGone(Exception):
     """The client closed the connection before its request was whole."""
 
 
+def by_method(request: Request) -> bool:
+    """The rule of HTTP itself: GET reads, everything else may write."""
+    return request.method != "GET"
+
+
 class Endpoint:
     """Serves `answer` over ASGI; `close` it when no more requests come."""
 
-    def __init__(self, answer: Answer, *, threads: int, body_limit: int = BODY_LIMIT) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        *,
+        threads: int,
+        body_limit: int = BODY_LIMIT,
+        may_write: MayWrite = by_method,
+    ) -> None:
         self._answer = answer
+        self._may_write = may_write
         self._body_limit = body_limit
         writers = max(1, threads // 2)
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="api-write")
@@ -71,7 +87,7 @@ class Endpoint:
         try:
             body = await read_body(scope, receive, self._body_limit)
             request = request_of(scope, body, request_id)
-            pool = self._readers if request.method == "GET" else self._writers
+            pool = self._writers if self._may_write(request) else self._readers
             return await asyncio.get_running_loop().run_in_executor(pool, self._answer, request)
         except InvalidRequest as error:
             return to_response(error, request_id)
