@@ -36,9 +36,7 @@ def house() -> House:
         [first, second],
         [observation(n, source="AWS_Cloudtrail", event_name="CreateUser") for n in range(5, 8)],
     )
-    text = (
-        b'{"file":"policy.pdf","sha256":"%s"}' % hashlib.sha256(b"the policy").hexdigest().encode()
-    )
+    text = b'{"form":"file","sha256":"%s"}' % hashlib.sha256(b"the policy").hexdigest().encode()
     house.uploads[text.decode()] = ("policy.pdf", b"the policy")
     house.add([second], [observation(8, source="MANUAL", event_name="", raw=text)])
     return house

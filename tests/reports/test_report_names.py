@@ -92,3 +92,22 @@ def test_no_name_is_given_twice(wanted: list[str]) -> None:
 def test_the_second_of_a_name_is_numbered_before_its_extension() -> None:
     taken = names.Taken()
     assert [taken.give("a.json") for _ in range(3)] == ["a.json", "a-2.json", "a-3.json"]
+
+
+def test_volumes_of_long_control_names_keep_apart() -> None:
+    one, other = (
+        names.volume_file(names.control_folder("A very long name " * 9, f"{n}" * 32), 1)
+        for n in (1, 2)
+    )
+    assert one != other
+    assert one.endswith("-1111111111111-01.pdf")
+    assert len(one.removeprefix("volumes/")) <= names.LONGEST
+
+
+def test_names_that_differ_by_case_alone_are_given_apart() -> None:
+    taken = names.Taken()
+    assert [taken.give(n) for n in ("IAM.json", "iam.json", "Iam.JSON")] == [
+        "IAM.json",
+        "iam-2.json",
+        "Iam-3.JSON",
+    ]

@@ -53,6 +53,7 @@ class Record:
     natural_key: list[str] = field(default_factory=list)
     id: str | None = None
     v: int = 1
+    source: str = "AWS_Cloudtrail"
 
     @property
     def name(self) -> str:
@@ -65,7 +66,7 @@ class Record:
     @property
     def envelope(self) -> str:
         natural_key = self.natural_key or [f"event-{self.number}"]
-        named = ["auditkeep/observation/1", self.account, REGION, "AWS_Cloudtrail", natural_key]
+        named = ["auditkeep/observation/1", self.account, REGION, self.source, natural_key]
         second = 1_777_629_600 + self.number
         id_ = second.to_bytes(4, "big") + sha256(jcs(named)).digest()[:12]
         body = {
@@ -76,7 +77,7 @@ class Record:
             "position": str(self.number),
             "provenance": {"collector": "c", "how": "file", "run": "r", "software": "s"},
             "reading": {"account": ACCOUNT, "match_key": "k", "reader": "r", "region": REGION},
-            "source": "AWS_Cloudtrail",
+            "source": self.source,
             "tenant": {"account": self.account, "region": REGION},
             "unit": self.unit,
             "v": self.v,
@@ -126,13 +127,19 @@ class Batch:
         return sha256(b"auditkeep/batch/1" + self.salt + self.record.encode()).digest()
 
 
+def handed_in(**members: str) -> bytes:
+    """The raw bytes of a manual record (docs/formats.md, "Manual evidence")."""
+    return jcs({"fileName": "policy.pdf", "uploader": "arn:aws:iam::1:user/u", **members})
+
+
 def batches() -> list[Batch]:
     """Two batches of five and three observations; the last one is an upload with its file."""
     first = [Record(n, "unit-1", b'{"event": %d}' % n) for n in range(5)]
     second = [Record(n, "unit-2", b'{"event": %d}' % n) for n in range(5, 8)]
     upload = b"%PDF-1.7 the customer's own file"
     second[-1].attachment = upload
-    second[-1].raw = b'{"file":"policy.pdf","sha256":"%s"}' % sha256(upload).hexdigest().encode()
+    second[-1].source = "MANUAL"
+    second[-1].raw = handed_in(form="file", sha256=sha256(upload).hexdigest())
     return [Batch(1, first), Batch(2, second)]
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.vectors.make import jcs, number
-from tests.verify.archives import FOLDER, TOP, Batch, House, Record, Report, batches
+from tests.verify.archives import FOLDER, TOP, Batch, House, Record, Report, batches, handed_in
 from tests.verify.conftest import log_signer
 
 from auditkeep.errors import InputError, KeyUnusable
@@ -530,6 +530,74 @@ def test_an_attachment_is_proven_by_what_was_logged(house: House, zip_path: Path
     assert_invalid(verdict, "the logged bytes do not name its attachment")
     del report.members[attachment["file"]]
     assert_invalid(check(report.signed(), zip_path), "its attachment .* is missing")
+
+
+UPLOAD = b"%PDF-1.7 the customer's own file"
+
+
+@pytest.mark.parametrize(
+    ("source", "raw", "attached", "problem"),
+    [
+        # The hash stands somewhere in the logged bytes, but not as that of the file.
+        (
+            "MANUAL",
+            handed_in(form="file", sha256="0" * 64, text=sha256(UPLOAD).hexdigest()),
+            True,
+            "the logged bytes do not name its attachment",
+        ),
+        (
+            "MANUAL",
+            handed_in(form="file", fileName=sha256(UPLOAD).hexdigest()),
+            True,
+            "the logged bytes do not name its attachment",
+        ),
+        (
+            "MANUAL",
+            handed_in(form="file", sha256=sha256(UPLOAD).hexdigest()),
+            False,
+            "handed in with a file, but the report does not carry it",
+        ),
+        (
+            "MANUAL",
+            handed_in(form="s3", sha256=sha256(UPLOAD).hexdigest()),
+            False,
+            "handed in with a file, but the report does not carry it",
+        ),
+        (
+            "MANUAL",
+            handed_in(form="text", text=sha256(UPLOAD).hexdigest()),
+            True,
+            "given in words, but carries the attachment",
+        ),
+        (
+            "AWS_Cloudtrail",
+            handed_in(form="file", sha256=sha256(UPLOAD).hexdigest()),
+            True,
+            "only manual evidence has any",
+        ),
+        ("MANUAL", b"[]", True, "do not say what was handed in"),
+        ("MANUAL", handed_in(form="fax"), False, "do not say what was handed in"),
+    ],
+)
+def test_an_attachment_is_there_exactly_when_the_log_says_so(
+    house: House, zip_path: Path, source: str, raw: bytes, attached: bool, problem: str
+) -> None:
+    """Forged with all keys, before anything was logged: the record itself is in the log."""
+    record = Record(0, "unit-1", raw, attachment=UPLOAD if attached else None, source=source)
+    verdict = check(Report(house, [Batch(1, [record])]).signed(), zip_path)
+    assert_invalid(verdict, problem)
+
+
+def test_a_file_named_by_its_bucket_is_proven_alike(house: House, zip_path: Path) -> None:
+    raw = handed_in(form="s3", path="s3://b/policy.pdf", sha256=sha256(UPLOAD).hexdigest())
+    record = Record(0, "unit-1", raw, attachment=UPLOAD, source="MANUAL")
+    assert check(Report(house, [Batch(1, [record])]).signed(), zip_path).state == "valid"
+
+
+def test_words_need_no_file(house: House, zip_path: Path) -> None:
+    raw = handed_in(form="text", text="yes")
+    record = Record(0, "unit-1", raw, source="MANUAL")
+    assert check(Report(house, [Batch(1, [record])]).signed(), zip_path).state == "valid"
 
 
 def test_problems_are_capped_with_a_count(house: House, zip_path: Path) -> None:

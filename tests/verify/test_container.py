@@ -200,3 +200,41 @@ def test_lines_across_blocks(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             list(container.lines("lines", 4))
         with pytest.raises(ProofError, match="last line does not end"):
             list(container.lines("cut", 10))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a/Record.json", "a/record.json"),
+        ("A/record.json", "a/record.json"),
+        ("a/stra\u00dfe", "a/STRASSE"),
+        ("a/caf\u00e9", "a/cafe\u0301"),
+        ("a/name.", "a/name"),
+        ("a/folder /x", "a/folder/x"),
+    ],
+)
+def test_names_that_are_one_file_elsewhere_are_told(path: Path, one: str, other: str) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(one, b"1")
+        archive.writestr(other, b"2")
+    (problem,) = problems(path)
+    assert "one file on systems that do not tell such names apart" in problem
+    assert repr(one) in problem
+    assert repr(other) in problem
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_file_in_the_place_of_a_folder_is_told(path: Path, turned: bool) -> None:
+    names = ["a/Control", "a/control/day/item"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in reversed(names) if turned else names:
+            archive.writestr(name, b"1")
+    (problem,) = problems(path)
+    assert "'a/Control' as a file" in problem
+
+
+def test_folders_that_share_a_beginning_are_not_one(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("a/b/c", "a/bc", "a/b-/c", "ab/c"):
+            archive.writestr(name, b"1")
+    assert problems(path) == []

@@ -115,6 +115,7 @@ class _Builder:
         self._zip = Archive(heading.generated_at)
         self._root = names.assessment_folder(heading.assessment, plan.assessed.id)
         self._folders = names.Taken()
+        self._volume_names = names.Taken()
         own = names.report_folder(heading.report_name, heading.report_id)
         self._own = f"{self._root}/{self._folders.give(own)}"
         self._detailed = plan.expected <= MOST_EVIDENCE_PAGES
@@ -235,7 +236,9 @@ class _Builder:
         first = before[-1].last + 1 if before else 1
         last = first + listing.rows - 1
         volume = Volume(
-            file=names.volume_file(listing.path, len(before) + 1), first=first, last=last
+            file=self._volume_names.give(names.volume_file(listing.path, len(before) + 1)),
+            first=first,
+            last=last,
         )
         self._volumes.add(
             volume.file,

@@ -89,8 +89,12 @@ def manual_file(at: Instant, account: str, evidence_id: str, file_name: str) -> 
 
 
 def volume_file(control: str, number: int) -> str:
-    """`volumes/<controlName>-<13 hex>-01.pdf`, inside the report's folder."""
-    return f"volumes/{component(control, f'{number:02}', LONGEST - 4)}.pdf"
+    """`volumes/<controlName>-<13 hex>-01.pdf`, inside the report's folder.
+
+    `control` is the control's own folder, of whose name the id is kept and the rest cut.
+    """
+    name, _, ending = control.rpartition("-")
+    return f"volumes/{component(name, f'{ending}-{number:02}', LONGEST - 4)}.pdf"
 
 
 class Taken:

@@ -5,6 +5,10 @@ central headers, bytes between members, sizes that are not true). All of that is
 (.ZIP File Format Specification 6.3.10), so that an auditor's unpacker cannot show other bytes than
 those whose hashes were compared.
 
+The same where systems disagree about names: macOS and Windows do not tell letter case apart, macOS
+not even how an accent is composed, and Windows drops dots and blanks at a name's end. Two names
+that are one there are refused, because unpacking would lose a file.
+
 Invariants: members lie one after another from the first byte of the file to the central directory,
 and nothing follows it; no member is read beyond its declared size or kept in memory; names
 are plain relative paths.
@@ -12,9 +16,10 @@ are plain relative paths.
 
 import stat
 import struct
+import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -130,6 +135,7 @@ class Container:
                 self.problems.append(f"The zip holds {info.orig_filename!r} more than once.")
             self._members.setdefault(info.orig_filename, info)
         self.names = tuple(self._members)
+        self.problems.extend(_collisions(self.names))
         if infos and infos[0].header_offset != 0:
             self.problems.append("The zip holds bytes before its first file.")
         ends = [*(info.header_offset for info in infos[1:]), archive.start_dir]
@@ -182,6 +188,33 @@ class Container:
             if not block:
                 raise ProofError(damaged)
             yield block
+
+
+def _collisions(names: Iterable[str]) -> Iterator[str]:
+    """Names that are one file on some system, or a file where another needs a folder."""
+    files: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    for name in names:
+        key = _folded(name)
+        other = files.setdefault(key, name)
+        if other != name:
+            yield (
+                f"The zip holds {other!r} and {name!r}, which are one file on systems that do not "
+                "tell such names apart (macOS, Windows)."
+            )
+        while key := key.rpartition("/")[0]:
+            if key in folders:
+                break
+            folders[key] = name
+    for key, name in files.items():
+        if key in folders:
+            yield f"The zip holds {name!r} as a file, and {folders[key]!r} in a folder of it."
+
+
+def _folded(name: str) -> str:
+    """The name as the most forgetful file system sees it."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    return "/".join(part.rstrip(". ") for part in plain.split("/"))
 
 
 def _name_problem(info: zipfile.ZipInfo) -> str | None:

@@ -172,6 +172,13 @@ class Envelope(msgspec.Struct, frozen=True):
     tenant: Owner
 
 
+class Manual(msgspec.Struct, frozen=True):
+    """What a verifier reads of a manual record's raw bytes (docs/formats.md, "Manual evidence")."""
+
+    form: Literal["text", "file", "s3"]
+    sha256: str | None = None
+
+
 def canonical(value: object) -> bytes:
     """RFC 8785 for what Auditkeep writes: objects with ASCII keys, lists, strings, integers."""
     return msgspec.json.encode(value, order="sorted")

@@ -14,13 +14,23 @@ from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.tlog.shared import SharedPaths
 from auditkeep.verify.container import Container
 from auditkeep.verify.findings import Findings
-from auditkeep.verify.format import BATCHES, RECORDS, BatchLine, Owner, RecordLine, is_own
+from auditkeep.verify.format import (
+    BATCHES,
+    RECORDS,
+    BatchLine,
+    Envelope,
+    Manual,
+    Owner,
+    RecordLine,
+    is_own,
+)
 from auditkeep.verify.record import ProvenBatch, check_batch, check_record
 
 _Line = TypeVar("_Line", BatchLine, RecordLine)
 
 _LINE_LIMIT = 8 << 20
 """A record's line holds its envelope and one path; this is far above both."""
+_MANUAL = "MANUAL"
 _MANUAL_LIMIT = 1 << 20
 """The bytes of a manual record describe the upload; they are not the upload."""
 _REMEMBERED_BATCHES = 32
@@ -91,33 +101,56 @@ class Proofs:
             if line.attachment is not None:
                 self._unproven.discard(line.attachment.file)
             try:
-                self._check_record(line)
-                self._check_attachment(line)
+                envelope = self._check_record(line)
+                self._check_attachment(line, envelope)
             except ProofError as error:
                 self._found.problem(f"{where} is not proven: {_clause(error)}.")
 
-    def _check_record(self, line: RecordLine) -> None:
+    def _check_record(self, line: RecordLine) -> Envelope:
         raw_hash = self._hashes.get(line.file)
         if raw_hash is None:
             raise ProofError("its file is missing or cannot be read")
         batch = self._batches.get(line.batch_no)
         if batch is None:
             raise ProofError(f"its batch {line.batch_no} is missing or not proven")
-        check_record(line, batch, raw_hash, self._paths_of(batch))
+        return check_record(line, batch, raw_hash, self._paths_of(batch))
 
-    def _check_attachment(self, line: RecordLine) -> None:
-        """A customer's file is proven by the logged bytes, which name its hash."""
+    def _check_attachment(self, line: RecordLine, envelope: Envelope) -> None:
+        """A customer's file is proven by the logged bytes, which hold its hash; and it is there
+        exactly when they say that there was one.
+        """
         attachment = line.attachment
-        if attachment is None:
+        if attachment is not None:
+            self.attachments += 1
+        if envelope.source != _MANUAL:
+            if attachment is not None:
+                raise ProofError(
+                    f"it carries the attachment {attachment.file}, but only manual evidence has any"
+                )
             return
-        self.attachments += 1
+        manual = self._manual(line)
+        if manual.form == "text":
+            if attachment is not None:
+                raise ProofError(
+                    f"it was given in words, but carries the attachment {attachment.file}"
+                )
+            return
+        if attachment is None:
+            raise ProofError("it was handed in with a file, but the report does not carry it")
         real = self._hashes.get(attachment.file)
         if real is None:
             raise ProofError(f"its attachment {attachment.file} is missing or cannot be read")
         if real.hex() != attachment.sha256:
             raise ProofError(f"its attachment {attachment.file} was changed")
-        if attachment.sha256.encode() not in self._archive.read(line.file, _MANUAL_LIMIT):
+        if manual.sha256 != attachment.sha256:
             raise ProofError(f"the logged bytes do not name its attachment {attachment.file}")
+
+    def _manual(self, line: RecordLine) -> Manual:
+        """What the logged bytes of a manual record say that was handed in."""
+        try:
+            return msgspec.json.decode(self._archive.read(line.file, _MANUAL_LIMIT), type=Manual)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ProofError(f"its logged bytes do not say what was handed in: {error}") from error
 
     def _paths_of(self, batch: ProvenBatch) -> SharedPaths:
         paths = self._paths.pop(batch.batch_no, None) or SharedPaths(batch.root, batch.rows)
