@@ -3,7 +3,7 @@
 import pytest
 
 from auditkeep.app.web import may_write
-from auditkeep.operations.dispatch import only_reads
+from auditkeep.operations.table import only_reads
 from auditkeep.wire.messages import Request
 from auditkeep.wire.model import AnyOperation
 from auditkeep.wire.models import auditmanager as am

@@ -10,8 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auditkeep import __version__
 from auditkeep.app.parts import Parts
-from auditkeep.operations.dispatch import Dispatcher, only_reads
+from auditkeep.operations.dispatch import Dispatcher
 from auditkeep.operations.files import Files
+from auditkeep.operations.table import only_reads
 from auditkeep.wire.asgi import Endpoint
 from auditkeep.wire.messages import Request as WireRequest
 from auditkeep.wire.models import auditmanager as am
