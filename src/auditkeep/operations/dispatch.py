@@ -15,17 +15,18 @@ from contextlib import AbstractContextManager
 from time import perf_counter
 from urllib.parse import urlsplit
 
-from auditkeep.access.credentials import Credentials, Known
+from auditkeep.access.credentials import Credentials
 from auditkeep.accounts import store as accounts
-from auditkeep.clock import Clock, Instant
+from auditkeep.clock import Clock
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
-from auditkeep.errors import KeyUnknown, NotWrittenYet, RequestError
+from auditkeep.errors import NotWrittenYet, RequestError
 from auditkeep.ids import Tenant
+from auditkeep.operations.authenticate import Authenticator
 from auditkeep.operations.authorise import Authoriser
 from auditkeep.operations.call import Call, Deps, Handler
 from auditkeep.operations.table import OPEN_TO_UNREGISTERED, OPERATIONS, TABLE, only_reads
-from auditkeep.wire import codec, sigv4
+from auditkeep.wire import codec
 from auditkeep.wire.errors import JSON, describe, to_response
 from auditkeep.wire.messages import Request, Response
 from auditkeep.wire.model import AnyOperation
@@ -51,10 +52,11 @@ class Dispatcher:
         self._clock = clock
         self._table = table
         self._router = Router(operations)
-        self._credentials = Credentials(db, deps.lake.provider)
         self._authoriser = Authoriser(db)
         self._external_url = deps.settings.external_url.rstrip("/")
-        self._verifier = sigv4.Verifier(urlsplit(self._external_url).netloc)
+        self._authenticator = Authenticator(
+            Credentials(db, deps.lake.provider), urlsplit(self._external_url).netloc
+        )
 
     def answer(self, request: Request) -> Response:
         """The response to a request, whatever becomes of it."""
@@ -74,19 +76,20 @@ class Dispatcher:
 
     def _answer(self, request: Request, match: Match) -> Response:
         now = self._clock.now()
-        known, tenant = self._authenticated(request, match.operation, now)
+        service = match.operation.service
+        principal, tenant = self._authenticator.authenticate(request, service, now)
         function = self._table.get(match.operation)
         if function is None:
             raise NotWrittenYet(f"{match.operation.name} is not written yet in this version.")
         ask = codec.decode(match.operation, match.labels, request.query, request.body)
-        self._authoriser.require(known.principal, match.operation, tenant, ask, now)
+        self._authoriser.require(principal, match.operation, tenant, ask, now)
         with self._transaction(match.operation, tenant) as tx:
             if match.operation not in OPEN_TO_UNREGISTERED:
                 accounts.require_active(tx)
             call = Call(
                 tx=tx,
                 tenant=tenant,
-                principal=known.principal,
+                principal=principal,
                 now=now,
                 request_id=request.request_id,
                 base_url=self._base_url(request),
@@ -95,17 +98,6 @@ class Dispatcher:
             # inside: an answer that cannot be encoded must not have changed anything
             body = codec.encode(function(call, ask))
         return Response(200, body, (JSON,))
-
-    def _authenticated(
-        self, request: Request, operation: AnyOperation, now: Instant
-    ) -> tuple[Known, Tenant]:
-        """Who signed the request, and whose data it is about."""
-        signed = sigv4.parse(request)
-        known = self._credentials.find(signed.access_key_id, now)
-        if known is None:
-            raise KeyUnknown("The access key is not known here, or it was disabled.")
-        self._verifier.verify(request, signed, known.secret, operation.service, now)
-        return known, Tenant(known.principal.account, signed.region)
 
     def _transaction(self, operation: AnyOperation, tenant: Tenant) -> AbstractContextManager[Tx]:
         return self._db.read(tenant) if only_reads(operation) else self._db.write(tenant)
