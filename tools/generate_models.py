@@ -52,6 +52,7 @@ class Writer:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.done: set[str] = set()
+        self.sensitive: dict[str, list[str]] = {}
         self.lines: list[str] = []
 
     def type_of(self, shape: Any) -> str:
@@ -102,6 +103,8 @@ class Writer:
             return
         self.done.add(shape.name)
         required, optional, renames = [], [], {}
+        if hidden := [m for m in shape.members if _hidden(shape) or _hidden(shape.members[m])]:
+            self.sensitive[shape.name] = hidden
         for member, inner in shape.members.items():
             attribute = snake(member)
             if attribute != member:
@@ -153,6 +156,12 @@ class Writer:
                 yield f"Binding({member!r}, {name!r}, {location!r}, {kind!r}), "
 
 
+def _hidden(shape: Any) -> bool:
+    """Whether the model says that values of this shape are shown to nobody."""
+    inner = shape.type_name == "list" and shape.member
+    return bool(shape.metadata.get("sensitive") or (inner and _hidden(inner)))
+
+
 def target(service: str) -> Path:
     return FOLDER / f"{service}.py"
 
@@ -164,7 +173,12 @@ def render(service: str) -> str:
     for name in names:
         writer.operation(name)
     constants = "".join(f"    {snake(n).upper()},\n" for n in names)
-    tail = f"OPERATIONS: tuple[AnyOperation, ...] = (\n{constants})\n"
+    hidden = "".join(f"    {s}: frozenset({m!r}),\n" for s, m in sorted(writer.sensitive.items()))
+    tail = (
+        f"OPERATIONS: tuple[AnyOperation, ...] = (\n{constants})\n\n"
+        f"SENSITIVE: dict[type[Shape], frozenset[str]] = {{\n{hidden}}}\n"
+        '"""Members, by shape, whose values are not to be shown: not in logs, not in records."""\n'
+    )
     head = HEAD.format(name=model.metadata["serviceFullName"], version=model.api_version)
     text = head + "\n\n" + "\n\n".join(writer.lines) + "\n\n" + tail
     return subprocess.run(

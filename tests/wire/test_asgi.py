@@ -28,6 +28,7 @@ class Exchange:
             "query_string": b"x=1",
             "headers": [(b"Host", b"h"), (b"X-One", b"1"), (b"x-one", b"2")],
             "scheme": "https",
+            "client": ("192.0.2.7", 50_000),
         } | scope
         messages = [{"type": "http.request", "body": p, "more_body": True} for p in parts]
         end: dict[str, Any] = {"type": "http.disconnect"} if gone else {"type": "http.request"}
@@ -88,10 +89,21 @@ def test_a_request_arrives_as_it_was_sent(serve: Serve) -> None:
     assert (request.method, request.path, request.query) == ("POST", b"/a%2Fb", b"x=1")
     assert request.body == b"abcd"
     assert request.headers == ((b"host", b"h"), (b"x-one", b"1"), (b"x-one", b"2"))
-    assert request.scheme == "https"
+    assert (request.scheme, request.peer) == ("https", "192.0.2.7")
     assert (exchange.status, exchange.body) == (201, b"done")
     assert exchange.headers[b"content-length"] == b"4"
     assert exchange.headers[b"x-amzn-requestid"].decode() == request.request_id
+
+
+def test_a_request_over_a_local_socket_has_no_address(serve: Serve) -> None:
+    seen: list[Request] = []
+
+    def answer(request: Request) -> Response:
+        seen.append(request)
+        return Response(200, b"")
+
+    serve(answer, Exchange(b"", client=None))
+    assert seen[0].peer == ""
 
 
 def test_work_is_done_off_the_event_loop(serve: Serve) -> None:

@@ -39,6 +39,13 @@ def test_all_operations_are_there() -> None:
     assert {o.service for o in cc.OPERATIONS} == {"controlcatalog"}
 
 
+def test_what_the_model_calls_sensitive_is_told_by_shape() -> None:
+    assert am.SENSITIVE[am.CreateDelegationRequest] == {"comment"}
+    assert am.SENSITIVE[am.CreateAssessmentRequest] >= {"name", "description", "roles"}
+    assert am.SENSITIVE[am.GetEvidenceFileUploadUrlResponse] == {"evidenceFileName", "uploadUrl"}
+    assert am.TagResourceRequest not in am.SENSITIVE
+
+
 def test_a_class_of_the_model_is_ascii_as_in_java(tool: ModuleType) -> None:
     pattern = re.compile(tool.python_pattern(r"^[\w,\s-]+\.[A-Za-z]+$"))
     assert pattern.search("policy v2.pdf")

@@ -118,6 +118,7 @@ def request_of(scope: Scope, body: bytes, request_id: str) -> Request:
         body=body,
         request_id=request_id,
         scheme=scope.get("scheme", "http"),
+        peer=(scope.get("client") or ("",))[0],
     )
 
 

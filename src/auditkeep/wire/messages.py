@@ -18,6 +18,8 @@ class Request:
     body: bytes = b""
     request_id: str = ""
     scheme: str = "http"
+    peer: str = ""
+    """The address at the other end of the connection; empty where there is none."""
 
     def values(self, name: bytes) -> Iterator[bytes]:
         """Every value of one header; `name` in lower case."""

@@ -3682,3 +3682,98 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     UPDATE_SETTINGS,
     VALIDATE_ASSESSMENT_REPORT_INTEGRITY,
 )
+
+SENSITIVE: dict[type[Shape], frozenset[str]] = {
+    AWSAccount: frozenset(["emailAddress"]),
+    Assessment: frozenset(["framework"]),
+    AssessmentControl: frozenset(["description"]),
+    AssessmentControlSet: frozenset(["roles", "delegations"]),
+    AssessmentFramework: frozenset(["id", "arn", "metadata", "controlSets"]),
+    AssessmentFrameworkMetadata: frozenset(["complianceType"]),
+    AssessmentFrameworkShareRequest: frozenset(["complianceType"]),
+    AssessmentMetadata: frozenset(
+        [
+            "name",
+            "description",
+            "complianceType",
+            "assessmentReportsDestination",
+            "scope",
+            "roles",
+            "delegations",
+        ]
+    ),
+    AssessmentMetadataItem: frozenset(["name", "complianceType", "roles", "delegations"]),
+    AssessmentReport: frozenset(["description", "assessmentName", "author"]),
+    AssessmentReportMetadata: frozenset(["description", "assessmentName", "author"]),
+    AssessmentReportsDestination: frozenset(["destinationType", "destination"]),
+    BatchCreateDelegationByAssessmentRequest: frozenset(["createDelegationRequests"]),
+    BatchCreateDelegationByAssessmentResponse: frozenset(["delegations", "errors"]),
+    BatchDeleteDelegationByAssessmentResponse: frozenset(["errors"]),
+    Control: frozenset(
+        [
+            "description",
+            "testingInformation",
+            "actionPlanTitle",
+            "actionPlanInstructions",
+            "createdBy",
+            "lastUpdatedBy",
+        ]
+    ),
+    ControlComment: frozenset(["authorName", "commentBody"]),
+    ControlMappingSource: frozenset(["troubleshootingText"]),
+    CreateAssessmentFrameworkRequest: frozenset(["complianceType"]),
+    CreateAssessmentReportRequest: frozenset(["description"]),
+    CreateAssessmentRequest: frozenset(
+        ["name", "description", "assessmentReportsDestination", "scope", "roles"]
+    ),
+    CreateControlMappingSource: frozenset(["troubleshootingText"]),
+    CreateControlRequest: frozenset(
+        ["description", "testingInformation", "actionPlanTitle", "actionPlanInstructions"]
+    ),
+    CreateDelegationRequest: frozenset(["comment"]),
+    Delegation: frozenset(
+        [
+            "id",
+            "assessmentName",
+            "assessmentId",
+            "status",
+            "roleArn",
+            "roleType",
+            "creationTime",
+            "lastUpdated",
+            "controlSetId",
+            "comment",
+            "createdBy",
+        ]
+    ),
+    DelegationMetadata: frozenset(["assessmentName"]),
+    Framework: frozenset(["complianceType", "controlSets", "createdBy", "lastUpdatedBy"]),
+    FrameworkMetadata: frozenset(["name", "complianceType"]),
+    GetEvidenceFileUploadUrlRequest: frozenset(["fileName"]),
+    GetEvidenceFileUploadUrlResponse: frozenset(["evidenceFileName", "uploadUrl"]),
+    ManualEvidence: frozenset(["textResponse", "evidenceFileName"]),
+    Notification: frozenset(["assessmentName"]),
+    Scope: frozenset(["awsAccounts", "awsServices"]),
+    Settings: frozenset(
+        ["snsTopic", "defaultAssessmentReportsDestination", "defaultProcessOwners"]
+    ),
+    UpdateAssessmentControlRequest: frozenset(["commentBody"]),
+    UpdateAssessmentControlSetStatusRequest: frozenset(["comment"]),
+    UpdateAssessmentFrameworkRequest: frozenset(["complianceType"]),
+    UpdateAssessmentRequest: frozenset(
+        [
+            "assessmentName",
+            "assessmentDescription",
+            "scope",
+            "assessmentReportsDestination",
+            "roles",
+        ]
+    ),
+    UpdateControlRequest: frozenset(
+        ["description", "testingInformation", "actionPlanTitle", "actionPlanInstructions"]
+    ),
+    UpdateSettingsRequest: frozenset(
+        ["defaultAssessmentReportsDestination", "defaultProcessOwners"]
+    ),
+}
+"""Members, by shape, whose values are not to be shown: not in logs, not in records."""

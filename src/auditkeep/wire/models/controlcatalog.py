@@ -685,3 +685,6 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     LIST_DOMAINS,
     LIST_OBJECTIVES,
 )
+
+SENSITIVE: dict[type[Shape], frozenset[str]] = {}
+"""Members, by shape, whose values are not to be shown: not in logs, not in records."""
