@@ -110,7 +110,9 @@ def nist(facts: Facts) -> dict[str, Any]:
     for group in facts.framework["groups"]:
         controls = [control(facts, group, r) for r in facts.requirements(group["id"])]
         if controls:
-            sets.append({"name": f"{group['title']} ({group['id']})", "controls": controls})
+            name = f"{group['title']} ({group['id']})"
+            objective = facts.families[group["id"]]["objective"]
+            sets.append({"name": name, "objective": objective, "controls": controls})
     total = sum(len(s["controls"]) for s in sets)
     return {
         "slug": SLUG,
@@ -250,7 +252,7 @@ def main(arguments: list[str]) -> int:
     if arguments:
         write(CONTENT / f"{SLUG}.yaml", nist(Facts(Path(arguments[0]))))
     contents: list[Content] = reading.read_frameworks(CONTENT)
-    faults = lint.faults(contents)
+    faults = lint.faults(contents, reading.read_catalogue())
     print(*faults, sep="\n", end="\n" if faults else "")
     if faults:
         return 1

@@ -2,10 +2,12 @@
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from auditkeep.clock import Instant
 from auditkeep.frameworks import keys
-from auditkeep.frameworks.model import Control, Keyword, MappingSource
+from auditkeep.frameworks.keys import ResolveGroup
+from auditkeep.frameworks.model import Control, Keyword, MappingSource, MappingType
 
 
 def control(name: str, *sources: tuple[str, str | None], kind: str = "Custom") -> Control:
@@ -27,8 +29,12 @@ def control(name: str, *sources: tuple[str, str | None], kind: str = "Custom") -
     )
 
 
-def nothing(_: str) -> None:
+def nothing(_kind: MappingType, _name: str) -> None:
     return None
+
+
+def among(*groups: Control) -> ResolveGroup:
+    return lambda _kind, name: next((g for g in groups if g.id == name), None)
 
 
 def test_keywords_become_match_keys() -> None:
@@ -56,11 +62,20 @@ def test_two_spellings_of_one_source_are_one_match_key() -> None:
 def test_core_controls_are_followed() -> None:
     core = control("core", ("AWS_Config", "IAM_PASSWORD_POLICY"), ("MANUAL", None), kind="Core")
     own = control("x", ("Core_Control", "core"), ("AWS_Cloudtrail", "iam_CreateUser"))
-    assert keys.match_keys_of(own, {"core": core}.get) == {
+    assert keys.match_keys_of(own, among(core)) == {
         "config:IAM_PASSWORD_POLICY",
         "iam:CreateUser",
     }
-    assert keys.labels_of(own, {"core": core}.get) == "AWS CloudTrail, AWS Config, Manual"
+    assert keys.labels_of(own, among(core)) == "AWS CloudTrail, AWS Config, Manual"
+
+
+def test_objectives_are_a_controls_own_or_those_of_what_it_names() -> None:
+    one = replace(control("one", kind="Core"), objectives=("o1",))
+    two = replace(control("two", ("AWS_Config", "X"), kind="Core"), objectives=("o2",))
+    named = control("x", ("Core_Control", "one"), ("Common_Control", "two"))
+    assert keys.objectives_of(named, among(one, two)) == {"o1", "o2"}
+    assert keys.objectives_of(replace(named, objectives=("o3",)), among(one, two)) == {"o3"}
+    assert list(keys.common_controls_of(named)) == ["two"]
 
 
 def test_a_core_control_that_is_gone_gives_nothing() -> None:
@@ -72,7 +87,7 @@ def test_a_core_control_that_is_gone_gives_nothing() -> None:
 def test_core_controls_that_name_each_other_end() -> None:
     a = control("a", ("Core_Control", "b"), ("MANUAL", None), kind="Core")
     b = control("b", ("Core_Control", "a"), ("AWS_Config", "X"), kind="Core")
-    assert keys.match_keys_of(a, {"a": a, "b": b}.get) == {"config:X"}
+    assert keys.match_keys_of(a, among(a, b)) == {"config:X"}
 
 
 @pytest.mark.parametrize(

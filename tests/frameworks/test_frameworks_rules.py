@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from auditkeep.clock import Instant
 from auditkeep.errors import InvalidRequest, NotFound, QuotaExceeded
 from auditkeep.frameworks import rules
-from auditkeep.frameworks.model import Control, ControlSet, Framework, Keyword, MappingSource
+from auditkeep.frameworks.model import (
+    Control,
+    ControlSet,
+    Framework,
+    Keyword,
+    MappingSource,
+    MappingType,
+)
 
 NOW = Instant(1)
 CORE = Control(id="c0", name="Core", type="Core", sources=(), created_at=NOW, updated_at=NOW)
@@ -24,8 +31,8 @@ def source(kind: str, word: str | None = None, source_id: str | None = None) -> 
     )
 
 
-def core(control_id: str) -> Control | None:
-    return CORE if control_id == "c0" else None
+def group(kind: MappingType, name: str) -> Control | None:
+    return CORE if (kind, name) in {("Core_Control", "c0"), ("Common_Control", "k0")} else None
 
 
 def framework(*sets: tuple[str, str]) -> Framework:
@@ -63,25 +70,25 @@ def test_a_set_up_option_of_another_type_is_refused(kind: str, option: str) -> N
 )
 def test_automated_sources_need_a_keyword(kind: str) -> None:
     with pytest.raises(InvalidRequest, match="keywordValue"):
-        rules.check_sources([source(kind)], core)
+        rules.check_sources([source(kind)], group)
 
 
 def test_manual_sources_need_none_and_unknown_keywords_are_accepted() -> None:
-    rules.check_sources([source("MANUAL"), source("AWS_Config", "NO_SUCH_RULE")], core)
+    rules.check_sources([source("MANUAL"), source("AWS_Config", "NO_SUCH_RULE")], group)
 
 
 def test_core_and_common_controls_must_exist() -> None:
-    rules.check_sources([source("Core_Control", "c0")], core)
+    rules.check_sources([source("Core_Control", "c0")], group)
     with pytest.raises(NotFound, match="c1"):
-        rules.check_sources([source("Core_Control", "c1")], core)
+        rules.check_sources([source("Core_Control", "c1")], group)
     with pytest.raises(NotFound):
-        rules.check_sources([source("Common_Control", "arn:aws:controlcatalog:::x/y")], core)
+        rules.check_sources([source("Common_Control", "arn:aws:controlcatalog:::x/y")], group)
 
 
 def test_a_source_id_counts_once() -> None:
     twice = [source("MANUAL", None, "a"), source("AWS_Config", "X", "a")]
     with pytest.raises(InvalidRequest, match="twice"):
-        rules.check_sources(twice, core)
+        rules.check_sources(twice, group)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +97,9 @@ def test_a_source_id_counts_once() -> None:
 def test_a_control_has_room_for_so_many_sources(kind: str, most: int) -> None:
     many = [source(kind, "c0", str(n)) for n in range(most + 1)]
     with pytest.raises(InvalidRequest, match=f"{most + 1} .*may have {most}"):
-        rules.check_sources(many, core)
+        rules.check_sources(many, group)
     if kind != "Common_Control":
-        rules.check_sources(many[:-1], core)
+        rules.check_sources(many[:-1], group)
 
 
 def test_sets_are_distinct_and_hold_known_controls_once() -> None:

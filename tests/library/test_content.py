@@ -115,10 +115,12 @@ def test_match_keys_are_those_of_all_controls(library: Library) -> None:
     assert "config:IAM_PASSWORD_POLICY" in library.match_keys
     assert "securityhub:IAM.4" in library.match_keys
     assert "api:iam_ListUsers" in library.match_keys
+    catalogue = library.catalogue
+    sources = [s for c in library.controls.values() for s in c.sources]
+    sources += [s for c in catalogue.common_controls for s in c.sources]
     used = {
         key
-        for c in library.controls.values()
-        for s in c.sources
+        for s in sources
         if s.keyword and s.keyword.value
         for key in keywords.match_keys(s.type, s.keyword.value)
     }

@@ -60,6 +60,11 @@ def sources_of(control: am.Control) -> tuple[am.ControlMappingSource, ...]:
     return control.control_mapping_sources
 
 
+def listed(call: Call, kind: am.ControlType, entry: str) -> list[str | None]:
+    ask = am.ListControlsRequest(control_type=kind, control_catalog_id=entry)
+    return [c.id for c in list_controls(call, ask).control_metadata_list or ()]
+
+
 def update(call: Call, control: am.Control, **changes: Any) -> am.Control:
     asked: dict[str, Any] = {
         "control_id": control.id,
@@ -334,7 +339,7 @@ def test_standard_controls_come_a_hundred_at_a_time(call: Call) -> None:
         list_controls(call, custom)
 
 
-def test_no_core_controls_and_no_catalogue_entries_are_shipped(call: Call) -> None:
+def test_no_core_controls_are_shipped(call: Call) -> None:
     made(call)
     core = list_controls(call, am.ListControlsRequest(control_type="Core"))
     assert core.control_metadata_list == ()
@@ -342,5 +347,24 @@ def test_no_core_controls_and_no_catalogue_entries_are_shipped(call: Call) -> No
         control_type="Custom", control_catalog_id="arn:aws:controlcatalog:::domain/abc"
     )
     assert list_controls(call, domain).control_metadata_list == ()
-    rest = am.ListControlsRequest(control_type="Custom", control_catalog_id="UNCATEGORIZED")
-    assert len(list_controls(call, rest).control_metadata_list or ()) == 1
+
+
+def test_a_control_is_listed_by_its_entry_of_the_catalogue(call: Call) -> None:
+    catalogue = call.deps.library.catalogue
+    common = catalogue.common_control("1ukpmkewk4i92tjmhsvewi4y7")
+    assert common is not None
+    grouped = made(
+        call,
+        am.CreateControlMappingSource(
+            source_type="Common_Control", source_keyword=am.SourceKeyword(keyword_value=common.arn)
+        ),
+    )
+    assert grouped.control_sources == "AWS API calls, AWS Config, AWS Security Hub"
+    plain = made(call)
+    for entry in (common.arn, common.objective.arn, common.objective.domain.arn):
+        assert listed(call, "Custom", entry) == [grouped.id]
+    assert listed(call, "Custom", catalogue.domains[1].arn) == []
+    assert listed(call, "Custom", "UNCATEGORIZED") == [plain.id]
+    assert listed(call, "Standard", "UNCATEGORIZED") == []
+    for domain in catalogue.domains:
+        assert listed(call, "Standard", domain.arn)

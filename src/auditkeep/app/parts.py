@@ -67,7 +67,7 @@ class Parts:
         library = self.deps.library
         with self.db.read(tenant) as tx:
             own = frameworks.list_controls(tx, library, "Custom", limit=_ALL)
-        found = [keys.match_keys_of(c, library.core) for c in own]
+        found = [keys.match_keys_of(c, library.group) for c in own]
         return Interest.of(library.match_keys.union(*found))
 
     def require_active(self, tenant: Tenant) -> None:

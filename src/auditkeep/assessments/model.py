@@ -100,7 +100,8 @@ class SourceCopy(msgspec.Struct, frozen=True, omit_defaults=True):
 class ControlCopy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A control as one assessment has it: texts, sources, and the match keys they resolved to.
 
-    `labels` are the display labels of its sources, sorted (`AWS CloudTrail`, `Manual`, …).
+    `labels` are the display labels of its sources, sorted (`AWS CloudTrail`, `Manual`, …);
+    `domains` the ARNs of the control domains it belongs to, none of them: UNCATEGORIZED.
     """
 
     name: str
@@ -112,6 +113,7 @@ class ControlCopy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     testing_information: str | None = None
     action_plan_title: str | None = None
     action_plan_instructions: str | None = None
+    domains: tuple[str, ...] = ()
 
 
 class AssessedControl(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,6 +65,8 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_by: str | None = None
     updated_by: str | None = None
     state: ControlState = "ACTIVE"
+    objectives: tuple[str, ...] = ()
+    """ARNs of what a shipped control serves; a custom one's follow from its sources."""
 
 
 class ControlSet(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +105,10 @@ class Shelf(Protocol):
     @property
     def controls(self) -> Mapping[str, Control]: ...
 
-    def core(self, control_id: str) -> Control | None:
-        """The core control of that id, which a Core_Control source names by its keyword."""
+    def group(self, kind: MappingType, name: str) -> Control | None:
+        """The control that a Core_Control or Common_Control source names by its keyword."""
+        ...
+
+    def domains_of(self, control: Control) -> tuple[str, ...]:
+        """ARNs of the control domains that a control belongs to."""
         ...

@@ -24,6 +24,9 @@ CONTROL_QUOTA = 500
 FRAMEWORK_QUOTA = 100
 """Custom frameworks of one account in one region, received ones included (spec 9.3)."""
 
+_GROUPS: dict[MappingType, str] = {"Core_Control": "control", "Common_Control": "commonControl"}
+"""Source types that name another control, and what that is called where there is none."""
+
 _MOST = {"Common_Control": (5, "common controls"), "Core_Control": (50, "core controls")}
 MOST_SOURCES = 100
 """Sources of one control that are no core or common controls (spec 1.3)."""
@@ -42,7 +45,9 @@ def set_up_option(kind: MappingType, asked: SetUpOption | None) -> SetUpOption:
     return meant
 
 
-def check_sources(sources: Sequence[MappingSource], core: Callable[[str], Control | None]) -> None:
+def check_sources(
+    sources: Sequence[MappingSource], group: Callable[[MappingType, str], Control | None]
+) -> None:
     """Keywords where evidence is collected, controls that exist, and not too many of each."""
     for source_id in _repeated(s.id for s in sources):
         raise InvalidRequest.of_field(
@@ -62,11 +67,9 @@ def check_sources(sources: Sequence[MappingSource], core: Callable[[str], Contro
                 "controlMappingSources",
                 f"hold a source of type {source.type} without sourceKeyword.keywordValue.",
             )
-        if source.type == "Core_Control" and value is not None and core(value) is None:
-            raise NotFound("control", value)
-        if source.type == "Common_Control" and value is not None:
-            # No common control is shipped, so that none can be named.
-            raise NotFound("commonControl", value)
+        named = _GROUPS.get(source.type)
+        if named is not None and value is not None and group(source.type, value) is None:
+            raise NotFound(named, value)
 
 
 def check_sets(sets: Sequence[ControlSet], known: Collection[str]) -> None:

@@ -4,7 +4,7 @@ Shipped ones come from the shelf and are the same for every tenant; custom ones 
 run newest first, ids breaking ties, and continue after a key of (created_at, id).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 import msgspec
@@ -49,11 +49,21 @@ def get_controls(tx: Tx, library: Shelf, ids: Collection[str]) -> dict[str, Cont
 
 
 def list_controls(
-    tx: Tx, library: Shelf, kind: ControlType, *, after: After = None, limit: int
+    tx: Tx,
+    library: Shelf,
+    kind: ControlType,
+    *,
+    after: After = None,
+    limit: int,
+    keep: Callable[[Control], bool] | None = None,
 ) -> list[Control]:
+    """The controls of one kind; with `keep`, those it admits."""
     if kind != "Custom":
-        return _shipped((c for c in library.controls.values() if c.type == kind), after, limit)
-    return _own(tx, schema.controls, Control, after, limit)
+        of_kind = (c for c in library.controls.values() if c.type == kind)
+        return _shipped(filter(keep, of_kind) if keep else of_kind, after, limit)
+    if keep is None:
+        return _own(tx, schema.controls, Control, after, limit)
+    return [c for c in _own(tx, schema.controls, Control, after, None) if keep(c)][:limit]
 
 
 def count_controls(tx: Tx) -> int:

@@ -86,7 +86,7 @@ def to_wire_control(control: Control, tenant: Tenant, tags: Tags, library: Shelf
         testing_information=control.testing_information,
         action_plan_title=control.action_plan_title,
         action_plan_instructions=control.action_plan_instructions,
-        control_sources=keys.labels_of(control, library.core),
+        control_sources=keys.labels_of(control, library.group),
         control_mapping_sources=tuple(map(to_wire_source, control.sources)),
         created_at=clock.wire(control.created_at),
         last_updated_at=clock.wire(control.updated_at),
@@ -104,7 +104,7 @@ def to_wire_control_metadata(
         arn=control_arn(control, tenant),
         id=control.id,
         name=control.name,
-        control_sources=keys.labels_of(control, library.core),
+        control_sources=keys.labels_of(control, library.group),
         created_at=clock.wire(control.created_at),
         last_updated_at=clock.wire(control.updated_at),
     )

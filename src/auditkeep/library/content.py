@@ -5,7 +5,7 @@ in our own words. Ids are made from the slug and each control's key, never from 
 a name may be improved without anybody's assessment losing its control.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -40,7 +40,10 @@ class SourceText(_Text, frozen=True, kw_only=True):
 
 
 class ControlText(_Text, frozen=True, kw_only=True):
-    """A requirement: `key` is its id in the standard and must never change."""
+    """A requirement: `key` is its id in the standard and must never change.
+
+    `objective` is the slug of the catalogue's objective it serves; its set's where it has none.
+    """
 
     key: str
     name: str
@@ -50,11 +53,41 @@ class ControlText(_Text, frozen=True, kw_only=True):
     plan: str
     sources: tuple[SourceText, ...]
     type: ControlType = "Standard"
+    objective: str | None = None
 
 
 class SetText(_Text, frozen=True, kw_only=True):
     name: str
     controls: tuple[ControlText, ...]
+    objective: str | None = None
+
+
+class EntryText(_Text, frozen=True, kw_only=True):
+    """An entry of the catalogue: `slug`, or the published `id`, must never change."""
+
+    slug: str
+    name: str
+    description: str
+    id: str | None = None
+
+
+class CommonControlText(EntryText, frozen=True, kw_only=True):
+    sources: tuple[SourceText, ...] = ()
+
+
+class ObjectiveText(EntryText, frozen=True, kw_only=True):
+    controls: tuple[CommonControlText, ...]
+
+
+class DomainText(EntryText, frozen=True, kw_only=True):
+    objectives: tuple[ObjectiveText, ...]
+
+
+class CatalogueText(_Text, frozen=True, kw_only=True):
+    """Domains of controls, with what lies in each; see `library.domains`."""
+
+    released: str
+    domains: tuple[DomainText, ...]
 
 
 class Content(_Text, frozen=True, kw_only=True):
@@ -108,27 +141,38 @@ def framework_of(content: Content) -> Framework:
     )
 
 
-def controls_of(content: Content) -> Iterator[Control]:
+def controls_of(content: Content, objectives: Mapping[str, str]) -> Iterator[Control]:
+    """Its controls; `objectives` are the ARNs of the catalogue's, by slug."""
     released = clock.parse(content.released)
     for one in content.sets:
         for text in one.controls:
-            yield _control(content.slug, text, released)
+            arn = objectives.get(text.objective or one.objective or "")
+            yield _control(content.slug, text, released, (arn,) if arn else ())
 
 
-def _control(slug: str, text: ControlText, released: Instant) -> Control:
+def _control(
+    slug: str, text: ControlText, released: Instant, objectives: tuple[str, ...]
+) -> Control:
     own_id = control_id(slug, text.key)
     return Control(
         id=own_id,
         name=text.name,
         type=text.type,
-        sources=tuple(source for s in text.sources for source in _sources(own_id, s)),
+        sources=tuple(sources_of(own_id, text.sources)),
         created_at=released,
         updated_at=released,
         description=text.description,
         testing_information=text.testing,
         action_plan_title=text.plan_title,
         action_plan_instructions=text.plan,
+        objectives=objectives,
     )
+
+
+def sources_of(own_id: str, texts: Iterable[SourceText]) -> Iterator[MappingSource]:
+    """The mapping sources of one control, with ids that follow from the control's."""
+    for text in texts:
+        yield from _sources(own_id, text)
 
 
 def _sources(own_id: str, text: SourceText) -> Iterator[MappingSource]:

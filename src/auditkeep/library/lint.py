@@ -15,7 +15,8 @@ from auditkeep.frameworks.model import Control, MappingSource
 from auditkeep.frameworks.rules import MOST_SOURCES
 from auditkeep.frameworks.wire import to_wire_control, to_wire_framework
 from auditkeep.ids import Tenant
-from auditkeep.library.content import Content
+from auditkeep.library.content import CatalogueText, Content
+from auditkeep.library.domains import Catalogue
 from auditkeep.library.library import Library
 from auditkeep.mapping import keywords
 from auditkeep.wire.models import auditmanager as am
@@ -26,10 +27,29 @@ _CLAIMS = re.compile(
 )
 
 
-def faults(contents: Iterable[Content]) -> list[str]:
+def faults(contents: Iterable[Content], catalogue: CatalogueText | None = None) -> list[str]:
     """One sentence for each fault; empty when the content may ship."""
     kept = list(contents)
-    return [*_repeated(kept), *_empty(kept), *_shapes(kept), *_words(kept)]
+    found = [*_repeated(kept), *_empty(kept), *_shapes(kept), *_words(kept)]
+    return found if catalogue is None else [*found, *_catalogue(kept, catalogue)]
+
+
+def _catalogue(contents: list[Content], text: CatalogueText) -> Iterator[str]:
+    """Every entry is named once, and each control's objective is one of them."""
+    known = Catalogue.of(text)
+    aims = [o for d in text.domains for o in d.objectives]
+    for entries in (text.domains, aims, [c for o in aims for c in o.controls]):
+        for word in (*_twice(e.slug for e in entries), *_twice(e.name for e in entries)):
+            yield f"The catalogue names '{word}' twice."
+    for common in known.common_controls:
+        control = known.control(common.id)
+        if control is not None:
+            yield from _unlisted(control)
+    for content in contents:
+        placed = {s.objective for s in content.sets if s.objective}
+        placed |= {c.objective for s in content.sets for c in s.controls if c.objective}
+        for slug in sorted(placed - known.objectives_by_slug.keys()):
+            yield f"{content.slug} names the objective '{slug}', which the catalogue has not."
 
 
 def _repeated(contents: list[Content]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Reading content files: YAML that people can write, review and compare.
 
-`content/frameworks/*.yaml` hold one framework each, `content/services.yaml` the services in scope.
+`content/frameworks/*.yaml` hold one framework each, `content/services.yaml` the services in scope,
+`content/catalogue.yaml` the domains, objectives and common controls.
 libyaml reads a framework of 300 controls in some 30 ms, so nothing is packed beforehand.
 """
 
@@ -12,7 +13,7 @@ import msgspec
 import yaml
 
 from auditkeep.errors import InputError
-from auditkeep.library.content import Content, ServiceText
+from auditkeep.library.content import CatalogueText, Content, ServiceText
 
 Shape = TypeVar("Shape")
 
@@ -29,6 +30,11 @@ def read_frameworks(folder: Path = FOLDER / "frameworks") -> list[Content]:
 
 def read_services(path: Path = FOLDER / "services.yaml") -> list[ServiceText]:
     return _read(path, list[ServiceText])
+
+
+def read_catalogue(path: Path = FOLDER / "catalogue.yaml") -> CatalogueText:
+    """Domains, objectives and common controls."""
+    return _read(path, CatalogueText)
 
 
 def _read(path: Path, shape: type[Shape]) -> Shape:

@@ -25,7 +25,7 @@ from auditkeep.wire.models import auditmanager as am
 
 def create_control(call: Call, ask: am.CreateControlRequest) -> am.CreateControlResponse:
     sources = tuple(from_wire_source(s) for s in ask.control_mapping_sources)
-    rules.check_sources(sources, call.deps.library.core)
+    rules.check_sources(sources, call.deps.library.group)
     call.tx.lock_tenant()  # the quota holds for requests at the same time, too
     rules.check_quota("control", store.count_controls(call.tx), rules.CONTROL_QUOTA)
     person = ids.person_of(call.principal.arn)
@@ -54,9 +54,8 @@ def get_control(call: Call, ask: am.GetControlRequest) -> am.GetControlResponse:
 
 
 def list_controls(call: Call, ask: am.ListControlsRequest) -> am.ListControlsResponse:
-    """Newest first. No control belongs to an entry of the Control Catalog: all UNCATEGORIZED."""
-    if ask.control_catalog_id not in {None, "UNCATEGORIZED"}:
-        return am.ListControlsResponse(control_metadata_list=())
+    """Newest first; of an entry of the catalogue, or of none of them, where one is named."""
+    entry = ask.control_catalog_id
     secret = call.deps.id_secret
     scope = paging.scope("ListControls", call.tenant, ask.control_type, ask.control_catalog_id)
     key = paging.read(ask.next_token, secret, scope)
@@ -66,6 +65,7 @@ def list_controls(call: Call, ask: am.ListControlsRequest) -> am.ListControlsRes
         ask.control_type,
         after=time_key(key),
         limit=paging.size(ask.max_results) + 1,
+        keep=None if entry is None else lambda c: call.deps.library.belongs(c, entry),
     )
     page, token = paging.page(found, ask.max_results, lambda c: (c.created_at, c.id), secret, scope)
     return am.ListControlsResponse(
@@ -83,7 +83,7 @@ def update_control(call: Call, ask: am.UpdateControlRequest) -> am.UpdateControl
     rules.check_custom("control", before)
     known = frozenset(s.id for s in before.sources)
     sources = tuple(from_wire_source(s, known) for s in ask.control_mapping_sources)
-    rules.check_sources(sources, call.deps.library.core)
+    rules.check_sources(sources, call.deps.library.group)
     control = msgspec.structs.replace(
         before,
         name=ask.name,

@@ -12,12 +12,12 @@ from auditkeep.ids import Tenant
 
 def copy_of(control: Control, library: Shelf) -> ControlCopy:
     """What an assessment remembers of a control, with the match keys it looks at from now on."""
-    labels = keys.labels_of(control, library.core)
+    labels = keys.labels_of(control, library.group)
     return ControlCopy(
         name=control.name,
         type=control.type,
         labels=tuple(labels.split(", ")) if labels else (),
-        match_keys=tuple(sorted(keys.match_keys_of(control, library.core))),
+        match_keys=tuple(sorted(keys.match_keys_of(control, library.group))),
         sources=tuple(
             SourceCopy(
                 type=s.type,
@@ -25,12 +25,13 @@ def copy_of(control: Control, library: Shelf) -> ControlCopy:
                 name=s.name,
                 frequency=s.frequency,
             )
-            for s in keys.primitive_sources(control, library.core)
+            for s in keys.primitive_sources(control, library.group)
         ),
         description=control.description,
         testing_information=control.testing_information,
         action_plan_title=control.action_plan_title,
         action_plan_instructions=control.action_plan_instructions,
+        domains=library.domains_of(control),
     )
 
 
