@@ -4,12 +4,12 @@ import threading
 
 import pytest
 
-from auditkeep.clock import FixedClock, Instant, parse
+from auditkeep.clock import SECOND, FixedClock, Instant, parse
 from auditkeep.db.database import Database
 from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
 from auditkeep.work.inline import InlineJobs
-from auditkeep.work.jobs import LEASE, MAX_TRIES, DatabaseJobs, Job, Jobs, delay, enqueue
+from auditkeep.work.jobs import LEASE, DatabaseJobs, Failure, Job, Jobs, enqueue
 
 NOW = parse("2026-05-01T12:00:00Z")
 TENANT = Tenant("111122223333", "us-east-1")
@@ -25,9 +25,11 @@ def jobs(request: pytest.FixtureRequest, db: Database) -> Jobs:
     return DatabaseJobs(db) if request.param == "database" else InlineJobs()
 
 
-def queue(db: Database, jobs: Jobs, key: str, attempt: int = 1) -> None:
+def queue(
+    db: Database, jobs: Jobs, key: str, attempt: int = 1, *, lane: str | None = None, at: int = 0
+) -> None:
     with db.write(TENANT) as tx:
-        jobs.enqueue(tx, "report", key, NOW, attempt)
+        jobs.enqueue(tx, "report", key, later(at), attempt, lane=lane)
 
 
 def claimed(jobs: Jobs, at: Instant = NOW) -> Job:
@@ -86,21 +88,56 @@ def test_a_renewed_lease_keeps_the_job(db: Database, jobs: Jobs) -> None:
     assert jobs.claim(KINDS, later(LEASE)) is None
 
 
-def test_a_failure_is_put_off_longer_each_time_and_then_for_good(db: Database, jobs: Jobs) -> None:
+@pytest.mark.both_databases
+def test_a_failure_is_put_off_and_then_final(db: Database, jobs: Jobs) -> None:
     queue(db, jobs, "r1")
-    at = NOW
-    for n in range(1, MAX_TRIES + 1):
-        job = claimed(jobs, at)
-        assert (job.tries, job.last_try) == (n, n == MAX_TRIES)
-        assert jobs.finish(job, at, "the disk is full")
-        assert jobs.claim(KINDS, Instant(at + delay(n) - 1)) is None
-        at = Instant(at + delay(n))
+    assert jobs.finish(claimed(jobs), NOW, Failure("the disk is full", SECOND))
+    assert jobs.claim(KINDS, later(SECOND - 1)) is None
+    again = claimed(jobs, later(SECOND))
+    assert again.tries == 2
+    assert jobs.finish(again, later(SECOND), Failure("the disk is full", None))
     assert jobs.claim(KINDS, later(LEASE * 1000)) is None
 
 
-def test_delays_double_and_are_bounded() -> None:
-    assert [delay(n) for n in (1, 2, 3)] == [1_000_000, 2_000_000, 4_000_000]
-    assert delay(60) == delay(61)
+@pytest.mark.both_databases
+def test_a_lane_runs_one_job_at_a_time_and_holds_no_other(db: Database, jobs: Jobs) -> None:
+    for key, lane in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("c1", None), ("c2", None)]:
+        queue(db, jobs, key, lane=lane)
+    taken = [claimed(jobs) for _ in range(4)]
+    assert [j.key for j in taken] == ["a1", "b1", "c1", "c2"]
+    assert jobs.claim(KINDS, NOW) is None
+    assert jobs.finish(taken[0], NOW)
+    assert claimed(jobs).key == "a2"
+
+
+@pytest.mark.both_databases
+def test_a_lane_that_is_down_waits_behind_the_job_that_found_it(db: Database, jobs: Jobs) -> None:
+    for key in ("a1", "a2"):
+        queue(db, jobs, key, lane="a")
+    assert jobs.finish(claimed(jobs), NOW, Failure("nobody answers", SECOND, lane=True))
+    queue(db, jobs, "a3", lane="a", at=1)
+    queue(db, jobs, "b1", lane="b", at=1)
+    assert claimed(jobs, later(2)).key == "b1"
+    assert jobs.claim(KINDS, later(SECOND - 1)) is None
+    probe = claimed(jobs, later(SECOND))
+    assert (probe.key, probe.tries) == ("a1", 2)
+    assert jobs.finish(probe, later(SECOND), Failure("nobody answers", 2 * SECOND, lane=True))
+    assert jobs.claim(KINDS, later(3 * SECOND - 1)) is None
+    probe = claimed(jobs, later(3 * SECOND))
+    assert (probe.key, probe.tries) == ("a1", 3)
+    assert jobs.finish(probe, later(3 * SECOND))
+    rest = []
+    while (job := jobs.claim(KINDS, later(4 * SECOND))) is not None:
+        rest.append((job.key, job.tries))
+        assert jobs.finish(job, later(4 * SECOND))
+    assert sorted(rest) == [("a2", 1), ("a3", 1)]
+
+
+def test_a_failure_of_one_job_alone_holds_nothing(db: Database, jobs: Jobs) -> None:
+    for key in ("a1", "a2"):
+        queue(db, jobs, key, lane="a")
+    assert jobs.finish(claimed(jobs), NOW, Failure("it is malformed", SECOND))
+    assert claimed(jobs).key == "a2"
 
 
 def test_the_plain_function_queues_too(db: Database) -> None:

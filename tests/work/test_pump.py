@@ -11,8 +11,9 @@ from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
 from auditkeep.work import pump as pumping
 from auditkeep.work.inline import InlineJobs
-from auditkeep.work.jobs import LEASE, MAX_TRIES, DatabaseJobs
+from auditkeep.work.jobs import LEASE, DatabaseJobs
 from auditkeep.work.pump import Handler, Pump
+from auditkeep.work.retry import STANDARD
 
 
 class Recorder:
@@ -77,10 +78,10 @@ def test_the_last_failure_is_told_with_its_reason(
     jobs, recorder = InlineJobs(), Recorder(failures=99, error=error)
     queue(db, jobs, tenant, clock)
     pump = pump_of(jobs, recorder, clock)
-    for _ in range(MAX_TRIES + 3):
+    for _ in range(STANDARD.tries + 3):
         pump.drain()
         clock.advance(LEASE * 10)
-    assert len(recorder.ran) == MAX_TRIES
+    assert len(recorder.ran) == STANDARD.tries
     assert recorder.gave_up == [f"r1: {reason}"]
     assert list(jobs.ended.values()) == [reason]
 
@@ -90,7 +91,7 @@ def test_a_job_that_kills_its_process_is_given_up_in_the_end(
 ) -> None:
     jobs, recorder = DatabaseJobs(db), Recorder()
     queue(db, jobs, tenant, clock)
-    for _ in range(MAX_TRIES):  # claimed, and never heard of again
+    for _ in range(STANDARD.tries):  # claimed, and never heard of again
         assert jobs.claim(["report"], clock.now()) is not None
         clock.advance(LEASE)
     assert pump_of(jobs, recorder, clock).step()

@@ -37,8 +37,9 @@ from auditkeep.reports.model import JOB, Report
 from auditkeep.verify.archive import verify_archive
 from auditkeep.wire.links import Links
 from auditkeep.wire.models import auditmanager as am
-from auditkeep.work.jobs import LEASE, MAX_TRIES, DatabaseJobs
+from auditkeep.work.jobs import LEASE, DatabaseJobs
 from auditkeep.work.pump import Pump
+from auditkeep.work.retry import STANDARD
 from auditkeep.workflows import report as workflow
 from auditkeep.workflows.report import Maker, build_report, report_handler
 
@@ -279,7 +280,7 @@ def test_a_full_disk_is_tried_again_and_told_in_the_end(
     blank(monkeypatch, full)
     handler = report_handler(house.deps, report_key(), house.clock)
     pump = Pump(DatabaseJobs(house.db), {JOB: handler}, house.clock)
-    for _ in range(MAX_TRIES):
+    for _ in range(STANDARD.tries):
         assert house.report(report_id).status == "IN_PROGRESS"
         assert pump.step()
         house.clock.advance(LEASE * 10)

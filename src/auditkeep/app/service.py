@@ -23,6 +23,7 @@ from auditkeep.lake.sequencer import Sequencer, SequencerThread, newest_row
 from auditkeep.lake.sweep import sweep
 from auditkeep.reports.model import JOB
 from auditkeep.tlog.checkpoint import Checkpoint
+from auditkeep.work.ended import prune
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.report import report_handler
 
@@ -162,7 +163,18 @@ class Service:
             for tenant in self._tenants():
                 self._tend_one(tenant, sweeping=sweeping)
             if sweeping:
+                self._forget(now)
                 swept = now
+
+    def _forget(self, now: Instant) -> None:
+        """Take out of the outbox what was over long ago."""
+        try:
+            forgotten = 1
+            while forgotten and not self._stopping.is_set():
+                with self.parts.db.system_write() as tx:
+                    forgotten = prune(tx, now)
+        except AuditkeepError as error:
+            _log.warning("Old jobs are kept for another hour: %s", error)
 
     def _tenants(self) -> list[Tenant]:
         try:

@@ -88,13 +88,17 @@ jobs = Table(
     _text("region"),
     _text("kind"),
     _text("key"),
+    _text("lane", null=True),  # jobs of a kind that are handed to the same party; see work.jobs
     _text("state"),  # queued | running | done | failed
     _int("tries"),
     _int("due_at"),
     _int("lease_until", null=True),
+    _flag("holds"),  # queued, and its lane waits with it
     _text("error", null=True),
     _int("created_at"),
+    _int("ended_at", null=True),  # when it was done, or had failed for good
     Index("jobs_due", "state", "due_at"),
+    Index("jobs_lane", "account", "region", "kind", "lane", "state"),
 )
 
 log_entries = Table(

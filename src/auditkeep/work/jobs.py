@@ -4,6 +4,11 @@ Invariants: the same (tenant, kind, key, attempt) is queued once, whoever asks h
 held by at most one runner, until its lease runs out; only the holder of the latest lease may end
 it (the number of tries is the fencing token). Arguments are ids, never content: the table is not
 encrypted.
+
+Jobs of one tenant and kind that are handed to the same party share a *lane*: they run one after the
+other, and when that party is found to be down they wait together, behind the one that found it
+(on PostgreSQL two runners may once in a while enter a lane together, which is harmless). A job
+without a lane has nothing to do with any other.
 """
 
 import threading
@@ -11,9 +16,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, case, exists, not_, or_, select
 
-from auditkeep.clock import MINUTE, SECOND, Instant
+from auditkeep.clock import MINUTE, Instant
 from auditkeep.db import dialect
 from auditkeep.db.database import Database
 from auditkeep.db.schema import jobs
@@ -23,8 +28,6 @@ from auditkeep.ids import Tenant
 LEASE = MINUTE
 """How long a silent runner keeps its job: what a crash costs in waiting."""
 
-MAX_TRIES = 5
-LONGEST_DELAY = 5 * MINUTE
 ERROR_LENGTH = 1000
 
 
@@ -37,21 +40,33 @@ class Job:
     kind: str
     key: str
     tries: int
+    queued_at: Instant
+    lane: str | None = None
 
-    @property
-    def last_try(self) -> bool:
-        return self.tries >= MAX_TRIES
 
-    @property
-    def exhausted(self) -> bool:
-        """The last try began and never ended: its runner died. It must not be run again."""
-        return self.tries > MAX_TRIES
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a run failed: tried again after `again` microseconds, or never when that is None."""
+
+    reason: str
+    again: int | None
+    lane: bool = False
+    """Whether the rest of the job's lane would fail as it did, and waits with it."""
 
 
 class Jobs(Protocol):
     """What the rest of the house needs of an engine for durable work."""
 
-    def enqueue(self, tx: Tx, kind: str, key: str, now: Instant, attempt: int = 1) -> None:
+    def enqueue(
+        self,
+        tx: Tx,
+        kind: str,
+        key: str,
+        now: Instant,
+        attempt: int = 1,
+        *,
+        lane: str | None = None,
+    ) -> None:
         """Queue a job in the caller's transaction, and look for it as soon as that commits."""
         ...
 
@@ -63,8 +78,8 @@ class Jobs(Protocol):
         """Lengthen the lease; False when the job is no longer the caller's."""
         ...
 
-    def finish(self, job: Job, now: Instant, error: str | None = None) -> bool:
-        """End this run: done, or with an error put off, or failed for good after the last try.
+    def finish(self, job: Job, now: Instant, failure: Failure | None = None) -> bool:
+        """End this run: done, or put off, or failed for good.
 
         False when the lease was lost: another runner has the job, and this run counts for nothing.
         """
@@ -75,7 +90,9 @@ class Jobs(Protocol):
         ...
 
 
-def enqueue(tx: Tx, kind: str, key: str, now: Instant, attempt: int = 1) -> None:
+def enqueue(
+    tx: Tx, kind: str, key: str, now: Instant, attempt: int = 1, *, lane: str | None = None
+) -> None:
     """Queue a job in the caller's transaction; the same job a second time changes nothing."""
     owner = tx.tenant
     row = {
@@ -84,6 +101,7 @@ def enqueue(tx: Tx, kind: str, key: str, now: Instant, attempt: int = 1) -> None
         "region": owner.region,
         "kind": kind,
         "key": key,
+        "lane": lane,
         "state": "queued",
         "tries": 0,
         "due_at": now,
@@ -99,8 +117,17 @@ class DatabaseJobs:
         self._db = db
         self._bell = threading.Event()
 
-    def enqueue(self, tx: Tx, kind: str, key: str, now: Instant, attempt: int = 1) -> None:
-        enqueue(tx, kind, key, now, attempt)
+    def enqueue(
+        self,
+        tx: Tx,
+        kind: str,
+        key: str,
+        now: Instant,
+        attempt: int = 1,
+        *,
+        lane: str | None = None,
+    ) -> None:
+        enqueue(tx, kind, key, now, attempt, lane=lane)
         tx.after_commit(self.wake)
 
     def wake(self) -> None:
@@ -120,7 +147,15 @@ class DatabaseJobs:
             row = tx.first(dialect.skip_locked(due))
             if row is None:
                 return None
-            job = Job(row.id, Tenant(row.account, row.region), row.kind, row.key, row.tries + 1)
+            job = Job(
+                row.id,
+                Tenant(row.account, row.region),
+                row.kind,
+                row.key,
+                row.tries + 1,
+                Instant(row.created_at),
+                row.lane,
+            )
             tx.run(
                 tx.update(jobs)
                 .where(jobs.c.id == job.id)
@@ -131,31 +166,57 @@ class DatabaseJobs:
     def renew(self, job: Job, now: Instant) -> bool:
         return self._change(job, {"lease_until": now + LEASE})
 
-    def finish(self, job: Job, now: Instant, error: str | None = None) -> bool:
-        if error is None:
-            return self._change(job, {"state": "done", "lease_until": None, "error": None})
-        values = {"lease_until": None, "error": error[:ERROR_LENGTH]}
-        if job.last_try:
-            return self._change(job, {**values, "state": "failed"})
-        return self._change(job, {**values, "state": "queued", "due_at": now + delay(job.tries)})
+    def finish(self, job: Job, now: Instant, failure: Failure | None = None) -> bool:
+        if failure is None:
+            done = {"state": "done", "lease_until": None, "error": None, "ended_at": now}
+            return self._change(job, done)
+        values = {"lease_until": None, "error": failure.reason[:ERROR_LENGTH]}
+        if failure.again is None:
+            return self._change(job, {**values, "state": "failed", "ended_at": now})
+        again = now + failure.again
+        with self._db.system_write() as tx:
+            waiting = {**values, "state": "queued", "due_at": again, "holds": failure.lane}
+            mine = tx.run(tx.update(jobs).where(_held_by(job)).values(**waiting)) == 1
+            if mine and failure.lane and job.lane is not None:
+                behind = and_(_in_lane(job), jobs.c.state == "queued", jobs.c.id != job.id)
+                later = case((jobs.c.due_at <= again, again + 1), else_=jobs.c.due_at)
+                tx.run(tx.update(jobs).where(behind).values(due_at=later, holds=False))
+            return mine
 
     def _change(self, job: Job, values: dict[str, Any]) -> bool:
-        mine = and_(jobs.c.id == job.id, jobs.c.state == "running", jobs.c.tries == job.tries)
         with self._db.system_write() as tx:
-            return tx.run(tx.update(jobs).where(mine).values(**values)) == 1
+            return tx.run(tx.update(jobs).where(_held_by(job)).values(**values)) == 1
 
 
-def delay(tries: int) -> int:
-    """Microseconds before the next try: one second, doubled each time, bounded."""
-    return min(SECOND << (tries - 1), LONGEST_DELAY)
+def _held_by(job: Job) -> Any:
+    return and_(jobs.c.id == job.id, jobs.c.state == "running", jobs.c.tries == job.tries)
+
+
+def _in_lane(job: Job) -> Any:
+    return and_(
+        jobs.c.account == job.tenant.account,
+        jobs.c.region == job.tenant.region,
+        jobs.c.kind == job.kind,
+        jobs.c.lane == job.lane,
+    )
 
 
 def _due(kinds: Collection[str], now: Instant) -> Select[Any]:
     ready = and_(jobs.c.state == "queued", jobs.c.due_at <= now)
     abandoned = and_(jobs.c.state == "running", jobs.c.lease_until <= now)
+    other = jobs.alias("other")
+    taken = and_(other.c.state == "running", other.c.lease_until > now)
+    held = and_(other.c.state == "queued", other.c.holds, not_(jobs.c.holds))
+    busy = exists().where(
+        other.c.account == jobs.c.account,
+        other.c.region == jobs.c.region,
+        other.c.kind == jobs.c.kind,
+        other.c.lane == jobs.c.lane,  # never true for a job without one
+        or_(taken, held),
+    )
     return (
         select(jobs)
-        .where(jobs.c.kind.in_(sorted(kinds)), or_(ready, abandoned))
+        .where(jobs.c.kind.in_(sorted(kinds)), or_(ready, abandoned), not_(busy))
         .order_by(jobs.c.due_at, jobs.c.id)
         .limit(1)
     )

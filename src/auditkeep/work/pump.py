@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from auditkeep.clock import SECOND, Clock
 from auditkeep.errors import AuditkeepError
 from auditkeep.ids import Tenant
-from auditkeep.work.jobs import LEASE, Job, Jobs
+from auditkeep.work.jobs import LEASE, Failure, Job, Jobs
+from auditkeep.work.retry import STANDARD, Retry
 
 _log = logging.getLogger("auditkeep.work")
 
@@ -27,20 +28,27 @@ class Handler:
 
     run: Callable[[Tenant, str], None]
     give_up: Callable[[Tenant, str, str], None] | None = None
+    retry: Retry = STANDARD
 
 
 class Pump:
     """Runs jobs of the kinds it has handlers for, each in one of its threads."""
 
     def __init__(
-        self, jobs: Jobs, handlers: Mapping[str, Handler], clock: Clock, *, threads: int = 2
+        self,
+        jobs: Jobs,
+        handlers: Mapping[str, Handler],
+        clock: Clock,
+        *,
+        threads: int = 2,
+        name: str = "work",
     ) -> None:
         self._jobs = jobs
         self._handlers = dict(handlers)
         self._clock = clock
         self._stopping = threading.Event()
         self._threads = [
-            threading.Thread(target=self._turn, name=f"work-{n}", daemon=True)
+            threading.Thread(target=self._turn, name=f"{name}-{n}", daemon=True)
             for n in range(threads)
         ]
 
@@ -83,24 +91,29 @@ class Pump:
 
     def _run(self, job: Job) -> None:
         handler = self._handlers[job.kind]
-        error = _DIED if job.exhausted else self._attempt(handler, job)
-        if error is not None and job.last_try and handler.give_up is not None:
-            handler.give_up(job.tenant, job.key, error)
-        if not self._jobs.finish(job, self._clock.now(), error):
+        failure = (
+            Failure(_DIED, None) if handler.retry.exhausted(job) else self._attempt(handler, job)
+        )
+        if failure is not None and failure.again is None and handler.give_up is not None:
+            handler.give_up(job.tenant, job.key, failure.reason)
+        if not self._jobs.finish(job, self._clock.now(), failure):
             _log.warning("Job %s went to another runner before this one was done.", job.id)
 
-    def _attempt(self, handler: Handler, job: Job) -> str | None:
-        """Run the handler; the reason why it failed, or None."""
+    def _attempt(self, handler: Handler, job: Job) -> Failure | None:
+        """Run the handler; how it failed, or None."""
         with _KeepingLease(self._jobs, job, self._clock):
             try:
                 handler.run(job.tenant, job.key)
             except AuditkeepError as error:
                 _log.warning("Job %s, try %d: %s", job.id, job.tries, error)
-                return str(error)
+                return handler.retry.failure(job, str(error), self._clock.now(), error)
             except Exception as error:  # noqa: BLE001
                 # A defect of ours: the job's state must say so, and the pump must live on.
                 _log.exception("Job %s, try %d, met a defect.", job.id, job.tries)
-                return f"An unexpected {type(error).__name__} stopped it; the log has the details."
+                reason = (
+                    f"An unexpected {type(error).__name__} stopped it; the log has the details."
+                )
+                return handler.retry.failure(job, reason, self._clock.now(), error)
         return None
 
 
