@@ -51,16 +51,25 @@ def test_a_blob_opens_only_as_the_batch_it_is() -> None:
 def test_a_cache_forgets_the_longest_unused() -> None:
     cache = ColumnsCache(max_rows=5)
     for number in (1, 2):
-        cache.put(TENANT, columns(number, 2), b"root")
-    cache.put(TENANT, columns(1, 2), b"root")
+        cache.put(TENANT, columns(number, 2), b"root", 10)
+    cache.put(TENANT, columns(1, 2), b"root", 10)
     assert cache.get(TENANT, 1, b"root") is not None
     assert cache.get(TENANT, 1, b"other root") is None
-    cache.put(TENANT, columns(3, 2), b"root")
+    cache.put(TENANT, columns(3, 2), b"root", 10)
     assert cache.get(TENANT, 2, b"root") is None
     assert cache.get(TENANT, 1, b"root") is not None
-    cache.put(TENANT, columns(4, 99), b"root")
+    cache.put(TENANT, columns(4, 99), b"root", 10)
     assert cache.get(TENANT, 4, b"root") is not None, "one batch may be larger than the cache"
     assert cache.get(TENANT, 1, b"root") is None
+
+
+def test_a_cache_of_large_records_forgets_by_their_bytes() -> None:
+    cache = ColumnsCache(max_rows=1_000, max_size=100)
+    for number in (1, 2, 3):
+        cache.put(TENANT, columns(number, 2), b"root", 40)
+    assert cache.get(TENANT, 1, b"root") is None
+    assert cache.get(TENANT, 2, b"root") is not None
+    assert cache.get(TENANT, 3, b"root") is not None
 
 
 def test_a_tail_blob_in_another_batch_s_place_is_refused(lake: Lake, db: Database) -> None:

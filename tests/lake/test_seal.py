@@ -1,9 +1,13 @@
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from tests.lake.making import EVERYTHING, NOW, TENANT, add, register, some
+from tests.lake.making import EVERYTHING, NOW, TENANT, add, observation, register, some
 
 from auditkeep.clock import DAY, MINUTE, Instant, SystemClock
 from auditkeep.db.database import Database
@@ -16,6 +20,7 @@ from auditkeep.lake.read import headers, observations
 from auditkeep.lake.seal import Sealed, _in_tail, seal
 from auditkeep.lake.segments import object_name
 from auditkeep.lake.sweep import sweep
+from auditkeep.observations import Observation
 
 LATER = Instant(NOW + 2 * DAY)
 
@@ -48,6 +53,49 @@ def test_few_rows_wait_until_they_are_old(lake: Lake) -> None:
     assert seal(lake, TENANT, now=NOW) is None
     assert seal(lake, TENANT, now=LATER) is not None
     assert seal(lake, TENANT, now=LATER) is None
+
+
+def large(first: int, count: int, size: int = 40_000) -> list[Observation]:
+    """Observations whose raw bytes are many and compress well, so that they stay in the tail."""
+    return [
+        observation(n, raw=b'{"n":%d,"padding":"%s"}' % (n, b"x" * size))
+        for n in range(first, first + count)
+    ]
+
+
+@pytest.mark.both_databases
+def test_large_records_are_sealed_by_their_bytes(lake: Lake, db: Database) -> None:
+    for number in range(6):
+        add(lake, f"unit-{number}", large(number * 10, 10))
+    with db.read(TENANT) as tx:
+        sizes = [row.size for row in tx.all(tx.select(batches.c.size))]
+    assert all(400_000 < size < 410_000 for size in sizes), "ten of 40,000 bytes, and envelopes"
+    results = []
+    while (result := seal(lake, TENANT, now=NOW, max_size=1_000_000)) is not None:
+        results.append(result)
+    assert [r.batches for r in results] == [3, 3]
+    add(lake, "unit-6", large(60, 10))
+    assert seal(lake, TENANT, now=NOW, max_size=1_000_000) is None, "too little to be worth it"
+    with db.read(TENANT) as tx:
+        assert len(observations(tx, lake, [EVERYTHING], limit=100)) == 70
+
+
+@pytest.mark.slow
+def test_a_sealer_s_memory_follows_the_bytes_it_was_allowed(tmp_path: Path) -> None:
+    """Measured: a tail of 256 MB of huge records, sealed 16 MB at a time."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.lake.sealer", str(tmp_path / "data"), "256", "16"],
+        cwd=Path(__file__).parent.parent.parent,
+        env=os.environ | {"PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    segments_written, grown = map(int, done.stdout.split())
+    assert segments_written >= 12
+    assert grown < 128, (
+        "megabytes; sealed as one segment it would be more than the 256 of its records"
+    )
 
 
 def test_a_segment_lies_in_one_bucket(lake: Lake, db: Database) -> None:

@@ -363,6 +363,7 @@ batches = _owned(
     _text("bucket_id"),
     _text("unit_id"),
     _int("rows"),
+    _int("size"),  # bytes of raw bytes and envelopes: what a sealer holds in memory
     _bytes("root"),
     _bytes("opening"),  # sealed: salt and batch record
     _bytes("leaves", null=True),  # leaf hashes of a small batch; larger ones are an object

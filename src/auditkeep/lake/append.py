@@ -205,6 +205,7 @@ def _commit_batch(
             "bucket_id": bucket_id,
             "unit_id": unit.id,
             "rows": len(rows),
+            "size": columns.heavy.size,
             "root": root,
             "opening": seal_opening(lake, tx.tenant, bucket_id, batch_no, opening),
             "leaves": leaves_kept,
@@ -253,8 +254,7 @@ def _pack(
     lake: Lake, tenant: Tenant, bucket_id: str, columns: Columns, now: Instant
 ) -> bytes | Segment:
     """Rows as a tail blob or, where they are too many bytes for one, as a segment that is kept."""
-    heavy = columns.heavy
-    if sum(map(len, heavy.raws)) + sum(map(len, heavy.envelopes)) <= UNPACKED:
+    if columns.heavy.size <= UNPACKED:
         key = lake.keys.object_key(tenant, bucket_id, tail_object(columns.batch_no))
         blob = pack(key, tenant, columns)
         if len(blob) <= MAX_TAIL_BLOB:

@@ -49,6 +49,11 @@ class Heavy(msgspec.Struct, array_like=True):
     raws: list[bytes]
     nonces: bytes
 
+    @property
+    def size(self) -> int:
+        """Bytes of envelopes and raw bytes: nearly all of what a batch takes in memory."""
+        return sum(map(len, self.raws)) + sum(map(len, self.envelopes))
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _light = msgspec.msgpack.Decoder(Light)
@@ -146,31 +151,41 @@ class ColumnsCache:
     """Batches of the tail as last read; forgets the longest unused when it outgrows its size.
 
     Batches are known by number and root: a number that a rolled-back append had is given again.
+    A batch counts with its size unpacked, which it has as soon as its heavy half is read.
     """
 
-    def __init__(self, max_rows: int = 10_000) -> None:
+    def __init__(self, max_rows: int = 10_000, max_size: int = 64 << 20) -> None:
         self._max_rows = max_rows
+        self._max_size = max_size
         self._rows = 0
+        self._size = 0
         self._lock = threading.Lock()
-        self._batches: OrderedDict[tuple[Tenant, int, bytes], Columns] = OrderedDict()
+        self._batches: OrderedDict[tuple[Tenant, int, bytes], tuple[Columns, int]] = OrderedDict()
 
     def get(self, tenant: Tenant, batch_no: int, root: bytes) -> Columns | None:
         with self._lock:
             found = self._batches.get((tenant, batch_no, root))
-            if found is not None:
-                self._batches.move_to_end((tenant, batch_no, root))
-            return found
+            if found is None:
+                return None
+            self._batches.move_to_end((tenant, batch_no, root))
+            return found[0]
 
-    def put(self, tenant: Tenant, columns: Columns, root: bytes) -> None:
+    def put(self, tenant: Tenant, columns: Columns, root: bytes, size: int) -> None:
+        """Remember a batch of `size` bytes of envelopes and raw bytes."""
         key = (tenant, columns.batch_no, root)
         with self._lock:
             if key in self._batches:
                 return
-            self._batches[key] = columns
+            self._batches[key] = columns, size
             self._rows += len(columns)
-            while self._rows > self._max_rows and len(self._batches) > 1:
-                _, gone = self._batches.popitem(last=False)
+            self._size += size
+            while self._outgrown() and len(self._batches) > 1:
+                _, (gone, freed) = self._batches.popitem(last=False)
                 self._rows -= len(gone)
+                self._size -= freed
+
+    def _outgrown(self) -> bool:
+        return self._rows > self._max_rows or self._size > self._max_size
 
 
 def _aad(tenant: Tenant, batch_no: int) -> bytes:

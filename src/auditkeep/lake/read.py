@@ -51,6 +51,7 @@ class _Batch:
     batch_no: int
     bucket_id: str
     root: bytes
+    size: int
 
 
 def observations(
@@ -109,11 +110,15 @@ def find(tx: Tx, lake: Lake, ids: Collection[bytes]) -> dict[bytes, Stored]:
     in_segments: dict[tuple[str, str], list[bytes]] = {}
     for numbers in _chunks(sorted(place), _IN):
         query = tx.select(
-            batches.c.batch_no, batches.c.bucket_id, batches.c.root, batches.c.segment_id
+            batches.c.batch_no,
+            batches.c.bucket_id,
+            batches.c.root,
+            batches.c.size,
+            batches.c.segment_id,
         ).where(batches.c.batch_no.in_(numbers))
         for row in tx.all(query):
             if row.segment_id is None:
-                in_tail.append(_Batch(row.batch_no, row.bucket_id, bytes(row.root)))
+                in_tail.append(_Batch(row.batch_no, row.bucket_id, bytes(row.root), row.size))
             else:
                 key = (row.segment_id, row.bucket_id)
                 in_segments.setdefault(key, []).extend(place[row.batch_no])
@@ -157,10 +162,9 @@ def rollups(
 
 def batch_columns(tx: Tx, lake: Lake, numbers: Sequence[int]) -> Iterator[Columns]:
     """The rows of batches that are in the tail, in the order of their numbers."""
-    query = tx.select(batches.c.batch_no, batches.c.bucket_id, batches.c.root).where(
-        batches.c.batch_no.in_(numbers)
-    )
-    found = [_Batch(r.batch_no, r.bucket_id, bytes(r.root)) for r in tx.all(query)]
+    b = batches.c
+    query = tx.select(b.batch_no, b.bucket_id, b.root, b.size).where(b.batch_no.in_(numbers))
+    found = [_Batch(r.batch_no, r.bucket_id, bytes(r.root), r.size) for r in tx.all(query)]
     yield from _loaded(tx, lake, sorted(found, key=lambda batch: batch.batch_no), keep=False)
 
 
@@ -172,13 +176,13 @@ def _candidates(
     b = batches.c
     first, last, up_to = _reach(views)
     query = (
-        tx.select(b.batch_no, b.bucket_id, b.root)
+        tx.select(b.batch_no, b.bucket_id, b.root, b.size)
         .where(b.segment_id.is_(None), b.min_time < last, b.max_time >= first)
         .order_by(b.batch_no)
     )
     if up_to is not None:
         query = query.where(b.batch_no <= up_to)
-    in_tail = [_Batch(row.batch_no, row.bucket_id, bytes(row.root)) for row in tx.all(query)]
+    in_tail = [_Batch(r.batch_no, r.bucket_id, bytes(r.root), r.size) for r in tx.all(query)]
     listed = _segments(tx, views)
     if missing := [s for s, _ in listed if not _is_there(tx, lake, s)]:
         # Replaced since the list was read? Then a second look names its successor.
@@ -251,7 +255,7 @@ def _loaded(
                 key = lake.keys.object_key(tx.tenant, batch.bucket_id, tail_object(batch.batch_no))
                 columns = unpack(key, tx.tenant, batch.batch_no, blobs[batch.batch_no])
                 if keep:
-                    lake.tail.put(tx.tenant, columns, batch.root)
+                    lake.tail.put(tx.tenant, columns, batch.root, batch.size)
             yield columns
 
 

@@ -22,6 +22,10 @@ from auditkeep.lake.read import batch_columns
 SEGMENT_ROWS = 50_000
 """Rows that make a segment worth writing: a file of some 15 MB."""
 
+SEGMENT_SIZE = 128 << 20
+"""Bytes of raw bytes and envelopes that make one too: what a sealer holds in memory follows from
+them, however large the records are. 50,000 usual rows have about as many."""
+
 MAX_AGE = DAY
 """A bucket whose oldest batch is in the tail for longer is sealed however small it is."""
 
@@ -45,15 +49,16 @@ def seal(
     *,
     now: Instant,
     min_rows: int = SEGMENT_ROWS,
+    max_size: int = SEGMENT_SIZE,
     max_age: int = MAX_AGE,
 ) -> Sealed | None:
     """Seal one bucket's oldest batches, `min_rows` rows or what there is of an old one.
 
-    None when no bucket holds enough rows and none is older than `max_age` microseconds. Call
-    again until then.
+    None when no bucket holds enough rows or bytes and none is older than `max_age` microseconds.
+    Call again until then. One segment takes `max_size` bytes and at most one batch more.
     """
     with lake.db.read(tenant) as tx:
-        chosen = _choose(tx, now, min_rows, max_age)
+        chosen = _choose(tx, now, min_rows, max_size, max_age)
         if chosen is None:
             return None
         bucket_id, numbers = chosen
@@ -75,30 +80,42 @@ def seal(
     return Sealed(segment.id, bucket_id, len(numbers), segment.rows, segment.size)
 
 
-def _choose(tx: Tx, now: Instant, min_rows: int, max_age: int) -> tuple[str, list[int]] | None:
+def _choose(
+    tx: Tx, now: Instant, min_rows: int, max_size: int, max_age: int
+) -> tuple[str, list[int]] | None:
     """A bucket that is due and the batches to take from it."""
     b = batches.c
     waiting = (
-        tx.select(b.bucket_id, func.sum(b.rows).label("rows"), func.min(b.committed_at).label("at"))
+        tx.select(
+            b.bucket_id,
+            func.sum(b.rows).label("rows"),
+            func.sum(b.size).label("size"),
+            func.min(b.committed_at).label("at"),
+        )
         .where(b.segment_id.is_(None))
         .group_by(b.bucket_id)
         .order_by(func.min(b.batch_no))
     )
-    due = [r for r in tx.all(waiting) if r.rows >= min_rows or r.at <= now - max_age]
+    due = [
+        r
+        for r in tx.all(waiting)
+        if r.rows >= min_rows or r.size >= max_size or r.at <= now - max_age
+    ]
     if not due:
         return None
     bucket_id = str(due[0].bucket_id)
     oldest = (
-        tx.select(b.batch_no, b.rows)
+        tx.select(b.batch_no, b.rows, b.size)
         .where(b.segment_id.is_(None), b.bucket_id == bucket_id)
         .order_by(b.batch_no)
     )
     numbers: list[int] = []
-    rows = 0
+    rows = size = 0
     for row in tx.stream(oldest):
         numbers.append(row.batch_no)
         rows += row.rows
-        if rows >= min_rows:
+        size += row.size
+        if rows >= min_rows or size >= max_size:
             break
     return bucket_id, numbers
 
