@@ -103,8 +103,14 @@ class QuotaExceeded(RequestError):
 
 
 class Throttled(RequestError):
+    """ThrottlingException; `retry_after` is how long to wait, in microseconds."""
+
     code = "ThrottlingException"
     status = 429
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NotWrittenYet(RequestError):

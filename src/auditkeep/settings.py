@@ -53,6 +53,16 @@ class Settings(BaseSettings):
         description="Let REVOKE of a framework share that was accepted succeed and change nothing "
         "(AWS refuses it, and so fails Terraform's destroy).",
     )
+    throttle_rate: float = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="Requests a second that one account may make in one region, all operations "
+        "together; what exceeds them is answered with ThrottlingException. AWS admits 20. 0: any.",
+    )
+    throttle_burst: int = Field(
+        default=20, ge=1, description="Requests that may come at once after a pause."
+    )
     threads: int = Field(default=4, ge=1, le=64, description="Threads that answer requests.")
     link_minutes: int = Field(
         default=15, ge=1, le=720, description="How long presigned links for files are valid."

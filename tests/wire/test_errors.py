@@ -42,7 +42,7 @@ def parsed(error: Exception) -> dict[str, object]:
         NotFound("control", "x"),
         errors.AccessDenied("Denied."),
         errors.QuotaExceeded("Full."),
-        errors.Throttled("Slow."),
+        errors.Throttled("Slow.", retry_after=1),
         errors.NotWrittenYet("Later."),
         errors.SignatureWrong("Forged."),
     ],
@@ -62,6 +62,19 @@ def test_a_validation_carries_reason_and_fields() -> None:
         {"name": "roles", "message": "must be a list"},
     ]
     assert "fields" not in json.loads(to_response(InvalidRequest("x"), "i").body)
+
+
+@pytest.mark.parametrize(
+    ("wait", "milliseconds", "seconds"),
+    [(1, b"1", b"1"), (250_000, b"250", b"1"), (1_000_001, b"1001", b"2")],
+)
+def test_a_throttled_client_is_told_when_to_come_again(
+    wait: int, milliseconds: bytes, seconds: bytes
+) -> None:
+    """Rounded up: who comes a moment early is refused again."""
+    headers = dict(to_response(errors.Throttled("Slow.", retry_after=wait), "i").headers)
+    assert headers[b"x-amz-retry-after"] == milliseconds
+    assert headers[b"retry-after"] == seconds
 
 
 def test_a_missing_resource_is_named() -> None:

@@ -1,6 +1,6 @@
 """The life of a request: from its bytes to the bytes of its answer.
 
-    route (raw path) → who signed it → written at all? → decode and validate
+    route (raw path) → who signed it → how often? → written at all? → decode and validate
         → identity policy → one transaction: registered? → operation → encode → commit
 
 Invariants: exactly one transaction per request, read-only where the operation only reads, and
@@ -26,6 +26,7 @@ from auditkeep.operations.authenticate import Authenticator
 from auditkeep.operations.authorise import Authoriser
 from auditkeep.operations.call import Call, Deps, Handler
 from auditkeep.operations.table import OPEN_TO_UNREGISTERED, OPERATIONS, TABLE, only_reads
+from auditkeep.operations.throttling import Throttle
 from auditkeep.wire import codec
 from auditkeep.wire.errors import JSON, describe, to_response
 from auditkeep.wire.messages import Request, Response
@@ -53,6 +54,7 @@ class Dispatcher:
         self._table = table
         self._router = Router(operations)
         self._authoriser = Authoriser(db)
+        self._throttle = Throttle(deps.settings.throttle_rate, deps.settings.throttle_burst)
         self._external_url = deps.settings.external_url.rstrip("/")
         self._authenticator = Authenticator(
             Credentials(db, deps.lake.provider), urlsplit(self._external_url).netloc
@@ -78,6 +80,7 @@ class Dispatcher:
         now = self._clock.now()
         service = match.operation.service
         principal, tenant = self._authenticator.authenticate(request, service, now)
+        self._throttle.take(tenant, now)
         function = self._table.get(match.operation)
         if function is None:
             raise NotWrittenYet(f"{match.operation.name} is not written yet in this version.")

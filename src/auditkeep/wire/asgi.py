@@ -31,6 +31,8 @@ BODY_LIMIT = 10 * 1024 * 1024
 """Bytes of a request's body; the largest request of the model is far below."""
 WAITING_PER_THREAD = 64
 """Requests that may be inside per thread before new ones are asked to come later."""
+BUSY = 1_000_000
+"""Microseconds after which a client that was asked to come later may find room."""
 PATIENCE = 60.0
 """Seconds a client may be silent in the middle of its own request."""
 
@@ -81,7 +83,10 @@ class Endpoint:
     async def _respond(self, scope: Scope, receive: Receive, request_id: str) -> Response:
         if self._room <= 0:
             return to_response(
-                Throttled("The server has more requests than it can take; try again."), request_id
+                Throttled(
+                    "The server has more requests than it can take; try again.", retry_after=BUSY
+                ),
+                request_id,
             )
         self._room -= 1
         try:

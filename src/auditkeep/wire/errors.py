@@ -18,6 +18,7 @@ from auditkeep.errors import (
     NotFound,
     RequestError,
     StorageFull,
+    Throttled,
 )
 from auditkeep.wire.messages import Response
 
@@ -38,6 +39,8 @@ def to_response(error: Exception, request_id: str) -> Response:
     elif isinstance(error, NotFound):
         body["resourceId"] = error.resource_id
         body["resourceType"] = error.resource_type
+    elif isinstance(error, Throttled):
+        headers = _hint(error.retry_after)
     elif isinstance(error, MethodNotAllowed):
         headers = ((b"allow", ", ".join(error.allowed).encode()),)
     return _answer(error.code, error.status, body, headers)
@@ -62,6 +65,17 @@ def describe(error: BaseException) -> str:
         ]
         current = current.__cause__ or current.__context__
     return "\n".join(lines)
+
+
+def _hint(retry_after: int) -> tuple[tuple[bytes, bytes], ...]:
+    """When to try again: milliseconds for botocore (standard and adaptive mode), seconds (RFC 9110)
+    for everybody else. botocore's legacy mode reads neither and waits by itself.
+    """
+    milliseconds, seconds = -(-retry_after // 1_000), -(-retry_after // 1_000_000)
+    return (
+        (b"x-amz-retry-after", str(milliseconds).encode()),
+        (b"retry-after", str(seconds).encode()),
+    )
 
 
 def _internal(error: Exception, request_id: str) -> str:
