@@ -14,6 +14,7 @@ from auditkeep.clock import FixedClock, Instant
 from auditkeep.db.database import Database
 from auditkeep.errors import InputError, SetupError
 from auditkeep.wire.models import auditmanager as am
+from auditkeep.wire.models import controlcatalog as cc
 
 ACCOUNT = "111122223333"
 NAMES = {o.name for o in am.OPERATIONS}
@@ -81,6 +82,7 @@ def test_every_pattern_of_a_managed_policy_speaks_of_an_operation(name: str) -> 
         for glob in statement.actions:
             services = {"auditmanager", "auditkeep"}
             actions = {f"{s}:{n}".lower() for s in services for n in NAMES}
+            actions |= {f"controlcatalog:{o.name}".lower() for o in cc.OPERATIONS}
             assert any(glob.matches(action) for action in actions), (name, statement.name)
 
 

@@ -39,17 +39,22 @@ class Api:
         with self.db.system_write() as tx:
             return credentials.create(tx, provider, account, user, policies, self.clock.now())
 
-    def client(self, key: AccessKey | None = None, region: str = "us-east-1") -> Any:
+    def client(
+        self,
+        key: AccessKey | None = None,
+        region: str = "us-east-1",
+        service: str = "auditmanager",
+    ) -> Any:
         who = key or self.admin
         client = botocore.session.get_session().create_client(
-            "auditmanager",
+            service,
             region_name=region,
             aws_access_key_id=who.access_key_id,
             aws_secret_access_key=who.secret_access_key,
             endpoint_url=BASE,
             config=Config(retries={"max_attempts": 0}, parameter_validation=False),
         )
-        client.meta.events.register("before-send.auditmanager", self._send)
+        client.meta.events.register(f"before-send.{service}", self._send)
         return client
 
     def ask(

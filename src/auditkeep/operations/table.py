@@ -26,6 +26,7 @@ from auditkeep.operations.auditmanager import (
     tags,
 )
 from auditkeep.operations.call import Handler
+from auditkeep.operations.controlcatalog import catalogue as control_catalogue
 from auditkeep.wire.model import AnyOperation
 from auditkeep.wire.models import auditmanager as am
 from auditkeep.wire.models import controlcatalog as cc
@@ -50,6 +51,7 @@ _PAIRS: Final = (
     *selection.OPERATIONS,
     *sharing.OPERATIONS,
     *tags.OPERATIONS,
+    *control_catalogue.OPERATIONS,
 )
 
 OPEN_TO_UNREGISTERED: Final = frozenset(
