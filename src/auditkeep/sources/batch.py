@@ -10,6 +10,7 @@ from auditkeep.sources.files import BLOCK
 from auditkeep.sources.records import UNREADABLE
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 MIN_ANCHOR = 16
 """Characters that make an anchor rare enough to look for."""
@@ -38,22 +39,23 @@ DEFAULT = Limits()
 
 
 @dataclass(frozen=True)
-class Form(Generic[T]):
+class Form(Generic[T, R]):
     """How the records of a source look.
 
-    `head` decodes a record in its quick form and `heads` a list of them, or they raise msgspec's
-    errors; `lists` are the member names under which an object holds its records. `anchor` gives
-    text that stands in a record with this head, as it is mostly written, by which a few are found
-    without parsing all.
+    `heads` decodes a list of records in their quick form and `record` one of them in full, or they
+    raise msgspec's errors; `head` is the quick form of a record so decoded. `lists` are the member
+    names under which an object holds its records. `anchor` gives text that stands in a record with
+    this head, as it is mostly written, by which a few are found without parsing all.
     """
 
-    head: Callable[[bytes], T]
     heads: Callable[[memoryview], list[T]]
+    record: Callable[[bytes], R]
+    head: Callable[[R], T]
     lists: frozenset[str]
     anchor: Callable[[T], str]
 
 
-class Batch(Generic[T]):
+class Batch(Generic[T, R]):
     """Consecutive records of one list: what the quick form shows of each, and their bytes.
 
     To be used before the next item is asked for.
@@ -63,7 +65,7 @@ class Batch(Generic[T]):
 
     def __init__(
         self,
-        form: Form[T],
+        form: Form[T, R],
         heads: list[T],
         text: bytearray,
         place: tuple[int, int],
@@ -80,28 +82,29 @@ class Batch(Generic[T]):
     def position(self, index: int) -> str:
         return f"{self._label}[{self._first + index}]"
 
-    def raws(self, indexes: Sequence[int]) -> list[bytes]:
-        """The exact bytes of some of the records, in order."""
+    def records(self, indexes: Sequence[int]) -> list[tuple[bytes, R | None]]:
+        """The exact bytes of some of the records, in order; decoded where that was done already."""
         if self._meeting and len(indexes) * FEW < len(self.heads):
             picked = self._pick(indexes, self._meeting)
             if picked is not None:
                 return picked
         view = memoryview(self._text)[self._start : self._end]
         every = _RAWS.decode(view)
-        return [bytes(every[index]) for index in indexes]
+        return [(bytes(every[index]), None) for index in indexes]
 
-    def _pick(self, indexes: Sequence[int], meeting: bytes) -> list[bytes] | None:
+    def _pick(self, indexes: Sequence[int], meeting: bytes) -> list[tuple[bytes, R | None]] | None:
         """Records found by their anchors, in order, if that leaves no doubt; None if it does.
 
         What lies between two meetings around an anchor is taken for a record if it decodes as one
         whole value with the head that is looked for. Whoever wants a record wants all with an
         equal head: so if another were taken for one, in the end there would be one too few.
         """
-        found = []
+        found: list[tuple[bytes, R | None]] = []
+        form = self._form
         begin = self._start + 1
         for index in indexes:
             head = self.heads[index]
-            anchor = self._form.anchor(head).encode()
+            anchor = form.anchor(head).encode()
             if len(anchor) < MIN_ANCHOR:
                 return None
             near = self._start + (self._end - self._start) * index // len(self.heads)
@@ -112,12 +115,12 @@ class Batch(Generic[T]):
                 start, end = self._around(begin, at, meeting)
                 raw = bytes(memoryview(self._text)[start:end])
                 try:
-                    same = self._form.head(raw) == head
+                    record = form.record(raw)
                 except UNREADABLE:
                     return None
                 begin = end - 1
-                if same:
-                    found.append(raw)
+                if form.head(record) == head:
+                    found.append((raw, record))
                     break
                 at = self._text.find(anchor, begin, self._end)
             else:

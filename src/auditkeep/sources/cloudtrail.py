@@ -11,6 +11,8 @@ event id; a record without one is known by the SHA-256 of its bytes as kept.
 import re
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from itertools import compress
+from operator import attrgetter
 
 import msgspec
 from msgspec import Raw
@@ -35,6 +37,9 @@ READ_ONLY = "read-only"
 EXCLUDED = "left out by name"
 NOT_MANAGEMENT = "not a management event"
 
+_MANAGEMENT = frozenset({None, "Management"})
+_NOT_CALLS = frozenset({"AwsCloudTrailInsight", "AwsVpceEvent"})
+
 _READS = re.compile(
     "(?:Get|List|Describe|Head|BatchGet|BatchDescribe|Lookup|Search|Query|Scan|Select|Check|"
     "Preview|Simulate|Validate|Verify|Estimate|Discover|View|Download)(?=[A-Z0-9]|$)"
@@ -51,8 +56,6 @@ class _Head(msgspec.Struct, gc=False, rename="camel"):
     """As much of an event as decides whether anybody could want it."""
 
     event_name: str = ""
-    management_event: bool | str | None = None
-    read_only: bool | str | None = None
 
 
 class _Identity(msgspec.Struct, gc=False, rename="camel"):
@@ -91,13 +94,15 @@ class _Event(msgspec.Struct, gc=False, rename="camel"):
 
 
 _HEAD = msgspec.json.Decoder(_Head)
+_EVENT = msgspec.json.Decoder(_Event)
 _FORM = Form(
-    _HEAD.decode,
     msgspec.json.Decoder(list[_Head]).decode,
+    _EVENT.decode,
+    lambda event: _Head(event.event_name or ""),
     frozenset({"Records", "Events", "logEvents"}),
     lambda head: f'"eventName":"{head.event_name}"',
 )
-_EVENT = msgspec.json.Decoder(_Event)
+_NAME_OF = attrgetter("event_name")
 
 
 class _Names(dict[str, bool]):
@@ -138,42 +143,27 @@ class _Reader:
         self._context = context
         self._tally = tally
         interest = context.interest
+        self._keys = interest.keys
         self._names = None if interest.keys is None else _Names(interest.event_names)
 
-    def batch(self, batch: Batch[_Head]) -> Parsed:
+    def batch(self, batch: Batch[_Head, _Event]) -> list[Observation | Rejected]:
         """Consecutive events: those of interest are decoded again, in full."""
         heads = batch.heads
         names = self._names
-        named: Sequence[int] = range(len(heads))
+        wanted: Sequence[int] = range(len(heads))
         if names is not None:
-            named = [i for i, head in enumerate(heads) if names[head.event_name]]
-            self._pass_over(NO_CONTROL, len(heads) - len(named))
-        wanted = self._changes(heads, named)
+            wanted = list(compress(wanted, map(names.__getitem__, map(_NAME_OF, heads))))
+            self._pass_over(NO_CONTROL, len(heads) - len(wanted))
+        found: list[Observation | Rejected] = []
         if not wanted:
-            return
-        for index, raw in zip(wanted, batch.raws(wanted), strict=True):
+            return found
+        for index, (raw, event) in zip(wanted, batch.records(wanted), strict=True):
             position = batch.position(index)
             if not heads[index].event_name:
-                yield from self.value(raw, position, 0)
-            elif (found := self._read(raw, position)) is not None:
-                yield found
-
-    def _changes(self, heads: list[_Head], named: Sequence[int]) -> list[int]:
-        """Those of the named events whose flags do not rule them out already."""
-        wanted = []
-        data = reads = 0
-        keep_reads = self._context.reads
-        for index in named:
-            head = heads[index]
-            if head.event_name and head.management_event is False:
-                data += 1
-            elif head.event_name and head.read_only is True and not keep_reads:
-                reads += 1
-            else:
-                wanted.append(index)
-        self._pass_over(NOT_MANAGEMENT, data)
-        self._pass_over(READ_ONLY, reads)
-        return wanted
+                found.extend(self.value(raw, position, 0))
+            elif (one := self._read(raw, position, event)) is not None:
+                found.append(one)
+        return found
 
     def _pass_over(self, reason: str, count: int) -> None:
         if count:
@@ -194,13 +184,16 @@ class _Reader:
         if not inner and (found := self._read(raw, position)) is not None:
             yield found
 
-    def _read(self, raw: bytes, position: str) -> Observation | Rejected | None:
+    def _read(
+        self, raw: bytes, position: str, event: _Event | None = None
+    ) -> Observation | Rejected | None:
         """An event; None if nobody wants it."""
         self._tally.records += 1
-        try:
-            event = _EVENT.decode(raw)
-        except UNREADABLE as error:
-            return unreadable(position, error)
+        if event is None:
+            try:
+                event = _EVENT.decode(raw)
+            except UNREADABLE as error:
+                return unreadable(position, error)
         if not event.event_name or not event.event_source:
             return self._nameless(event, position)
         key = cloudtrail.event_key(event.event_source, event.event_name)
@@ -226,17 +219,17 @@ class _Reader:
 
     def _unwanted(self, event: _Event, key: str) -> str | None:
         """Why an event is not evidence, or None if it is."""
-        if not self._context.interest.wants(key):
+        if self._keys is not None and key not in self._keys:
             return NO_CONTROL
         if key in cloudtrail.EXCLUDED:
             return EXCLUDED
         if (
-            event.event_category not in (None, "Management")
-            or event.event_type in ("AwsCloudTrailInsight", "AwsVpceEvent")
+            event.event_category not in _MANAGEMENT
+            or event.event_type in _NOT_CALLS
             or _is(event.management_event, value=False)
         ):
             return NOT_MANAGEMENT
-        if not self._context.reads and _is_read(event):
+        if event.read_only is not False and not self._context.reads and _is_read(event):
             return READ_ONLY
         return None
 
@@ -286,7 +279,9 @@ def _is_event(raw: bytes) -> bool:
 
 def _is(flag: bool | str | None, *, value: bool) -> bool:
     """Whether a flag, which some exports write as text, has that value."""
-    return flag is value or (isinstance(flag, str) and flag.lower() == str(value).lower())
+    if flag is None or flag is value:
+        return flag is value
+    return isinstance(flag, str) and flag.lower() == str(value).lower()
 
 
 def _is_read(event: _Event) -> bool:

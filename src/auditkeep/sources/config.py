@@ -51,7 +51,9 @@ _LISTS = frozenset(
 )
 
 
-_FORM: Form[Raw] = Form(Raw, msgspec.json.Decoder(list[Raw]).decode, _LISTS, lambda _: "")
+_FORM: Form[Raw, Raw] = Form(
+    msgspec.json.Decoder(list[Raw]).decode, Raw, lambda raw: raw, _LISTS, lambda _: ""
+)
 _VALUE = msgspec.json.Decoder(Value)
 _COMPLIANCE = msgspec.json.Decoder(ResourceCompliance)
 _RULE = msgspec.json.Decoder(Rule)

@@ -18,7 +18,7 @@ from auditkeep.observations import Cut
 
 MARK = b"[cut]"
 
-_NAMES = (
+SECRET_NAMES = (
     b"password",
     b"passwd",
     b"secretaccesskey",
@@ -59,7 +59,7 @@ _SLACK = re.compile(rb"x(?=ox[abeoprs]-)ox[a-z]-([A-Za-z0-9-]{10,250})")
 _NAME_HINTS = (b"passw", b"secret", b"token", b"private")
 """In lower case: a member's name that means a secret contains one of them."""
 
-_AFTER_NAME = frozenset((b":", b" ", b"\t", b"\r", b"\n"))
+_AFTER_NAME = (b":", b" ", b"\t", b"\r", b"\n")
 
 _MASKED = re.compile(rb"\*+|HIDDEN[A-Z_]*|\*{3}REDACTED\*{3}|REDACTED|sensitiveDataRemoved|\[cut\]")
 
@@ -82,10 +82,11 @@ class Cutter:
                 found += _members(raw, lower, hint, at)
                 if hint == b"private":
                     found += [(*m.span(), "private-key") for m in _PRIVATE_KEY.finditer(raw)]
-        for match in _GITHUB.finditer(raw):
-            found.append((*match.span(match.lastindex or 0), "github-token"))
-        for match in _SLACK.finditer(raw):
-            found.append((*match.span(1), "slack-token"))
+        if _GITHUB.search(raw):
+            spans = (m.span(m.lastindex or 0) for m in _GITHUB.finditer(raw))
+            found += [(*span, "github-token") for span in spans]
+        if _SLACK.search(raw):
+            found += [(*m.span(1), "slack-token") for m in _SLACK.finditer(raw)]
         if not found:
             return raw, ()
         kept = bytearray()
@@ -120,12 +121,12 @@ def _members(raw: bytes, lower: bytes, hint: bytes, at: int) -> list[_Span]:
     found: list[_Span] = []
     while at >= 0:
         quote = raw.find(b'"', at)
-        if raw[quote + 1 : quote + 2] in _AFTER_NAME:
+        if raw.startswith(_AFTER_NAME, quote + 1):
             nested = raw[quote - 1 : quote] == b"\\"
             end = quote - nested
             value = (_QUOTED_VALUE if nested else _VALUE).match(raw, end)
             name = lower[raw.rfind(b'"', 0, at) + 1 : end].translate(None, b"_-.")
-            if value and name.endswith(_NAMES):
+            if value and name.endswith(SECRET_NAMES):
                 found.append((*value.span(1), "quoted-member" if nested else "member"))
         at = lower.find(hint, max(quote, at + 1))
     return found

@@ -75,8 +75,12 @@ class _Finding(msgspec.Struct, gc=False, rename="pascal"):
     detail: _Detail | None = msgspec.field(name="detail", default=None)
 
 
-_FORM: Form[Raw] = Form(
-    Raw, msgspec.json.Decoder(list[Raw]).decode, frozenset({"Findings", "findings"}), lambda _: ""
+_FORM: Form[Raw, Raw] = Form(
+    msgspec.json.Decoder(list[Raw]).decode,
+    Raw,
+    lambda raw: raw,
+    frozenset({"Findings", "findings"}),
+    lambda _: "",
 )
 _FINDING = msgspec.json.Decoder(_Finding)
 

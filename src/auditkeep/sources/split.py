@@ -20,6 +20,7 @@ from auditkeep.sources.records import UNREADABLE, Rejected
 from auditkeep.sources.window import Window
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _MEETING = re.compile(rb'\}\s{0,200},\s{0,200}\{\s{0,200}"[^"\\]{1,100}"')
 _LINE_OF_JSON = re.compile(rb"\n[{\[]")
@@ -27,10 +28,10 @@ _LINE_OF_JSON = re.compile(rb"\n[{\[]")
 OPEN_OBJECT, OPEN_LIST, CLOSE_LIST, COMMA = b"{[],"
 
 
-class Splitter(Generic[T]):
+class Splitter(Generic[T, R]):
     """Iterate once: batches, singles and rejections in the order of the text."""
 
-    def __init__(self, blocks: Iterator[bytes], form: Form[T], limits: Limits = DEFAULT) -> None:
+    def __init__(self, blocks: Iterator[bytes], form: Form[T, R], limits: Limits = DEFAULT) -> None:
         self._window = Window(blocks)
         self._form = form
         self._limits = limits
@@ -39,7 +40,7 @@ class Splitter(Generic[T]):
         """Bytes after `at` in which the fast way has failed already."""
         self._stopped = False
 
-    def __iter__(self) -> Iterator[Batch[T] | Single | Rejected]:
+    def __iter__(self) -> Iterator[Batch[T, R] | Single | Rejected]:
         window = self._window
         number = line = 0
         while not self._stopped and (character := window.next_character()) is not None:
@@ -61,7 +62,9 @@ class Splitter(Generic[T]):
 
     # --- values one after the other -----------------------------------------------------------
 
-    def _object(self, number: int) -> Generator[Batch[T] | Single | Rejected, None, Single | None]:
+    def _object(
+        self, number: int
+    ) -> Generator[Batch[T, R] | Single | Rejected, None, Single | None]:
         """An object on its own: a record, which is also returned, or a holder of records."""
         window = self._window
         depth, offset, holder = 0, 0, False
@@ -187,7 +190,7 @@ class Splitter(Generic[T]):
 
     # --- lists ------------------------------------------------------------------------------------
 
-    def _list(self, label: str) -> Iterator[Batch[T] | Single | Rejected]:
+    def _list(self, label: str) -> Iterator[Batch[T, R] | Single | Rejected]:
         """A list of records, from its opening bracket to behind its closing one."""
         window = self._window
         window.at += 1
@@ -220,7 +223,7 @@ class Splitter(Generic[T]):
             yield Rejected(label, "the file ends before this list does")
         self._stopped = True
 
-    def _batch(self, label: str, index: int) -> tuple[Batch[T], tuple[int, int]] | None:
+    def _batch(self, label: str, index: int) -> tuple[Batch[T, R], tuple[int, int]] | None:
         """The records from here to the last boundary in sight, if the decoder confirms it.
 
         The text is changed for the decoder's eyes (`[` before the first record, `]` after the

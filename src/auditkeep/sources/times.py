@@ -18,10 +18,10 @@ def read_time(value: object) -> Instant:
     A fraction is cut after microseconds. A mapping is a time as recordings of API answers hold
     it, member by member. ValueError for anything else.
     """
-    if isinstance(value, Mapping):
-        return _recorded(value)
     if isinstance(value, str):
         return clock.parse(value.strip())
+    if isinstance(value, Mapping):
+        return _recorded(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{value!r} is no time")  # noqa: TRY004 - one kind of error for callers
     try:
