@@ -11,7 +11,7 @@ ARGS ?=
 LOGS ?=
 WORKERS ?= 2
 
-.PHONY: help install install-dev demo test lint fmt bench docs lock licences clean
+.PHONY: help install install-dev demo test fuzz lint fmt bench docs lock licences clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -25,6 +25,9 @@ demo: install ## the main job, end to end (ARGS=--exit ends instead of serving; 
 
 test: install install-dev ## all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+fuzz: install install-dev ## 100,000 valid, invalid and bent requests (ARGS="--on postgres|http --seed N --count N")
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: install install-dev ## format, rules, types, layers, dependencies, licences, generated files
 	$(BIN)/ruff format --check .

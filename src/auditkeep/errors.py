@@ -92,7 +92,8 @@ class NotFound(RequestError):
     status = 404
 
     def __init__(self, resource_type: str, resource_id: str) -> None:
-        super().__init__(f"No {resource_type} with the id '{resource_id}' was found.")
+        shown = resource_id if len(resource_id) <= 300 else f"{resource_id[:300]}…"
+        super().__init__(f"No {resource_type} with the id '{shown}' was found.")
         self.resource_type = resource_type
         self.resource_id = resource_id
 

@@ -102,14 +102,15 @@ def serving(data: Path, **environment: str) -> Iterator[tuple[str, subprocess.Po
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait(url, process)
+        answering(url, process)
         yield url, process
     finally:
         process.terminate()
         process.wait(timeout=30)
 
 
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+def answering(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the server that `process` starts answers at `url`."""
     for _ in range(300):
         if process.poll() is not None:
             raise AssertionError(f"the server ended with {process.returncode} before it answered")

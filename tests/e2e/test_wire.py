@@ -122,6 +122,27 @@ def test_malformed_bytes_are_refused_and_the_server_goes_on(
     assert b"HTTP/1.1 403" in raw(server, b"GET /controls HTTP/1.1\r\n" + HEAD + b"\r\n")
 
 
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"nonsense\r\n\r\n", b"ValidationException"),
+        (
+            b"GET /controls?x=" + b"a" * 70_000 + b" HTTP/1.1\r\n" + HEAD + b"\r\n",
+            b"ValidationException",
+        ),
+        (b"GET /caf\xc3\xa9 HTTP/1.1\r\n" + HEAD + b"\r\n", b"ValidationException"),
+        (b"OPTIONS * HTTP/1.1\r\n" + HEAD + b"\r\n", b"UnknownOperationException"),
+    ],
+)
+def test_even_what_is_no_request_is_told_so_in_the_form_of_the_api(
+    server: Running, data: bytes, code: bytes
+) -> None:
+    head = raw(server, data).lower()
+    assert b"x-amzn-errortype: " + code.lower() in head
+    assert b"content-type: application/json" in head
+    assert b"x-amzn-requestid: " in head
+
+
 def test_a_body_that_never_ends_is_cut_off(server: Running) -> None:
     chunk = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
     head = b"PUT /settings HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -103,3 +103,13 @@ def test_a_description_tells_places_and_our_sentences_but_no_values() -> None:
     assert "builtins.ValueError" in told
     assert "test_errors.py" in told
     assert "hunter2" not in told
+
+
+def test_a_message_is_never_longer_than_the_model_allows() -> None:
+    told = json.loads(to_response(NotFound("resource", "arn:" + "x" * 2044), "i").body)
+    assert told["message"].startswith("No resource with the id 'arn:xxx")
+    assert told["message"].endswith("…' was found.")
+    assert len(told["resourceId"]) == 2048
+    told = json.loads(to_response(InvalidRequest("long " * 1000), "i").body)
+    assert len(told["message"]) == 2048
+    assert told["message"].endswith("…")

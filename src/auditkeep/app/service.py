@@ -10,6 +10,7 @@ import time
 import uvicorn
 from sqlalchemy import func
 
+from auditkeep.app.http import Protocol
 from auditkeep.app.parts import Parts
 from auditkeep.app.places import Places
 from auditkeep.app.web import Web
@@ -137,6 +138,7 @@ class Service:
     def _begin(self) -> uvicorn.Server:
         config = uvicorn.Config(
             self._web.app,
+            http=Protocol,
             log_level="warning",
             access_log=False,
             lifespan="off",

@@ -41,7 +41,7 @@ class Web:
         routes = [
             Route("/health", _health),
             _Below(b"/files/", files),
-            _Below(b"/", endpoint),
+            _Below(b"", endpoint),  # all the rest, the `*` of OPTIONS included
         ]
         return cls(Starlette(routes=routes), endpoint, files)
 

@@ -24,13 +24,15 @@ from auditkeep.wire.messages import Response
 
 JSON = (b"content-type", b"application/json")
 DEEPEST_CAUSE = 8
+LONGEST_MESSAGE = 2048
+"""Characters of a message, as the model's shape of it allows."""
 
 
 def to_response(error: Exception, request_id: str) -> Response:
     """The answer to a request that failed with `error`, whatever it is."""
     if not isinstance(error, RequestError):
         return _answer("InternalServerException", 500, {"message": _internal(error, request_id)})
-    body: dict[str, Any] = {"message": str(error)}
+    body: dict[str, Any] = {"message": _fitting(str(error))}
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if isinstance(error, InvalidRequest):
         body["reason"] = error.reason
@@ -85,6 +87,10 @@ def _internal(error: Exception, request_id: str) -> str:
         "The server failed to answer; nothing was changed. "
         f"Its log tells why, under the request id {request_id}."
     )
+
+
+def _fitting(message: str) -> str:
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 1]}…"
 
 
 def _answer(
