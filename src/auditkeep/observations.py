@@ -11,15 +11,16 @@ import msgspec
 from auditkeep.clock import Instant
 
 SourceType = Literal[
-    "AWS_Cloudtrail", "AWS_Config", "AWS_Security_Hub", "AWS_API_Call", "MANUAL", "RUN"
+    "AWS_Cloudtrail", "AWS_Config", "AWS_Security_Hub", "AWS_API_Call", "MANUAL", "RUN", "ACTIVITY"
 ]
-"""Where an observation comes from; RUN is Auditkeep's own record of an ingest or collection."""
+"""Where an observation comes from; RUN is Auditkeep's own record of an ingest or collection,
+ACTIVITY of calls of its API."""
 
 Verdict = Literal["compliant", "non-compliant", "inconclusive"]
 """The three-way class of spec section 3.6, used by dashboard, insights and reports alike."""
 
-How = Literal["pulled", "verified-log", "file", "pushed", "uploaded", "imported"]
-"""How the bytes reached us (design section 5, provenance)."""
+How = Literal["pulled", "verified-log", "file", "pushed", "uploaded", "imported", "witnessed"]
+"""How the bytes reached us (design section 5, provenance); `witnessed`: Auditkeep wrote them."""
 
 _COMPLIANT = frozenset({"COMPLIANT", "PASSED"})
 _NON_COMPLIANT = frozenset({"NON_COMPLIANT", "FAILED", "WARNING"})

@@ -7,7 +7,9 @@ from tests.lake.making import EVERYTHING, NOW, TENANT, add, observation, some
 
 from auditkeep.clock import DAY, SECOND, Day, Instant
 from auditkeep.db.database import Database
+from auditkeep.db.schema import tenants
 from auditkeep.errors import StorageError
+from auditkeep.evidence.progress import last_batch_no
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.read import Stored, View, find, headers, observations, rollups
 from auditkeep.lake.seal import seal
@@ -182,3 +184,26 @@ def test_rollups_are_narrowed_by_origin(lake: Lake, db: Database) -> None:
         and o.region != "aws-global"
     ]
     assert sum(row.items for row in rows) == len(expected)
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_class_kept_aside_is_seen_only_by_who_names_it(
+    lake: Lake, db: Database, sealed: bool
+) -> None:
+    add(lake, "evidence", some(0, 5))
+    with db.read(TENANT) as tx:
+        reached = last_batch_no(tx)
+    add(lake, "calls", some(5, 5), klass="activity")
+    if sealed:
+        while seal(lake, TENANT, now=NOW, min_rows=1) is not None:
+            pass
+    with db.read(TENANT) as tx:
+        evidence = observations(tx, lake, [EVERYTHING], limit=100)
+        assert {row.id for row in headers(tx, lake, [EVERYTHING])} == {row.id for row in evidence}
+        calls = observations(tx, lake, [EVERYTHING], limit=100, klass="activity")
+        assert last_batch_no(tx) == reached == 1
+        assert tx.scalar(tx.select(tenants.c.last_batch_no)) == 2
+    assert (len(evidence), len(calls)) == (5, 5)
+    assert {row.batch_no for row in evidence} == {1}
+    assert {row.batch_no for row in calls} == {2}

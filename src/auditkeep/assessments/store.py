@@ -69,7 +69,7 @@ _PARTS = (
 
 _BY_ID = Prepared(*_COLUMNS, where=[assessments.c.id == bindparam("id")])
 _WITH_LAST_BATCH = Prepared(
-    *_COLUMNS, tenants.c.last_batch_no, where=[assessments.c.id == bindparam("id")]
+    *_COLUMNS, tenants.c.last_evidence_batch, where=[assessments.c.id == bindparam("id")]
 )
 
 
@@ -120,11 +120,11 @@ def get(tx: Tx, assessment_id: str) -> Assessment:
 
 
 def get_with_last_batch(tx: Tx, assessment_id: str) -> tuple[Assessment, int]:
-    """`get`, and how far the tenant's lake has come: all that its answer depends on."""
+    """`get`, and how far the tenant's evidence has come: all that its answer depends on."""
     rows = tx.fetch(_WITH_LAST_BATCH, id=assessment_id)
     if not rows:
         raise NotFound("assessment", assessment_id)
-    return _assessment(rows[0]), rows[0].last_batch_no
+    return _assessment(rows[0]), rows[0].last_evidence_batch
 
 
 def active(tx: Tx) -> list[Assessment]:

@@ -128,6 +128,8 @@ tenants = _owned(
     _text("settings"),  # JSON of UpdateSettings' members
     _int("registered_at"),
     _int("last_batch_no"),
+    # the last batch that may hold evidence: what answers are remembered under
+    Column("last_evidence_batch", BigInteger, nullable=False, default=0),
     key=(),
 )
 
@@ -372,7 +374,7 @@ batches = _owned(
     _int("min_time"),
     _int("max_time"),
     _int("committed_at"),
-    Index("batches_segment", "account", "region", "segment_id"),
+    Index("batches_segment", "account", "region", "segment_id", "bucket_id"),
     key=("batch_no",),
 )
 

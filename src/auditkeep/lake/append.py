@@ -216,7 +216,10 @@ def _commit_batch(
             "committed_at": now,
         },
     )
-    tx.run(tx.update(tenants).values(last_batch_no=batch_no))
+    reached = {"last_batch_no": batch_no}
+    if klass not in buckets.ASIDE:
+        reached["last_evidence_batch"] = batch_no
+    tx.run(tx.update(tenants).values(reached))
 
 
 def _columns(batch_no: int, rows: Sequence[Row], now: Instant) -> Columns:

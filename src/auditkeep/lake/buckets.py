@@ -20,6 +20,11 @@ from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.crashpoints import reach
 
+ACTIVITY = "activity"
+ASIDE = frozenset({ACTIVITY})
+"""Classes kept apart from evidence: only who names one looks into it, and what is remembered of
+evidence stays true however much is added to them."""
+
 CACHED_KEYS = 256
 """A month of classes for many tenants; each key is 32 bytes."""
 

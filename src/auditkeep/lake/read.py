@@ -4,6 +4,8 @@ All readers work in the caller's transaction, so that tail and segment list are 
 writing transaction on PostgreSQL, where each statement sees the newest state, the tenant's lock
 keeps the sealer out instead.
 
+Views look for evidence: classes kept aside (`buckets.ASIDE`) are seen only by who names one.
+
 Invariant: an observation that is committed is found in exactly one of tail and segments.
 """
 
@@ -16,10 +18,11 @@ import msgspec
 
 from auditkeep.clock import Day, Instant
 from auditkeep.db.schema import batches, observation_ids, segments, tail
+from auditkeep.db.schema import buckets as schema_buckets
 from auditkeep.db.schema import rollups as rollup_table
 from auditkeep.db.tx import Tx
 from auditkeep.errors import StorageError
-from auditkeep.lake import parquet
+from auditkeep.lake import buckets, parquet
 from auditkeep.lake.columns import Columns, tail_object, unpack
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Header, Rollup, Stored, View
@@ -61,6 +64,7 @@ def observations(
     *,
     after: tuple[Instant, bytes] | None = None,
     limit: int,
+    klass: str | None = None,
 ) -> list[Stored]:
     """What any of the views sees, each observation once, newest event first, then larger id first.
 
@@ -69,7 +73,7 @@ def observations(
     views = _useful(views)
     if not views or limit <= 0:
         return []
-    in_tail, openings = _candidates(tx, lake, views)
+    in_tail, openings = _candidates(tx, lake, views, klass)
     found: list[tuple[Instant, bytes, int, Columns | parquet.Opening]] = []
     for columns in _loaded(tx, lake, in_tail):
         times = columns.light.event_times
@@ -88,7 +92,7 @@ def headers(tx: Tx, lake: Lake, views: Sequence[View]) -> Iterator[Header]:
     views = _useful(views)
     if not views:
         return
-    in_tail, openings = _candidates(tx, lake, views)
+    in_tail, openings = _candidates(tx, lake, views, None)
     for columns in _loaded(tx, lake, in_tail):
         for index in columns.seen(views):
             yield columns.header(index)
@@ -169,7 +173,7 @@ def batch_columns(tx: Tx, lake: Lake, numbers: Sequence[int]) -> Iterator[Column
 
 
 def _candidates(
-    tx: Tx, lake: Lake, views: Sequence[View]
+    tx: Tx, lake: Lake, views: Sequence[View], klass: str | None
 ) -> tuple[list[_Batch], list[parquet.Opening]]:
     """The tail's batches and the segments that may hold what the views see."""
     _keep_sealer_out(tx)
@@ -180,13 +184,14 @@ def _candidates(
         .where(b.segment_id.is_(None), b.min_time < last, b.max_time >= first)
         .order_by(b.batch_no)
     )
+    query = query.where(_of_class(tx, b.bucket_id, klass))
     if up_to is not None:
         query = query.where(b.batch_no <= up_to)
     in_tail = [_Batch(r.batch_no, r.bucket_id, bytes(r.root), r.size) for r in tx.all(query)]
-    listed = _segments(tx, views)
+    listed = _segments(tx, views, klass)
     if missing := [s for s, _ in listed if not _is_there(tx, lake, s)]:
         # Replaced since the list was read? Then a second look names its successor.
-        listed = _segments(tx, views)
+        listed = _segments(tx, views, klass)
         missing = [s for s, _ in listed if not _is_there(tx, lake, s)]
         if missing:
             raise StorageError(
@@ -196,12 +201,20 @@ def _candidates(
     return in_tail, [_opening(tx, lake, *segment) for segment in listed]
 
 
-def _segments(tx: Tx, views: Sequence[View]) -> list[tuple[str, str]]:
+def _of_class(tx: Tx, bucket_id: Any, klass: str | None) -> Any:
+    """The condition that a bucket is of a class; None: of any that is not kept aside."""
+    t = schema_buckets.c
+    if klass is not None:
+        return bucket_id.in_(tx.select(t.id).where(t["class"] == klass))
+    return bucket_id.not_in(tx.select(t.id).where(t["class"].in_(sorted(buckets.ASIDE))))
+
+
+def _segments(tx: Tx, views: Sequence[View], klass: str | None) -> list[tuple[str, str]]:
     """(segment, bucket) of the segments that may hold what the views see."""
     s = segments.c
     first, last, up_to = _reach(views)
     query = tx.select(s.id, s.bucket_id, s.match_keys, s.min_time, s.max_time).where(
-        s.min_time < last, s.max_time >= first
+        s.min_time < last, s.max_time >= first, _of_class(tx, s.bucket_id, klass)
     )
     if up_to is not None:
         query = query.where(s.min_batch <= up_to)

@@ -28,6 +28,7 @@ SOURCE_FOLDERS = {
     "AWS_API_Call": "API-calls",
     "MANUAL": "Manual",
     "RUN": "Runs",
+    "ACTIVITY": "Activity",
 }
 
 
