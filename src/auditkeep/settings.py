@@ -4,10 +4,11 @@
 lists them all (a test holds it to this file).
 """
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from auditkeep.errors import SetupError
@@ -63,6 +64,11 @@ class Settings(BaseSettings):
     throttle_burst: int = Field(
         default=20, ge=1, description="Requests that may come at once after a pause."
     )
+    trusted_proxies: str = Field(
+        default="",
+        description="Proxies whose X-Forwarded-For and X-Forwarded-Proto count, for the policy "
+        "conditions `aws:SourceIp` and `aws:SecureTransport`: CIDR ranges between commas.",
+    )
     threads: int = Field(default=4, ge=1, le=64, description="Threads that answer requests.")
     link_minutes: int = Field(
         default=15, ge=1, le=720, description="How long presigned links for files are valid."
@@ -80,6 +86,16 @@ class Settings(BaseSettings):
         default=22_000, ge=1, description="Evidence items that one report may hold."
     )
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        networks_of(value)
+        return value
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        return networks_of(self.trusted_proxies)
+
     @property
     def database(self) -> str:
         return self.database_url or f"sqlite:///{self.data / 'audit.db'}"
@@ -91,6 +107,11 @@ class Settings(BaseSettings):
     @property
     def objects_dir(self) -> Path:
         return self.data / "objects"
+
+
+def networks_of(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """CIDR ranges and single addresses between commas; ValueError names one that is neither."""
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def load(data: Path) -> Settings:

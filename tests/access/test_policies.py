@@ -111,9 +111,9 @@ def test_a_changed_policy_counts_within_seconds(db: Database, clock: FixedClock)
 
 def test_what_cannot_be_honoured_is_never_attached(db: Database) -> None:
     conditional = json.loads(OWN)
-    conditional["Statement"]["Condition"] = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+    conditional["Statement"]["Condition"] = {"Perhaps": {"aws:username": "jo"}}
     with db.system_write() as tx:
-        with pytest.raises(InputError, match="Condition"):
+        with pytest.raises(InputError, match="operator 'Perhaps', which is not known"):
             policies.put(tx, ACCOUNT, "Mine", json.dumps(conditional))
         with pytest.raises(SetupError, match="managed policy"):
             policies.put(tx, ACCOUNT, ADMINISTRATOR, OWN)

@@ -32,6 +32,9 @@ class Api:
     def __init__(self, db: Database, deps: Deps, clock: Clock, **how: Any) -> None:
         self.db, self.deps, self.clock = db, deps, clock
         self.dispatcher = Dispatcher(db=db, deps=deps, clock=clock, **how)
+        self.peer = ""
+        self.added: tuple[tuple[bytes, bytes], ...] = ()
+        """Headers that come to a request on its way, as a proxy adds them."""
         self.admin = self.key("root", ADMINISTRATOR)
 
     def key(self, user: str, *policies: str, account: str = "111122223333") -> AccessKey:
@@ -102,9 +105,10 @@ class Api:
                 request.method,
                 parts.path.encode(),
                 parts.query.encode(),
-                tuple(headers),
+                (*headers, *self.added),
                 body,
                 REQUEST_ID,
+                peer=self.peer,
             )
         )
         sent = {k.decode(): v.decode() for k, v in response.headers}

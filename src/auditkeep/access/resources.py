@@ -26,8 +26,20 @@ def resource_of(operation: AnyOperation, tenant: Tenant, ask: Shape) -> str:
     return _namer(operation)(tenant, ask)
 
 
+@cache
 def action_of(operation: AnyOperation) -> str:
+    """What an identity policy calls the operation: `auditmanager:GetControl`."""
     return f"{operation.service}:{operation.name}"
+
+
+def tagged(resource: str) -> str | None:
+    """The ARN under which the tags of `resource` are kept; None where it can have none.
+
+    A control set is part of its assessment and goes by the assessment's tags.
+    """
+    if resource == ANY:
+        return None
+    return resource.partition("/controlSet/")[0]
 
 
 @cache

@@ -3,6 +3,8 @@
     route (raw path) → who signed it → how often? → written at all? → decode and validate
         → identity policy → one transaction: registered? → operation → encode → commit
 
+An identity policy that asks for tags of the resource is decided first thing in the transaction.
+
 Invariants: exactly one transaction per request, read-only where the operation only reads, and
 committed before the first byte leaves; a request refused at any step changes nothing; `now` is
 read once. The second layer of authorisation is asked by the operations themselves, which know the
@@ -31,6 +33,7 @@ from auditkeep.wire import codec
 from auditkeep.wire.errors import JSON, describe, to_response
 from auditkeep.wire.messages import Request, Response
 from auditkeep.wire.model import AnyOperation
+from auditkeep.wire.peers import Proxies
 from auditkeep.wire.router import Match, Router
 
 _LOG = logging.getLogger("auditkeep.requests")
@@ -53,8 +56,8 @@ class Dispatcher:
         self._clock = clock
         self._table = table
         self._router = Router(operations)
-        self._authoriser = Authoriser(db)
         self._throttle = Throttle(deps.settings.throttle_rate, deps.settings.throttle_burst)
+        self._authoriser = Authoriser(db, Proxies(deps.settings.proxies))
         self._external_url = deps.settings.external_url.rstrip("/")
         self._authenticator = Authenticator(
             Credentials(db, deps.lake.provider), urlsplit(self._external_url).netloc
@@ -85,8 +88,10 @@ class Dispatcher:
         if function is None:
             raise NotWrittenYet(f"{match.operation.name} is not written yet in this version.")
         ask = codec.decode(match.operation, match.labels, request.query, request.body)
-        self._authoriser.require(principal, match.operation, tenant, ask, now)
+        pending = self._authoriser.require(request, principal, match.operation, tenant, ask, now)
         with self._transaction(match.operation, tenant) as tx:
+            if pending is not None:
+                pending(tx)
             if match.operation not in OPEN_TO_UNREGISTERED:
                 accounts.require_active(tx)
             call = Call(
