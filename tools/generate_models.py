@@ -40,6 +40,8 @@ def python_pattern(pattern: str) -> str:
     # `\\s-_` inside a class is a literal hyphen to Java, a bad range to Python
     text = pattern.replace(r"\s-_", r"\s\-_").replace(r"\w\W\s\S", r"\s\S")
     text = text.replace("(?s).*", r"[\s\S]*")  # Python wants flags in front of everything
+    if text == ".*":  # the shape String: anything, for a control set's name may hold line breaks
+        text = r"[\s\S]*"
     # two wildcards in a row make Python try every pair of colons; this means the same
     text = text.replace(":.*:.*:", r":.*:[^:\n]*:")
     body = text.removeprefix("^").removesuffix("$")

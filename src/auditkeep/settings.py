@@ -49,6 +49,22 @@ class Settings(BaseSettings):
         default=False,
         description="Accept read-only CloudTrail events, which AWS stopped using as evidence.",
     )
+    # where AWS's behaviour is a known complaint, and where it is more lenient than one may like
+    allow_reopen_reviewed_controls: bool = Field(
+        default=False,
+        description="Let a control that is REVIEWED become UNDER_REVIEW or INACTIVE again "
+        "(REVIEWED is final at AWS).",
+    )
+    echo_aws_services: bool = Field(
+        default=False,
+        description="Answer with the services that a scope was sent with (AWS ignores them, which "
+        "Terraform configurations that still name some take for drift).",
+    )
+    strict_keywords: bool = Field(
+        default=False,
+        description="Refuse controls whose keywords no list knows (AWS accepts them and collects "
+        "nothing).",
+    )
     lenient_share_revoke: bool = Field(
         default=False,
         description="Let REVOKE of a framework share that was accepted succeed and change nothing "

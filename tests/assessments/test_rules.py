@@ -84,3 +84,8 @@ def test_an_inactive_assessment_refuses_changes() -> None:
     rules.require_active("ACTIVE")
     with pytest.raises(InvalidRequest, match="INACTIVE"):
         rules.require_active("INACTIVE")
+
+
+@pytest.mark.parametrize(("state", "to"), list(product(rules.CONTROL.moves, repeat=2)))
+def test_where_reviews_may_be_reopened_no_move_of_a_control_is_refused(state: Any, to: Any) -> None:
+    assert rules.REOPENABLE_CONTROL.move(state, to) == to

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from tests.conftest import ROOT
 
+from auditkeep.app import opened
 from auditkeep.cli import main as command_line
+from auditkeep.clock import Instant, SystemClock
+from auditkeep.frameworks import store as frameworks
+from auditkeep.frameworks.model import Control, Keyword, MappingSource
+from auditkeep.ids import Tenant, new_id
+from auditkeep.settings import load
 
 ACCOUNT = "111122223333"
 Run = Callable[..., tuple[int, str, str]]
@@ -170,6 +176,29 @@ def test_every_command_and_setting_has_its_page() -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
+
+
+def test_keywords_that_will_find_nothing_are_listed_with_what_was_meant(
+    run: Run, data: Path
+) -> None:
+    where = ("--data", str(data), "--account", ACCOUNT, "--json")
+    assert _json(run("warnings", *where)) == {"warnings": []}
+    tenant = Tenant(ACCOUNT, "us-east-1")
+    source = MappingSource(
+        id=new_id(),
+        type="AWS_Cloudtrail",
+        set_up_option="System_Controls_Mapping",
+        keyword=Keyword("iam_CreateUsr"),
+    )
+    control = Control(
+        id=new_id(), name="c", type="Custom", sources=(source,),
+        created_at=Instant(0), updated_at=Instant(0),
+    )  # fmt: skip
+    with opened(load(data), SystemClock()) as parts, parts.db.write(tenant) as tx:
+        frameworks.save_control(tx, control)
+    (told,) = _json(run("warnings", *where))["warnings"]
+    assert (told["control"], told["sourceType"]) == ("c", "AWS_Cloudtrail")
+    assert "iam_CreateUser" in told["didYouMean"]
 
 
 def test_operations_are_listed(run: Run) -> None:

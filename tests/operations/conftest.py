@@ -21,6 +21,8 @@ from auditkeep.ids import Tenant
 from auditkeep.library.library import Library
 
 if TYPE_CHECKING:
+    from tests.operations.world import World
+
     from auditkeep.lake.lake import Lake
     from auditkeep.operations.call import Call, Deps
 
@@ -81,6 +83,33 @@ def call_as(system_tx: SystemTx, deps: Deps, clock: FixedClock) -> MakeCall:
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A deployment that the rules of one module share."""
+    from tests.operations.world import World
+
+    made = World(tmp_path_factory.mktemp("world"))
+    assert made.open.id != made.over.id  # both are made now, and not while a refusal is awaited
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def world_with(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Make a deployment of other settings."""
+    from tests.operations.world import World
+
+    made: list[World] = []
+
+    def make(**settings: object) -> World:
+        made.append(World(tmp_path / str(len(made)), **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture

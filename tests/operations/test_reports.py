@@ -128,11 +128,11 @@ def test_a_query_needs_evidence_finder(call: Call) -> None:
         create(call, selected(call), query_statement="SELECT 1")
 
 
-def test_a_destination_that_is_no_bucket_is_refused_before_anything_is_made(call: Call) -> None:
+def test_a_destination_that_is_no_bucket_is_refused_when_the_assessment_is_made(call: Call) -> None:
     odd = am.AssessmentReportsDestination(destination_type="S3", destination="s3://No_Bucket/x")
-    where = selected(call, assessment_reports_destination=odd)
     with pytest.raises(InvalidRequest, match="assessmentReportsDestination"):
-        create(call, where)
+        selected(call, assessment_reports_destination=odd)
+    assert rows_of(call, "assessments") == 0
 
 
 def test_owners_may_and_others_may_not(call: Call) -> None:

@@ -20,6 +20,7 @@ from auditkeep.db.schema import conflicts, meta, rollups, tenants
 from auditkeep.errors import Busy, SetupError
 from auditkeep.frameworks import keys
 from auditkeep.frameworks import store as frameworks
+from auditkeep.frameworks.warnings import doubts
 from auditkeep.ids import Tenant, is_account, new_id
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.objects import LocalObjects
@@ -115,6 +116,21 @@ class Parts:
                 "seenAt": iso(r.seen_at),
             }
             for r in rows
+        ]
+
+    def warnings(self, tenant: Tenant) -> list[dict[str, Any]]:
+        """Keywords of custom controls that no list knows, and what may have been meant."""
+        with self.db.read(tenant) as tx:
+            own = frameworks.list_controls(tx, self.deps.library, "Custom", limit=_ALL)
+        return [
+            {
+                "control": doubt.control_name,
+                "controlId": doubt.control_id,
+                "sourceType": doubt.source_type,
+                "keyword": doubt.keyword,
+                "didYouMean": ", ".join(doubt.suggestions),
+            }
+            for doubt in doubts(own)
         ]
 
     def origins(self, tenant: Tenant) -> Origins:

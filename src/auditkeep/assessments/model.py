@@ -59,6 +59,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owners: tuple[str, ...]
     created_by: str
     description: str | None = None
+    services: tuple[str, ...] = ()
+    """Names of services that the scope was sent with, where echoed; they narrow nothing."""
 
     @property
     def account_ids(self) -> frozenset[str]:

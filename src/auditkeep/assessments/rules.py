@@ -4,6 +4,7 @@
     control       UNDER_REVIEW  → REVIEWED, INACTIVE           initial
                   INACTIVE      → UNDER_REVIEW, REVIEWED
                   REVIEWED      → (nothing)                    final
+                                → UNDER_REVIEW, INACTIVE       if reopening is allowed by setting
     control set   ACTIVE        → UNDER_REVIEW, REVIEWED       initial
                   UNDER_REVIEW  → ACTIVE (owner), REVIEWED
                   REVIEWED      → (nothing)                    final
@@ -13,6 +14,20 @@
 
 Asking for the state that already is succeeds and changes nothing, everywhere. What is not in a
 table is refused with ValidationException, and the sentence names both states. Pure.
+
+What a move does to its neighbours:
+
+    assessment    INACTIVE      control sets → REVIEWED; controls UNDER_REVIEW → REVIEWED (INACTIVE
+                                ones stay); delegates lose access; collection stops; nothing but
+                                reports and what they hold can be changed any more
+    control       INACTIVE      collection by itself stops, and manual evidence is refused
+                  (from it)     both are allowed again
+                  REVIEWED      nothing: collection and manual evidence go on
+    control set   UNDER_REVIEW  its delegations IN_PROGRESS → UNDER_REVIEW; owners are told
+                  REVIEWED      its delegations → COMPLETE; their delegates are told; controls stay
+                  ACTIVE        nothing
+    delegation    (made)        neither the set nor its controls; the delegate is told
+                  (deleted)     nothing; in any state
 """
 
 from collections.abc import Mapping
@@ -59,6 +74,13 @@ CONTROL: Lifecycle[ControlStatus] = Lifecycle(
         "REVIEWED": frozenset(),
     },
 )
+REOPENABLE_CONTROL: Lifecycle[ControlStatus] = Lifecycle(
+    "control",
+    "UNDER_REVIEW",
+    {**CONTROL.moves, "REVIEWED": frozenset({"UNDER_REVIEW", "INACTIVE"})},
+)
+"""Where the operator has decided that a review may be taken up again."""
+
 CONTROL_SET: Lifecycle[SetStatus] = Lifecycle(
     "control set",
     "ACTIVE",

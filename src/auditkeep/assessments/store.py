@@ -132,6 +132,23 @@ def active(tx: Tx) -> list[Assessment]:
     return [_assessment(r) for r in rows]
 
 
+def assessing(tx: Tx, accounts: Collection[str]) -> str | None:
+    """One of some accounts that, as a tenant of its own in this region, collects for itself."""
+    table = assessments.c
+    query = (
+        tx.system()
+        .select(func.min(table.account))
+        .where(
+            table.account.in_(sorted(accounts)),
+            table.region == tx.tenant.region,
+            table.status == "ACTIVE",
+            table.dormant.is_(False),
+        )
+    )
+    found: str | None = tx.system().scalar(query)
+    return found
+
+
 def shown_on(tx: Tx, since: Instant) -> list[Assessment]:
     """The assessments that are ACTIVE, and those that ended at `since` or later (spec 7)."""
     rows = tx.all(
@@ -256,6 +273,18 @@ def get_control(tx: Tx, assessment_id: str, set_id: str, control_id: str) -> Ass
     if row is None:
         raise NotFound("control", control_id)
     return _control(row)
+
+
+def require_control(tx: Tx, assessment_id: str, control_id: str, set_id: str | None = None) -> None:
+    """NotFound unless the assessment has the control, in that set or in any."""
+    table = assessment_controls.c
+    query = tx.select(table.ordinal).where(
+        table.assessment_id == assessment_id, table.control_id == control_id
+    )
+    if set_id is not None:
+        query = query.where(table.set_id == set_id)
+    if tx.first(query.limit(1)) is None:
+        raise NotFound("control", control_id)
 
 
 def find_by_ordinal(tx: Tx, assessment_id: str, ordinal: int) -> AssessedControl | None:

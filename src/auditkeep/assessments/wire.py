@@ -2,7 +2,8 @@
 
 A control set's `id` and `description` are its name, and its roles repeat the assessment's. Control
 descriptions and `response`, both abandoned by AWS, are left out, as are all members without a
-value. `awsServices` is always an empty list: services have not been part of a scope since 2024.
+value. `awsServices` is an empty list unless services are echoed: they have not been part of a scope
+since 2024.
 """
 
 import re
@@ -177,7 +178,7 @@ def _metadata(assessment: Assessment, delegations: Iterable[Delegation]) -> am.A
                 am.AWSAccount(id=a.id, email_address=a.email, name=a.name)
                 for a in document.accounts
             ),
-            aws_services=(),
+            aws_services=tuple(am.AWSService(service_name=name) for name in document.services),
         ),
         roles=roles(document),
         delegations=tuple(to_delegation(d, assessment.name) for d in delegations),

@@ -119,3 +119,17 @@ def conflicts(
     with app.opened(load(data), SystemClock()) as parts:
         report({"conflicts": parts.conflicts(Tenant(account, region))}, as_json=json)
     return 0
+
+
+def warnings(
+    *, data: Data, account: Account, region: Region = DEFAULT_REGION, json: Json = False
+) -> int:
+    """Keywords of custom controls that no list knows: they will probably collect nothing."""
+    from auditkeep import app
+    from auditkeep.clock import SystemClock
+    from auditkeep.ids import Tenant
+    from auditkeep.settings import load
+
+    with app.opened(load(data), SystemClock()) as parts:
+        report({"warnings": parts.warnings(Tenant(account, region))}, as_json=json)
+    return 0

@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "backfill": ingest.backfill,
     "seal": ingest.seal,
     "conflicts": ingest.conflicts,
+    "warnings": ingest.warnings,
     "log key": log.key,
     "log checkpoint": log.checkpoint,
     "verify": verify.verify,

@@ -9,6 +9,7 @@ from auditkeep.accounts.model import Account
 from auditkeep.operations.auditmanager.organisation import hand_over, take_back
 from auditkeep.operations.auditmanager.propagation import account_deregistered
 from auditkeep.operations.call import Call, pair
+from auditkeep.reports import destination
 from auditkeep.wire.models import auditmanager as am
 
 
@@ -47,6 +48,12 @@ def get_settings(call: Call, ask: am.GetSettingsRequest) -> am.GetSettingsRespon
 
 def update_settings(call: Call, ask: am.UpdateSettingsRequest) -> am.UpdateSettingsResponse:
     call.tx.lock_tenant()  # merging reads first: two merges at once must not lose one
+    for member, asked in (
+        ("defaultAssessmentReportsDestination", ask.default_assessment_reports_destination),
+        ("defaultExportDestination", ask.default_export_destination),
+    ):
+        if asked is not None and asked.destination is not None:
+            destination.parse(asked.destination, member)
     account = settings.merged(store.require_active(call.tx), ask)
     store.save_settings(call.tx, account.settings, account.kms_key)
     return am.UpdateSettingsResponse(settings=_shown(call, account))

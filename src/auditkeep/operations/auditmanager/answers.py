@@ -25,13 +25,14 @@ def kept_answer(call: Call, assessment: Assessment, last_batch: int) -> am.GetAs
     What is asked for most is built and written out once: the answer is kept as its bytes.
     """
     memo = call.deps.caches.assessments
-    role = _role_of(call, assessment)
-    key = (call.tenant, assessment.id, assessment.version, last_batch, role)
+    # what somebody is changes with the version, so that only a new answer has to find it out
+    owner = _owner_of(call, assessment)
+    key = (call.tenant, assessment.id, assessment.version, last_batch, owner or call.principal.arn)
     encoded = memo.get(key)
     if encoded is None:
         answer = am.GetAssessmentResponse(
             assessment=answer_of(call, assessment),
-            user_role=None if role is None else am.Role(role_type="PROCESS_OWNER", role_arn=role),
+            user_role=_role_of(call, assessment, owner),
         )
         encoded = Encoded(body=codec.encode(answer))
         memo.put(key, encoded)
@@ -75,7 +76,23 @@ def tallies(
     }
 
 
-def _role_of(call: Call, assessment: Assessment) -> str | None:
+def _owner_of(call: Call, assessment: Assessment) -> str | None:
     """The ARN by which the caller is an audit owner, if they are one."""
     owners = assessment.document.owners
     return next((o for o in owners if same_principal(o, call.principal.arn)), None)
+
+
+def _role_of(call: Call, assessment: Assessment, owner: str | None) -> am.Role | None:
+    """What the caller is in the assessment, under the ARN they were named by: `userRole`.
+
+    An owner is that before being anybody's delegate; an administrator without a role has none.
+    """
+    if owner is not None:
+        return am.Role(role_type="PROCESS_OWNER", role_arn=owner)
+    me = call.principal.arn
+    if not assessment.active:
+        return None  # its delegates have none any more
+    for one in review.delegations_of(call.tx, [assessment.id]):
+        if same_principal(one.role_arn, me):
+            return am.Role(role_type="RESOURCE_OWNER", role_arn=one.role_arn)
+    return None

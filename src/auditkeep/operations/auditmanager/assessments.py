@@ -1,11 +1,13 @@
 """Assessments: made from a framework, changed, ended, deleted (spec sections 2.2 and 10.4)."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from auditkeep.access import grants
 from auditkeep.accounts import organisation, tags
 from auditkeep.assessments import review, rules, store, wire
-from auditkeep.assessments.model import Assessment, ControlSet, Document
+from auditkeep.assessments.model import Assessment, ControlSet, Delegation, Document
 from auditkeep.errors import InvalidRequest
 from auditkeep.evidence import lens, manual, selection
 from auditkeep.evidence.ids import manual_class
@@ -33,6 +35,7 @@ def create_assessment(call: Call, ask: am.CreateAssessmentRequest) -> am.CreateA
     members = list(assessed(framework, controls, library))
     call.tx.lock_tenant()  # or two requests at once could each be within the quota
     organisation.require_not_handed_over(call.tx)
+    scoping.check_accounts(call, frozenset(a.id for a in accounts))
     scoping.check_quotas(call, frozenset(a.id for a in accounts), None)
     creator = iam_arn(call.principal.arn)
     if not any(same_principal(owner, creator) for owner in owners):
@@ -48,6 +51,7 @@ def create_assessment(call: Call, ask: am.CreateAssessmentRequest) -> am.CreateA
             owners=owners,
             created_by=creator,
             description=ask.description,
+            services=scoping.services(call, ask.scope),
         ),
         created_at=call.now,
         updated_at=call.now,
@@ -74,7 +78,10 @@ def get_assessment(call: Call, ask: am.GetAssessmentRequest) -> am.GetAssessment
 
 
 def list_assessments(call: Call, ask: am.ListAssessmentsRequest) -> am.ListAssessmentsResponse:
-    """The assessments that the caller owns or works on, newest first; all for an administrator."""
+    """The assessments that the caller owns or works on, newest first; all for an administrator.
+
+    Delegates see the delegations that are theirs.
+    """
     secret = call.deps.id_secret
     scope = paging.scope("ListAssessments", call.tenant, ask.status)
     after = time_key(paging.read(ask.next_token, secret, scope))
@@ -89,7 +96,7 @@ def list_assessments(call: Call, ask: am.ListAssessmentsRequest) -> am.ListAsses
     shown, token = paging.page(
         visible[:wanted], ask.max_results, lambda a: (a.created_at, a.id), secret, scope
     )
-    delegations = review.delegations_of(call.tx, [a.id for a in shown])
+    delegations = _seen_delegations(call, shown)
     return am.ListAssessmentsResponse(
         assessment_metadata=tuple(
             wire.to_item(a, [d for d in delegations if d.assessment_id == a.id]) for a in shown
@@ -107,7 +114,11 @@ def update_assessment(call: Call, ask: am.UpdateAssessmentRequest) -> am.UpdateA
     assessment = assessment_for(call, ask.assessment_id, "UpdateAssessment")
     rules.require_active(assessment.status)
     before = assessment.document
-    document = replace(before, accounts=scoping.accounts(ask.scope))
+    document = replace(
+        before,
+        accounts=scoping.accounts(ask.scope),
+        services=scoping.services(call, ask.scope),
+    )
     if ask.assessment_description is not None:
         document = replace(document, description=ask.assessment_description or None)
     if ask.assessment_reports_destination is not None:
@@ -117,6 +128,7 @@ def update_assessment(call: Call, ask: am.UpdateAssessmentRequest) -> am.UpdateA
         document = replace(document, owners=_owners_after(call, before, ask.roles))
     rescoped = document.account_ids != before.account_ids
     if rescoped:
+        scoping.check_accounts(call, document.account_ids - before.account_ids)
         scoping.check_quotas(call, document.account_ids, assessment.id)
     asleep = organisation.has_handed_over(call.tx)
     changed = store.save(
@@ -165,6 +177,8 @@ def get_change_logs(call: Call, ask: am.GetChangeLogsRequest) -> am.GetChangeLog
     assessment = assessment_for(call, ask.assessment_id, "GetChangeLogs")
     if ask.control_set_id is not None:
         store.get_set(call.tx, assessment.id, ask.control_set_id)
+    if ask.control_id is not None:
+        store.require_control(call.tx, assessment.id, ask.control_id, ask.control_set_id)
     secret = call.deps.id_secret
     scope = paging.scope(
         "GetChangeLogs", call.tenant, assessment.id, ask.control_set_id, ask.control_id
@@ -209,6 +223,19 @@ def _owners_after(call: Call, before: Document, roles: tuple[am.Role, ...]) -> t
         raise InvalidRequest.of_field("roles", "must hold at least one audit owner.")
     kept = (o for o in before.owners if same_principal(o, call.principal.arn))
     return (*owners, *(o for o in kept if not any(same_principal(o, new) for new in owners)))
+
+
+def _seen_delegations(call: Call, assessments: Sequence[Assessment]) -> list[Delegation]:
+    """All of those that the caller owns, or administers; of others the caller's own."""
+    me = call.principal.arn
+    everything = grants.is_administrator(call.principal)
+    owned = {
+        a.id
+        for a in assessments
+        if everything or any(same_principal(o, me) for o in a.document.owners)
+    }
+    found = review.delegations_of(call.tx, [a.id for a in assessments])
+    return [d for d in found if d.assessment_id in owned or same_principal(d.role_arn, me)]
 
 
 def _visible(call: Call, assessment: Assessment) -> bool:

@@ -4,12 +4,14 @@ An edit reaches every active assessment that uses the control in the same transa
 means for them is in `propagation`.
 """
 
+import logging
+
 import msgspec
 
 from auditkeep import ids
 from auditkeep.accounts import tags
-from auditkeep.frameworks import rules, store
-from auditkeep.frameworks.model import Control
+from auditkeep.frameworks import rules, store, warnings
+from auditkeep.frameworks.model import Control, MappingSource
 from auditkeep.frameworks.wire import (
     control_arn,
     from_wire_source,
@@ -22,10 +24,12 @@ from auditkeep.operations.call import Call, pair
 from auditkeep.wire import paging
 from auditkeep.wire.models import auditmanager as am
 
+_LOG = logging.getLogger("auditkeep.controls")
+
 
 def create_control(call: Call, ask: am.CreateControlRequest) -> am.CreateControlResponse:
     sources = tuple(from_wire_source(s) for s in ask.control_mapping_sources)
-    rules.check_sources(sources, call.deps.library.group)
+    _check_sources(call, sources)
     call.tx.lock_tenant()  # the quota holds for requests at the same time, too
     rules.check_quota("control", store.count_controls(call.tx), rules.CONTROL_QUOTA)
     person = ids.person_of(call.principal.arn)
@@ -44,6 +48,7 @@ def create_control(call: Call, ask: am.CreateControlRequest) -> am.CreateControl
         updated_by=person,
     )
     store.save_control(call.tx, control)
+    _tell_doubts(control)
     tags.add(call.tx, control_arn(control, call.tenant), ask.tags)
     return am.CreateControlResponse(control=_shown(call, control))
 
@@ -83,7 +88,7 @@ def update_control(call: Call, ask: am.UpdateControlRequest) -> am.UpdateControl
     rules.check_custom("control", before)
     known = frozenset(s.id for s in before.sources)
     sources = tuple(from_wire_source(s, known) for s in ask.control_mapping_sources)
-    rules.check_sources(sources, call.deps.library.group)
+    _check_sources(call, sources)
     control = msgspec.structs.replace(
         before,
         name=ask.name,
@@ -96,6 +101,7 @@ def update_control(call: Call, ask: am.UpdateControlRequest) -> am.UpdateControl
         updated_by=ids.person_of(call.principal.arn),
     )
     store.save_control(call.tx, control)
+    _tell_doubts(control)
     control_edited(call, control)
     return am.UpdateControlResponse(control=_shown(call, control))
 
@@ -109,6 +115,23 @@ def delete_control(call: Call, ask: am.DeleteControlRequest) -> am.DeleteControl
     tags.drop(call.tx, control_arn(control, call.tenant))
     control_deleted(call, control.id)
     return am.DeleteControlResponse()
+
+
+def _check_sources(call: Call, sources: tuple[MappingSource, ...]) -> None:
+    rules.check_sources(sources, call.deps.library.group)
+    if call.deps.settings.strict_keywords:
+        warnings.refuse_unknown(sources)
+
+
+def _tell_doubts(control: Control) -> None:
+    for source_type, word in warnings.unknown_keywords(control.sources):
+        _LOG.warning(
+            "control %s names the keyword %r, which the list of %s does not know: it will "
+            "probably collect nothing",
+            control.id,
+            word,
+            source_type,
+        )
 
 
 def _shown(call: Call, control: Control) -> am.Control:

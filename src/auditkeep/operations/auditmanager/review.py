@@ -32,7 +32,9 @@ def update_assessment_control(
         review.add_comment(
             call.tx, assessment.id, control.ordinal, author, ask.comment_body, call.now
         )
-    status = rules.CONTROL.move(control.status, ask.control_status or control.status)
+    reopen = call.deps.settings.allow_reopen_reviewed_controls
+    lifecycle = rules.REOPENABLE_CONTROL if reopen else rules.CONTROL
+    status = lifecycle.move(control.status, ask.control_status or control.status)
     if status != control.status:
         store.set_control_status(call.tx, assessment.id, [control.ordinal], status)
         _collect(call, assessment, control, resumed=control.status == "INACTIVE")

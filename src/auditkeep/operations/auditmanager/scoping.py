@@ -12,7 +12,9 @@ from auditkeep.clock import Instant
 from auditkeep.errors import InvalidRequest, QuotaExceeded
 from auditkeep.evidence import lens
 from auditkeep.evidence.lens import Reach
+from auditkeep.ids import principal_of
 from auditkeep.operations.call import Call
+from auditkeep.reports import destination as report_places
 from auditkeep.wire.models import auditmanager as am
 
 ACTIVE_QUOTA = 100
@@ -34,9 +36,29 @@ def accounts(scope: am.Scope) -> tuple[ScopedAccount, ...]:
     return tuple(found.values())
 
 
+def check_accounts(call: Call, added: frozenset[str]) -> None:
+    """Refuse an account that another one may not bring into its scope (spec 12, point 4)."""
+    others = added - {call.tenant.account}
+    busy = store.assessing(call.tx, others) if others else None
+    if busy is not None:
+        raise InvalidRequest.of_field(
+            "scope",
+            f"names an account that audits itself: AWS Account {busy} has assessments in progress "
+            f"in {call.tenant.region}. They must become INACTIVE or be deleted first.",
+        )
+
+
+def services(call: Call, scope: am.Scope) -> tuple[str, ...]:
+    """The services of a scope, where the operator wants them back; they mean nothing."""
+    if not call.deps.settings.echo_aws_services:
+        return ()
+    names = (s.service_name for s in scope.aws_services or ())
+    return tuple(dict.fromkeys(n for n in names if n is not None))
+
+
 def owners(roles: Iterable[am.Role]) -> tuple[str, ...]:
-    """The audit owners named, each once, in their order."""
-    found: dict[str, None] = {}
+    """The audit owners named, each once however written, in their order."""
+    found: dict[str, str] = {}
     for role in roles:
         if role.role_type != "PROCESS_OWNER":
             raise InvalidRequest.of_field(
@@ -44,16 +66,16 @@ def owners(roles: Iterable[am.Role]) -> tuple[str, ...]:
                 f"hold the role type {role.role_type}; an assessment itself has only "
                 "PROCESS_OWNER. Delegate a control set to make someone its RESOURCE_OWNER.",
             )
-        found[role.role_arn] = None
-    return tuple(found)
+        found.setdefault(principal_of(role.role_arn), role.role_arn)
+    return tuple(found.values())
 
 
 def destination(asked: am.AssessmentReportsDestination) -> str:
-    """Where reports go: `s3://bucket[/prefix]`."""
+    """Where reports go: `s3://bucket[/prefix]`, and one where a report can really be put."""
+    member = "assessmentReportsDestination"
     if asked.destination is None:
-        raise InvalidRequest.of_field(
-            "assessmentReportsDestination", "must name its destination, as s3://bucket/prefix."
-        )
+        raise InvalidRequest.of_field(member, "must name its destination, as s3://bucket/prefix.")
+    report_places.parse(asked.destination, member)
     return asked.destination
 
 

@@ -1651,7 +1651,7 @@ class GetEvidenceRequest(
     evidence_id: UUID
 
 
-String = Annotated[str, Meta(min_length=0, max_length=2048, pattern="^(?:.*)\\Z")]
+String = Annotated[str, Meta(min_length=0, max_length=2048, pattern="^(?:[\\s\\S]*)\\Z")]
 
 
 EventName = Annotated[str, Meta(max_length=100, pattern="^(?:[\\s\\S]*)\\Z")]
