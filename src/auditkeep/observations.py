@@ -11,10 +11,17 @@ import msgspec
 from auditkeep.clock import Instant
 
 SourceType = Literal[
-    "AWS_Cloudtrail", "AWS_Config", "AWS_Security_Hub", "AWS_API_Call", "MANUAL", "RUN", "ACTIVITY"
+    "AWS_Cloudtrail",
+    "AWS_Config",
+    "AWS_Security_Hub",
+    "AWS_API_Call",
+    "MANUAL",
+    "RUN",
+    "ACTIVITY",
+    "GOVERNANCE",
 ]
 """Where an observation comes from; RUN is Auditkeep's own record of an ingest or collection,
-ACTIVITY of calls of its API."""
+ACTIVITY of calls of its API, GOVERNANCE of a destruction and who asked for it."""
 
 Verdict = Literal["compliant", "non-compliant", "inconclusive"]
 """The three-way class of spec section 3.6, used by dashboard, insights and reports alike."""

@@ -6,12 +6,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.lake.making import NOW, TENANT, register
 
+from auditkeep.clock import MINUTE, Instant, SystemClock
 from auditkeep.db.database import Database
 from auditkeep.errors import DecryptionFailed, ObjectExists, ObjectMissing, StorageError
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake import blobs
 from auditkeep.lake.blobs import CHUNK, Blob, delete_blob, get_blob, object_name, put_blob
 from auditkeep.lake.lake import Lake
+from auditkeep.lake.sweep import sweep
 
 
 class Dribble(io.BytesIO):
@@ -62,10 +64,32 @@ def test_a_name_is_used_once(lake: Lake) -> None:
     with pytest.raises(ObjectExists):
         put(lake, "file", b"second")
     assert got(lake, "file") == b"first"
-    delete_blob(lake, TENANT, "file")
-    delete_blob(lake, TENANT, "file")
+    for _ in range(2):
+        with lake.db.write(TENANT) as tx:
+            delete_blob(tx, lake, "file")
     with pytest.raises(ObjectMissing):
         got(lake, "file")
+
+
+def test_a_file_whose_attempt_was_rolled_back_is_put_again_or_swept(lake: Lake) -> None:
+    for name in ("again", "never"):
+        with pytest.raises(KeyError), lake.db.write(TENANT) as tx:
+            put_blob(tx, lake, "manual/a", name, b"first", NOW)
+            raise KeyError
+    put(lake, "again", b"second")
+    assert got(lake, "again") == b"second"
+    now = SystemClock().now()
+    assert sweep(lake, TENANT, Instant(now + 59 * MINUTE)) == []
+    assert sweep(lake, TENANT, Instant(now + 61 * MINUTE)) == [object_name(TENANT, "never")]
+    assert got(lake, "again") == b"second"
+
+
+def test_a_deletion_that_is_rolled_back_deletes_nothing(lake: Lake) -> None:
+    put(lake, "file", b"first")
+    with pytest.raises(KeyError), lake.db.write(TENANT) as tx:
+        delete_blob(tx, lake, "file")
+        raise KeyError
+    assert got(lake, "file") == b"first"
 
 
 def test_a_source_that_fails_leaves_nothing(lake: Lake) -> None:

@@ -141,7 +141,7 @@ class Parts:
         with self.db.read(tenant) as tx:
             rows = tx.all(tx.select(t.origin_account, t.day, t["items"].label("total"), t.source))
         for row in rows:
-            if row.source in ("RUN", "MANUAL", "ACTIVITY"):
+            if row.source in ("RUN", "MANUAL", "ACTIVITY", "GOVERNANCE"):
                 continue
             totals[row.origin_account] = totals.get(row.origin_account, 0) + row.total
             first = row.day if first is None else min(first, row.day)

@@ -396,6 +396,17 @@ segments = _owned(
     key=("id",),
 )
 
+blobs = _owned(
+    "blobs",  # stored files: manual evidence, uploads, reports
+    _text("id"),
+    _text("bucket_id"),
+    _int("size"),
+    _bytes("sha256"),
+    _int("created_at"),
+    Index("blobs_bucket", "account", "region", "bucket_id"),
+    key=("id",),
+)
+
 observation_ids = _owned(
     "observation_ids",
     Column("id", LargeBinary(16), nullable=False),

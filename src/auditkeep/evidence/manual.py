@@ -22,7 +22,7 @@ from auditkeep.evidence.formats import ENOUGH, content_fault, name_fault
 from auditkeep.evidence.ids import manual_class, pinned_key
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.append import Unit, append
-from auditkeep.lake.blobs import delete_blob, get_blob, object_name, put_blob
+from auditkeep.lake.blobs import delete_blob, get_blob, put_blob
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Stored
 from auditkeep.lake.read import rollups
@@ -171,18 +171,6 @@ def expect_upload(tx: Tx, lake: Lake, name: str, now: Instant) -> str:
     return given
 
 
-def delete_files(tx: Tx, lake: Lake, assessment_id: str) -> None:
-    """Take away the files of an assessment's manual evidence, once that is durable."""
-    tenant = tx.tenant
-    prefix = object_name(tenant, f"{manual_class(assessment_id)}/")
-
-    def finish() -> None:
-        for name in list(lake.objects.list(prefix)):
-            lake.objects.delete(name)
-
-    tx.after_commit(finish)
-
-
 def _today(tx: Tx, pin: Pin) -> int:
     day = day_of(pin.now)
     key = pinned_key(pin.assessment_id, pin.ordinal)
@@ -243,7 +231,7 @@ def _copied(
         copy = f"{manual_class(pin.assessment_id)}/{new_id()}"
         blob = put_blob(tx, lake, manual_class(pin.assessment_id), copy, source, pin.now)
     if blob.size > largest:
-        delete_blob(lake, tx.tenant, copy)
+        delete_blob(tx, lake, copy)
         return Refused("400", f"The file has {blob.size} bytes; {largest} are the most.")
     return File(name, copy, blob.sha256.hex(), blob.size)
 
@@ -273,13 +261,8 @@ def _tidy(tx: Tx, lake: Lake, now: Instant) -> None:
     if not late:
         return
     tx.run(tx.delete(uploads).where(table.name.in_([u.name for u in late])))
-    tenant = tx.tenant
-
-    def finish() -> None:
-        for upload in late:
-            delete_blob(lake, tenant, upload.object_key)
-
-    tx.after_commit(finish)
+    for upload in late:
+        delete_blob(tx, lake, upload.object_key)
 
 
 class _Parts(io.RawIOBase):

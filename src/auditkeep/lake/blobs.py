@@ -5,6 +5,8 @@
 A chunk is u32be(length) ‖ a sealed blob of at most 1 MiB of the file; the last one may be empty.
 Each is bound to the object, its number and whether it is the last, so that chunks cannot be
 reordered, dropped or carried to another file, and a shortened file is noticed.
+
+A file is kept once its row is committed: an object without a row is what an attempt left behind.
 """
 
 import struct
@@ -15,10 +17,11 @@ from typing import BinaryIO
 
 from auditkeep.clock import Instant
 from auditkeep.crypto.aead import OVERHEAD, open_sealed, seal
+from auditkeep.db.schema import blobs
 from auditkeep.db.tx import Tx
-from auditkeep.errors import DecryptionFailed
+from auditkeep.errors import DecryptionFailed, ObjectExists
 from auditkeep.ids import Tenant
-from auditkeep.lake import buckets
+from auditkeep.lake import buckets, published
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.lake import Lake
 
@@ -43,9 +46,12 @@ def put_blob(
     """Keep a file under the current bucket of its class, durably before the caller commits.
 
     Hand over what has already arrived: other writers wait while this one reads. ObjectExists if the
-    id is taken; StorageFull if the disk is.
+    id is taken; StorageFull if the disk is; LogError if the database is behind the published log.
     """
     tx.lock_tenant()
+    published.require_not_behind(tx, lake)
+    if tx.first(tx.select(blobs.c.id).where(blobs.c.id == object_id)) is not None:
+        raise ObjectExists(f"There is a file {object_id!r} already.")
     bucket_id = buckets.current(tx, lake.keys, klass, now)
     key = lake.keys.object_key(tx.tenant, bucket_id, _key_id(object_id))
     digest = sha256()
@@ -60,8 +66,12 @@ def put_blob(
             chunk = seal(key, part, _aad(object_id, number, last=last))
             yield _LENGTH.pack(len(chunk)) + chunk
 
-    lake.objects.put(object_name(tx.tenant, object_id), sealed())
+    name = object_name(tx.tenant, object_id)
+    lake.objects.delete(name)  # of an attempt that was rolled back: its row would be there
+    lake.objects.put(name, sealed())
     reach("blob.kept")
+    row = {"id": object_id, "bucket_id": bucket_id, "size": size, "sha256": digest.digest()}
+    tx.insert(blobs, row | {"created_at": now})
     return Blob(object_id, size, digest.digest())
 
 
@@ -82,9 +92,11 @@ def get_blob(tx: Tx, lake: Lake, object_id: str) -> Iterator[bytes]:
     return _opened(stream, key, object_id)
 
 
-def delete_blob(lake: Lake, tenant: Tenant, object_id: str) -> None:
-    """Take a file away; nothing happens if it is gone already."""
-    lake.objects.delete(object_name(tenant, object_id))
+def delete_blob(tx: Tx, lake: Lake, object_id: str) -> None:
+    """Take a file away: its row now, its object once that is durable; not there is no error."""
+    tx.run(tx.delete(blobs).where(blobs.c.id == object_id))
+    name = object_name(tx.tenant, object_id)
+    tx.after_commit(lambda: lake.objects.delete(name))
 
 
 def object_name(tenant: Tenant, object_id: str) -> str:

@@ -184,6 +184,14 @@ class ColumnsCache:
                 self._rows -= len(gone)
                 self._size -= freed
 
+    def forget(self, tenant: Tenant) -> None:
+        """Drop all of a tenant's, when some of it is destroyed."""
+        with self._lock:
+            for key in [key for key in self._batches if key[0] == tenant]:
+                gone, freed = self._batches.pop(key)
+                self._rows -= len(gone)
+                self._size -= freed
+
     def _outgrown(self) -> bool:
         return self._rows > self._max_rows or self._size > self._max_size
 

@@ -28,6 +28,10 @@ Name = Literal[
     "log.checkpoint-signed",
     "log.published",
     "blob.kept",
+    "destroy.before-commit",
+    "destroy.committed",
+    "destroy.key-destroyed",
+    "destroy.object-deleted",
 ]
 NAMES: tuple[str, ...] = get_args(Name)
 

@@ -1,45 +1,154 @@
-"""Destroying a class: its buckets' rows, counts, objects and, for good, their keys.
+"""Destroying classes: their buckets' rows, counts, objects and, for good, their keys.
 
-Rows go in the caller's transaction; objects and keys follow once it is durable, so that a rolled
-back destruction has destroyed nothing and an interrupted one leaves only what no row refers to.
-Batches keep their place in the log (number, root, sealed opening), for the log must still add up;
-`DESTROYED` in place of a segment says that their rows are gone.
+Rows go in the caller's transaction, together with the records that say so (`governance`); keys and
+objects follow once that is durable, keys first. So a destruction that is rolled back has destroyed
+nothing, and one that is interrupted leaves only what `sweep` finishes: keys of buckets that are
+marked destroyed, and objects that no row refers to.
+
+Batches keep their place in the log (number, root, position), for the log must still add up;
+`DESTROYED` in place of a segment says that their rows are gone, and the destruction's openings what
+their entries stood for.
 """
 
-from auditkeep.clock import Instant
-from auditkeep.db.schema import batches, buckets, observation_ids, rollups, segments, tail
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Row
+
+from auditkeep.clock import Instant, iso
+from auditkeep.db.schema import batches, blobs, buckets, observation_ids, rollups, segments, tail
+from auditkeep.db.schema import units as unit_table
 from auditkeep.db.tx import Tx
+from auditkeep.ids import Tenant, new_id
+from auditkeep.lake import governance
+from auditkeep.lake.batch import leaves_name, open_opening
+from auditkeep.lake.blobs import object_name as blob_name
+from auditkeep.lake.crashpoints import reach
+from auditkeep.lake.governance import Authority, DestroyedBucket, Destruction, Openings
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.segments import object_name
 
 DESTROYED = "destroyed"
 
 
-def destroy_class(tx: Tx, lake: Lake, klass: str, now: Instant) -> None:
-    """Destroy all that was kept under a class; nothing happens where there is nothing."""
+def destroy_class(
+    tx: Tx, lake: Lake, klass: str, authority: Authority, now: Instant
+) -> Destruction | None:
+    """Destroy all that was kept under a class; None where there is nothing."""
+    return _destroy(tx, lake, [klass], authority, now)
+
+
+def destroy_everything(
+    tx: Tx, lake: Lake, authority: Authority, now: Instant
+) -> Destruction | None:
+    """Destroy all classes of the tenant but the governance records that say so."""
+    return _destroy(tx, lake, None, authority, now)
+
+
+def _destroy(
+    tx: Tx, lake: Lake, classes: Sequence[str] | None, authority: Authority, now: Instant
+) -> Destruction | None:
     tx.lock_tenant()
-    of_class = tx.select(buckets.c.id).where(
-        buckets.c["class"] == klass, buckets.c.destroyed_at.is_(None)
+    b = buckets.c
+    alive = tx.select(buckets).where(b.destroyed_at.is_(None), b["class"] != governance.CLASS)
+    if classes is not None:
+        alive = alive.where(b["class"].in_(classes))
+    doomed = tx.all(alive.order_by(b.created_at, b.id))
+    if not doomed:
+        return None
+    destruction_id = new_id()
+    numbers: list[int] = []
+    rows = files = 0
+    openings: list[tuple[str, str]] = []
+    objects: list[str] = []
+    for bucket in doomed:
+        for row in tx.all(_batches_of(tx, bucket.id)):
+            opening = open_opening(lake, tx.tenant, bucket.id, row.batch_no, bytes(row.opening))
+            openings.append((opening.salt.hex(), opening.record.decode()))
+            numbers.append(row.batch_no)
+            rows += row.rows
+            if row.leaves is None:
+                objects.append(leaves_name(tx.tenant, row.batch_no, bytes(row.root)))
+        kept = [blob_name(tx.tenant, row.id) for row in tx.all(_files_of(tx, bucket.id))]
+        files += len(kept)
+        objects += kept
+        objects += _delete_rows(tx, bucket.id, now)
+    done = Destruction(
+        at=iso(now),
+        authority=authority.id,
+        batches=governance.ranges(sorted(numbers)),
+        buckets=tuple(_named(bucket) for bucket in doomed),
+        files=files,
+        id=destruction_id,
+        rows=rows,
     )
-    for bucket in tx.all(of_class):
-        _destroy_bucket(tx, lake, bucket.id, now)
+    governance.record(
+        tx,
+        lake,
+        [authority, done, *_parted(destruction_id, openings)],
+        principal=authority.principal,
+        run=authority.request,
+        now=now,
+    )
+    reach("destroy.before-commit")
+    tx.after_commit(partial(_finish, lake, tx.tenant, [bucket.id for bucket in doomed], objects))
+    return done
 
 
-def _destroy_bucket(tx: Tx, lake: Lake, bucket_id: str, now: Instant) -> None:
+def _batches_of(tx: Tx, bucket_id: str) -> Any:
+    b = batches.c
+    columns = (b.batch_no, b.rows, b.root, b.opening, b.leaves)
+    return tx.select(*columns).where(b.bucket_id == bucket_id).order_by(b.batch_no)
+
+
+def _files_of(tx: Tx, bucket_id: str) -> Any:
+    return tx.select(blobs.c.id).where(blobs.c.bucket_id == bucket_id)
+
+
+def _delete_rows(tx: Tx, bucket_id: str, now: Instant) -> list[str]:
+    """Everything in the catalog that shows the bucket's content; the segments' objects."""
     mine = tx.select(batches.c.batch_no).where(batches.c.bucket_id == bucket_id)
     tx.run(tx.delete(tail).where(tail.c.batch_no.in_(mine)))
     tx.run(tx.delete(observation_ids).where(observation_ids.c.batch_no.in_(mine)))
+    tx.run(tx.delete(unit_table).where(unit_table.c.batch_no.in_(mine)))
     tx.run(tx.delete(rollups).where(rollups.c.bucket_id == bucket_id))
-    files = tx.all(tx.select(segments.c.id).where(segments.c.bucket_id == bucket_id))
+    tx.run(tx.delete(blobs).where(blobs.c.bucket_id == bucket_id))
+    names = [
+        object_name(tx.tenant, row.id)
+        for row in tx.all(tx.select(segments.c.id).where(segments.c.bucket_id == bucket_id))
+    ]
     tx.run(tx.delete(segments).where(segments.c.bucket_id == bucket_id))
-    tx.run(tx.update(batches).where(batches.c.bucket_id == bucket_id).values(segment_id=DESTROYED))
+    gone = tx.update(batches).where(batches.c.bucket_id == bucket_id)
+    tx.run(gone.values(segment_id=DESTROYED, leaves=b""))
     tx.run(tx.update(buckets).where(buckets.c.id == bucket_id).values(destroyed_at=now))
-    names = [object_name(tx.tenant, f.id) for f in files]
+    return names
 
-    def finish() -> None:
+
+def _finish(lake: Lake, tenant: Tenant, bucket_ids: Sequence[str], objects: Sequence[str]) -> None:
+    """What follows the commit, keys first: from then on nothing that is left can be read."""
+    reach("destroy.committed")
+    for bucket_id in bucket_ids:
         lake.keystore.destroy(bucket_id)
-        lake.keys.forget(tx.tenant, bucket_id)
-        for name in names:
-            lake.objects.delete(name)
+        lake.keys.forget(tenant, bucket_id)
+        reach("destroy.key-destroyed")
+    lake.tail.forget(tenant)
+    for name in objects:
+        lake.objects.delete(name)
+        reach("destroy.object-deleted")
 
-    tx.after_commit(finish)
+
+def _named(bucket: Row[Any]) -> DestroyedBucket:
+    return DestroyedBucket(
+        generation=bucket.generation,
+        id=bucket.id,
+        key=bucket.provider_key,
+        klass=bucket._mapping["class"],
+        month=bucket.month,
+    )
+
+
+def _parted(destruction_id: str, openings: Sequence[tuple[str, str]]) -> Iterator[Openings]:
+    each = governance.OPENINGS_EACH
+    for start in range(0, len(openings), each):
+        yield Openings(destruction=destruction_id, openings=tuple(openings[start : start + each]))

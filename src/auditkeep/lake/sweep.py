@@ -1,25 +1,40 @@
-"""Sweeping: objects that a failed attempt left behind and nothing refers to.
+"""Sweeping: what an attempt that failed or a destruction that was interrupted left behind.
 
-Only segments and leaf hashes: each has exactly one row that names it, written in the transaction
-for which it was put. An object is left alone while it is younger than the longest write could take,
-for its transaction may be about to commit.
+- Segments, leaf hashes and stored files: each has exactly one row that names it, written in the
+  transaction for which it was put. An object is left alone while it is younger than the longest
+  write could take, for its transaction may be about to commit.
+- Keys of buckets that are marked destroyed: the mark was committed, so the key must go.
+
+A database that is behind the published log does not know what newer rows referred to: then
+nothing is swept at all.
 """
 
 from auditkeep.clock import MINUTE, Instant
-from auditkeep.db.schema import batches, segments
+from auditkeep.db.schema import batches, blobs, buckets, segments
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant
+from auditkeep.lake import published
 from auditkeep.lake.batch import leaves_name
+from auditkeep.lake.blobs import object_name as blob_name
+from auditkeep.lake.destruction import DESTROYED
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.segments import object_name
 
 LONGEST_WRITE = 60 * MINUTE
 
+_KINDS = ("segments", "leaves", "blobs")
+
 
 def sweep(lake: Lake, tenant: Tenant, now: Instant) -> list[str]:
-    """Delete what is orphaned of a tenant; the names of the objects that went."""
+    """Delete what is orphaned of a tenant; the names of the objects that went.
+
+    LogError if the database is behind the log that was published.
+    """
+    with lake.db.read(tenant) as tx:
+        published.require_not_behind(tx, lake)
+    destroy_keys(lake, tenant)
     owner = f"{tenant.account}/{tenant.region}/"
-    names = [*lake.objects.list(f"segments/{owner}"), *lake.objects.list(f"leaves/{owner}")]
+    names = [name for kind in _KINDS for name in lake.objects.list(f"{kind}/{owner}")]
     old = [name for name in names if lake.objects.modified(name) < now - LONGEST_WRITE]
     if not old:
         return []
@@ -32,11 +47,26 @@ def sweep(lake: Lake, tenant: Tenant, now: Instant) -> list[str]:
     return orphans
 
 
+def destroy_keys(lake: Lake, tenant: Tenant) -> list[str]:
+    """Destroy the keys that a destruction which was committed did not get to; their buckets."""
+    with lake.db.read(tenant) as tx:
+        marked = tx.select(buckets.c.id).where(buckets.c.destroyed_at.is_not(None))
+        doomed = {row.id for row in tx.stream(marked)}
+    left = sorted(doomed.intersection(lake.keystore.bucket_ids())) if doomed else []
+    for bucket_id in left:
+        lake.keystore.destroy(bucket_id)
+        lake.keys.forget(tenant, bucket_id)
+    return left
+
+
 def _used(tx: Tx) -> set[str]:
     used = {object_name(tx.tenant, row.id) for row in tx.stream(tx.select(segments.c.id))}
+    used |= {blob_name(tx.tenant, row.id) for row in tx.stream(tx.select(blobs.c.id))}
     b = batches.c
-    with_object = tx.select(b.batch_no, b.root).where(b.leaves.is_(None))
+    with_object = tx.select(b.batch_no, b.root, b.segment_id).where(b.leaves.is_(None))
     used |= {
-        leaves_name(tx.tenant, row.batch_no, bytes(row.root)) for row in tx.stream(with_object)
+        leaves_name(tx.tenant, row.batch_no, bytes(row.root))
+        for row in tx.stream(with_object)
+        if row.segment_id != DESTROYED
     }
     return used

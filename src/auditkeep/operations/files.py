@@ -123,8 +123,7 @@ class Files:
             kept = {"object_key": blob.object_id, "size": blob.size, "sha256": blob.sha256}
             tx.run(tx.update(uploads).where(row).values(**kept))
             if expected.size is not None:
-                former: str = expected.object_key
-                tx.after_commit(lambda: delete_blob(self._lake, tenant, former))
+                delete_blob(tx, self._lake, expected.object_key)
         return blob
 
     def _open(self, tenant: Tenant, object_id: str) -> Iterator[bytes]:

@@ -29,7 +29,7 @@ from auditkeep.evidence.items import Item
 from auditkeep.evidence.progress import last_batch_no
 from auditkeep.ids import Tenant
 from auditkeep.lake import handed_out
-from auditkeep.lake.blobs import delete_blob, get_blob, put_blob
+from auditkeep.lake.blobs import get_blob, put_blob
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.proofs import LogReader, prove
 from auditkeep.lake.sequencer import Sequencer, newest_row
@@ -136,7 +136,6 @@ def _keep(maker: Maker, tenant: Tenant, report_id: str, archive: Spool) -> None:
         if report is None or report.status != "IN_PROGRESS":
             return
         object_id = store.place(report).object_key
-        delete_blob(maker.lake, tenant, object_id)  # of a run that died before its commit
         now = maker.clock.now()
         with archive.stream() as stream:
             blob = put_blob(tx, maker.lake, BUCKET_CLASS, object_id, stream, now)

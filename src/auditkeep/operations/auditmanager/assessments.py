@@ -9,11 +9,12 @@ from auditkeep.accounts import organisation, tags
 from auditkeep.assessments import review, rules, store, wire
 from auditkeep.assessments.model import Assessment, ControlSet, Delegation, Document
 from auditkeep.errors import InvalidRequest
-from auditkeep.evidence import lens, manual, selection
+from auditkeep.evidence import lens, selection
 from auditkeep.evidence.ids import manual_class
 from auditkeep.evidence.progress import last_batch_no
 from auditkeep.frameworks import store as frameworks
 from auditkeep.ids import iam_arn, new_id, same_principal
+from auditkeep.lake import governance
 from auditkeep.lake.destruction import destroy_class
 from auditkeep.operations.auditmanager import answers, scoping
 from auditkeep.operations.auditmanager.copying import assessed, copy_of_framework
@@ -165,8 +166,14 @@ def delete_assessment(call: Call, ask: am.DeleteAssessmentRequest) -> am.DeleteA
     assessment = assessment_for(call, ask.assessment_id, "DeleteAssessment")
     lens.delete(call.tx, assessment.id)
     selection.delete(call.tx, assessment.id)
-    manual.delete_files(call.tx, call.deps.lake, assessment.id)
-    destroy_class(call.tx, call.deps.lake, manual_class(assessment.id), call.now)
+    asked = governance.authority(
+        governance.DELETE_ASSESSMENT,
+        call.principal.arn,
+        call.request_id,
+        assessment.id,
+        call.now,
+    )
+    destroy_class(call.tx, call.deps.lake, manual_class(assessment.id), asked, call.now)
     tags.drop(call.tx, assessment.arn(call.tenant))
     store.delete(call.tx, assessment.id)
     return am.DeleteAssessmentResponse()

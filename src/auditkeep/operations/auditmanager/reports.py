@@ -112,8 +112,7 @@ def delete_assessment_report(
         )
     store.delete(call.tx, report.id)
     log_part(call, assessment, "ASSESSMENT_REPORT", report.name, "DELETE")
-    lake, tenant, object_id = call.deps.lake, call.tenant, store.place(report).object_key
-    call.tx.after_commit(lambda: delete_blob(lake, tenant, object_id))
+    delete_blob(call.tx, call.deps.lake, store.place(report).object_key)
     return am.DeleteAssessmentReportResponse()
 
 

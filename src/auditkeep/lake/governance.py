@@ -1,0 +1,186 @@
+"""Governance: who asked for evidence to be destroyed, and what was, as observations of their own.
+
+Purpose (design section 5, "Destruction needs authority"): what is missing from the lake must be
+named by a destruction record, which cites the authority it was done under, and both are logged
+like any other observation, in a class that no destruction takes. docs/formats.md gives the bytes.
+
+- An *authority* says who asked whom for what, in which request.
+- A *destruction* cites it and names buckets, their keys and the batches that went.
+- *Openings* are the salts and batch records of those batches, without which nobody could tell any
+  more what the log's entries stood for once their bucket's key is gone.
+- A *recovery* says which entries of the log lost their batches in a restore.
+
+`allows` is the rule: which batches an authority may destroy.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from auditkeep import __version__
+from auditkeep.clock import Instant, iso
+from auditkeep.db.tx import Tx
+from auditkeep.ids import Tenant, new_id
+from auditkeep.lake.append import Unit, append
+from auditkeep.lake.lake import Lake
+from auditkeep.observations import Observation, Provenance
+
+CLASS: Final = "governance"
+SOURCE: Final = "GOVERNANCE"
+READER: Final = "governance/1"
+
+DELETE_ASSESSMENT: Final = "DeleteAssessment"
+DEREGISTER_ACCOUNT: Final = "DeregisterAccount"
+
+OPENINGS_EACH = 1_000
+"""Openings of one observation: some 400 KB."""
+
+
+class Authority(msgspec.Struct, frozen=True, tag="authority", tag_field="kind", kw_only=True):
+    """Who asked for what: `subject` is what the request named, "" if nothing."""
+
+    action: str
+    at: str
+    id: str
+    principal: str
+    request: str
+    subject: str
+    v: int = 1
+
+
+class DestroyedBucket(msgspec.Struct, frozen=True, kw_only=True):
+    """A bucket whose key was destroyed; `key` names the master key that wrapped it."""
+
+    generation: int
+    id: str
+    key: str
+    klass: str = msgspec.field(name="class")
+    month: str
+
+
+class Destruction(msgspec.Struct, frozen=True, tag="destruction", tag_field="kind", kw_only=True):
+    """What was destroyed: `batches` are ranges of batch numbers, both ends included, all rows."""
+
+    at: str
+    authority: str
+    batches: tuple[tuple[int, int], ...]
+    buckets: tuple[DestroyedBucket, ...]
+    files: int
+    id: str
+    rows: int
+    v: int = 1
+
+
+class Openings(msgspec.Struct, frozen=True, tag="openings", tag_field="kind", kw_only=True):
+    """Salt (hex) and batch record of destroyed batches."""
+
+    destruction: str
+    openings: tuple[tuple[str, str], ...]
+    v: int = 1
+
+
+class Recovery(msgspec.Struct, frozen=True, tag="recovery", tag_field="kind", kw_only=True):
+    """What a restore cost: entries of the log, both ends included, whose batches are lost."""
+
+    at: str
+    id: str
+    lost: tuple[tuple[int, int], ...]
+    origin: str
+    principal: str
+    size: int
+    v: int = 1
+
+
+Record = Authority | Destruction | Openings | Recovery
+
+_decoder = msgspec.json.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    """The raw bytes of a record: canonical JSON."""
+    return msgspec.json.encode(record, order="sorted")
+
+
+def decode(raw: bytes) -> Record:
+    """A record from its raw bytes; msgspec's error if it is none that this version knows."""
+    found: Record = _decoder.decode(raw)
+    return found
+
+
+def authority(action: str, principal: str, request: str, subject: str, now: Instant) -> Authority:
+    """The authority of one request."""
+    return Authority(
+        action=action,
+        at=iso(now),
+        id=new_id(),
+        principal=principal,
+        request=request,
+        subject=subject,
+    )
+
+
+def allows(given: Authority, klass: str) -> bool:
+    """Whether an authority may destroy batches of a class.
+
+    Deleting an assessment takes what was pinned to it, deregistering everything; nothing takes
+    governance records themselves.
+    """
+    if klass == CLASS:
+        return False
+    if given.action == DELETE_ASSESSMENT:
+        return klass == f"manual/{given.subject}"
+    return given.action == DEREGISTER_ACCOUNT
+
+
+def record(
+    tx: Tx, lake: Lake, records: Sequence[Record], *, principal: str, run: str, now: Instant
+) -> int:
+    """Log records as one batch of the tenant; its number."""
+    appended = append(
+        tx,
+        lake,
+        unit=Unit(f"governance/{new_id()}", CLASS, run),
+        klass=CLASS,
+        observations=[
+            _observation(tx.tenant, one, number, principal, now)
+            for number, one in enumerate(records)
+        ],
+        provenance=Provenance(
+            how="witnessed", collector=CLASS, run=run, software=f"auditkeep/{__version__}"
+        ),
+        now=now,
+    )
+    assert appended.batch_no is not None
+    return appended.batch_no
+
+
+def ranges(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Ascending numbers as ranges, both ends included."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1] = found[-1][0], number
+        else:
+            found.append((number, number))
+    return tuple(found)
+
+
+def _observation(
+    tenant: Tenant, one: Record, number: int, principal: str, now: Instant
+) -> Observation:
+    kind = str(one.__struct_config__.tag)
+    return Observation(
+        source=SOURCE,
+        natural_key=(new_id(),),
+        event_time=now,
+        match_key=f"{CLASS}:{kind}",
+        account=tenant.account,
+        region=tenant.region,
+        raw=encode(one),
+        reader=READER,
+        position=str(number),
+        actor=principal,
+        event_name=kind,
+        event_source="auditkeep",
+    )
