@@ -22,7 +22,7 @@ from auditkeep.evidence.formats import ENOUGH, content_fault, name_fault
 from auditkeep.evidence.ids import manual_class, pinned_key
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.append import Unit, append
-from auditkeep.lake.blobs import delete_blob, get_blob, put_blob
+from auditkeep.lake.blobs import delete_blob, discard_blob, get_blob, put_blob
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Stored
 from auditkeep.lake.read import rollups
@@ -231,7 +231,7 @@ def _copied(
         copy = f"{manual_class(pin.assessment_id)}/{new_id()}"
         blob = put_blob(tx, lake, manual_class(pin.assessment_id), copy, source, pin.now)
     if blob.size > largest:
-        delete_blob(tx, lake, copy)
+        discard_blob(tx, lake, copy)
         return Refused("400", f"The file has {blob.size} bytes; {largest} are the most.")
     return File(name, copy, blob.sha256.hex(), blob.size)
 

@@ -99,6 +99,12 @@ def delete_blob(tx: Tx, lake: Lake, object_id: str) -> None:
     tx.after_commit(lambda: lake.objects.delete(name))
 
 
+def discard_blob(tx: Tx, lake: Lake, object_id: str) -> None:
+    """Take back at once what this same transaction put: nobody else has ever seen it."""
+    tx.run(tx.delete(blobs).where(blobs.c.id == object_id))
+    lake.objects.delete(object_name(tx.tenant, object_id))
+
+
 def object_name(tenant: Tenant, object_id: str) -> str:
     return f"blobs/{tenant.account}/{tenant.region}/{object_id}"
 
