@@ -21,7 +21,8 @@ from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.crashpoints import reach
 
 ACTIVITY = "activity"
-ASIDE = frozenset({ACTIVITY})
+GOVERNANCE = "governance"
+ASIDE = frozenset({ACTIVITY, GOVERNANCE})
 """Classes kept apart from evidence: only who names one looks into it, and what is remembered of
 evidence stays true however much is added to them."""
 

@@ -22,11 +22,12 @@ from auditkeep import __version__
 from auditkeep.clock import Instant, iso
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant, new_id
+from auditkeep.lake import buckets
 from auditkeep.lake.append import Unit, append
 from auditkeep.lake.lake import Lake
 from auditkeep.observations import Observation, Provenance
 
-CLASS: Final = "governance"
+CLASS: Final = buckets.GOVERNANCE
 SOURCE: Final = "GOVERNANCE"
 READER: Final = "governance/1"
 
