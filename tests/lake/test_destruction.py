@@ -56,7 +56,7 @@ def test_a_destroyed_class_leaves_its_place_in_the_log_only(
         assert {r.batch_no for r in tx.all(tx.select(ids))} == {stays, stays + 1}
         assert gone not in {r.batch_no for r in tx.all(tx.select(tail.c.batch_no))}
         sources = {r.source for r in tx.all(tx.select(rollups.c.source))}
-        assert sources == {"AWS_Cloudtrail"}
+        assert sources == {"AWS_Cloudtrail", "GOVERNANCE"}
         assert tx.scalar(tx.select(func.count(segments.c.id))) == sealed
     assert len(lake.keystore.bucket_ids()) == 2, "of facts and of governance"
     assert len(list(lake.objects.list("segments/"))) == sealed
