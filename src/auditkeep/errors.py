@@ -10,10 +10,16 @@
     │   ├── NotWrittenYet          NotImplementedException        501
     │   ├── UnknownOperation       UnknownOperationException      404
     │   │   └── MethodNotAllowed   UnknownOperationException      405
+    │   ├── RefusedByRule          ValidationError (STS)          400
+    │   │   ├── PolicyMalformed    MalformedPolicyDocument
+    │   │   ├── TokenRefused       InvalidIdentityToken: a proof of identity does not hold
+    │   │   ├── TokenEnded         ExpiredTokenException: it held once
+    │   │   └── IssuerSilent       IDPCommunicationError: who could tell does not answer
     │   └── NotAuthenticated       who asks is not proven         403
     │       ├── SignatureMissing   MissingAuthenticationTokenException
     │       ├── SignatureIncomplete  IncompleteSignatureException
     │       ├── KeyUnknown         UnrecognizedClientException
+    │       ├── SessionEnded       ExpiredTokenException
     │       └── SignatureWrong     InvalidSignatureException
     ├── SetupError                 settings, data directory or arguments are not usable
     │   ├── NewerSchema            the database was written by a newer version
@@ -136,6 +142,33 @@ class MethodNotAllowed(UnknownOperation):
         self.allowed = allowed
 
 
+class RefusedByRule(RequestError):
+    """A request for session credentials that cannot be granted as it stands (AWS STS)."""
+
+    code = "ValidationError"
+    status = 400
+
+
+class PolicyMalformed(RefusedByRule):
+    code = "MalformedPolicyDocument"
+
+
+class TokenRefused(RefusedByRule):
+    """A proof of who one is elsewhere does not hold here."""
+
+    code = "InvalidIdentityToken"
+
+
+class TokenEnded(RefusedByRule):
+    code = "ExpiredTokenException"
+
+
+class IssuerSilent(RefusedByRule):
+    """Who could tell whether a proof holds was asked, and did not answer."""
+
+    code = "IDPCommunicationError"
+
+
 class NotAuthenticated(RequestError):
     """Who asks is not proven; the codes are those AWS's own front ends answer with."""
 
@@ -152,6 +185,12 @@ class SignatureIncomplete(NotAuthenticated):
 
 class KeyUnknown(NotAuthenticated):
     code = "UnrecognizedClientException"
+
+
+class SessionEnded(NotAuthenticated):
+    """Session credentials that were good once: their time is over."""
+
+    code = "ExpiredTokenException"
 
 
 class SignatureWrong(NotAuthenticated):

@@ -35,6 +35,11 @@ class Settings(BaseSettings):
         description="The URL under which clients reach this server, for the links it hands out. "
         "Empty: as each request names it.",
     )
+    aws_sts_endpoint: str = Field(
+        default="",
+        description="The only STS that is asked who a presigned proof belongs to, such as a VPC "
+        "endpoint's URL. Empty: those of AWS itself.",
+    )
     log_origin: str = Field(
         default="",
         description="The log's name in checkpoints, read when the log is made. "

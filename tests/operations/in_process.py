@@ -20,7 +20,7 @@ from auditkeep.clock import Clock, to_datetime
 from auditkeep.db.database import Database
 from auditkeep.operations.call import Deps
 from auditkeep.operations.dispatch import Dispatcher
-from auditkeep.wire.messages import Request, Response
+from auditkeep.wire.messages import Headers, Request, Response
 
 BASE = "http://127.0.0.1:8080"
 REQUEST_ID = "0b9f0a3e-0000-4000-8000-000000000001"
@@ -92,27 +92,29 @@ class Api:
         return mock.patch("botocore.auth.get_current_datetime", return_value=now)
 
     def _send(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
-        parts = urlsplit(request.url)
-        headers = [
-            (k.lower().encode(), v if isinstance(v, bytes) else v.encode())
-            for k, v in request.headers.items()
-        ]
-        headers.append((b"host", parts.netloc.encode()))
-        body = request.body or b""
-        body = body.encode() if isinstance(body, str) else body
-        response = self.dispatcher.answer(
-            Request(
-                request.method,
-                parts.path.encode(),
-                parts.query.encode(),
-                (*headers, *self.added),
-                body,
-                REQUEST_ID,
-                peer=self.peer,
-            )
-        )
-        sent = {k.decode(): v.decode() for k, v in response.headers}
-        return AWSResponse(request.url, response.status, sent, _Raw(response.body))
+        asked = wire_request_of(request, self.added, self.peer)
+        return response_of(request, self.dispatcher.answer(asked))
+
+
+def wire_request_of(request: AWSPreparedRequest, added: Headers = (), peer: str = "") -> Request:
+    """What botocore would send, as the server reads it."""
+    parts = urlsplit(request.url)
+    headers = [
+        (k.lower().encode(), v if isinstance(v, bytes) else v.encode())
+        for k, v in request.headers.items()
+    ]
+    headers.append((b"host", parts.netloc.encode()))
+    body = request.body or b""
+    body = body.encode() if isinstance(body, str) else body
+    path, query = parts.path.encode(), parts.query.encode()
+    sent = (*headers, *added)
+    return Request(request.method, path, query, sent, body, REQUEST_ID, peer=peer)
+
+
+def response_of(request: AWSPreparedRequest, response: Response) -> AWSResponse:
+    """What the server answers, as botocore reads it."""
+    sent = {k.decode(): v.decode() for k, v in response.headers}
+    return AWSResponse(request.url, response.status, sent, _Raw(response.body))
 
 
 class _Raw(io.BytesIO):

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from auditkeep.clock import MINUTE, SECOND, Instant, from_datetime
 from auditkeep.errors import (
     InvalidRequest,
-    KeyUnknown,
     NotAuthenticated,
     SignatureIncomplete,
     SignatureMissing,
@@ -314,9 +313,51 @@ def test_a_presigned_request_must_end(expires: str) -> None:
 
 
 @pytest.mark.parametrize("presigned", [None, 60])
-def test_session_tokens_are_refused_with_a_sentence(presigned: int | None) -> None:
-    with pytest.raises(KeyUnknown, match="not accepted"):
-        parse(signed_by_botocore(token="FQoG", presigned=presigned))
+@pytest.mark.parametrize("token", ["FQoG", "a+/=" * 60])
+def test_a_session_token_is_read_where_botocore_puts_it(presigned: int | None, token: str) -> None:
+    request = signed_by_botocore(token=token, presigned=presigned)
+    assert parse(request).token == token
+    verify(request)
+    assert parse(signed_by_botocore(presigned=presigned)).token is None
+
+
+def test_a_session_token_is_part_of_what_is_signed() -> None:
+    header = signed_by_botocore(token="FQoG")
+    with pytest.raises(SignatureWrong):
+        verify(with_header(header, b"x-amz-security-token", b"FQoH"))
+    link = signed_by_botocore(token="FQoG", presigned=60)
+    with pytest.raises(SignatureWrong):
+        verify(changed(link, query=link.query.replace(b"FQoG", b"FQoH")))
+
+
+def test_a_session_token_that_nobody_signed_is_refused() -> None:
+    plain = signed_by_botocore()
+    with pytest.raises(SignatureIncomplete, match="among the signed headers"):
+        parse(with_header(plain, b"x-amz-security-token", b"FQoG"))
+    link = signed_by_botocore(presigned=60)
+    with pytest.raises(SignatureIncomplete, match="among the signed headers"):
+        parse(with_header(link, b"x-amz-security-token", b"FQoG"))
+
+
+def test_two_session_tokens_are_refused() -> None:
+    header = signed_by_botocore(token="FQoG")
+    doubled = changed(header, headers=(*header.headers, (b"x-amz-security-token", b"FQoG")))
+    link = signed_by_botocore(token="FQoG", presigned=60)
+    twice = changed(link, query=link.query + b"&X-Amz-Security-Token=FQoG")
+    for request in (doubled, twice, with_header(link, b"x-amz-security-token", b"FQoG")):
+        with pytest.raises(SignatureIncomplete, match="more than once"):
+            parse(request)
+
+
+@pytest.mark.parametrize("token", ["", "t" * 5000])
+def test_a_session_token_has_a_sane_length(token: str) -> None:
+    request = with_header(signed_by_botocore(token="FQoG"), b"x-amz-security-token", token.encode())
+    with pytest.raises(SignatureIncomplete, match="characters"):
+        parse(request)
+
+
+def test_a_session_token_is_never_shown() -> None:
+    assert "FQoG" not in repr(parse(signed_by_botocore(token="FQoG")))
 
 
 def test_a_failure_behind_a_proxy_names_the_proxy() -> None:

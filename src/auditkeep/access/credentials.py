@@ -4,10 +4,12 @@ An access key looks like AWS's (`AKIA` and 16 characters of base32; a secret of 
 AWS client takes it. The secret must be known again to check a signature; it is kept sealed under
 the deployment's master key, bound to its access key id, and shown once, when it is made.
 
-Functions take the deployment's transaction; `Credentials` answers the dispatcher.
+Functions take the deployment's transaction; `Credentials` answers the dispatcher, for these keys
+and for those of sessions (`access.sessions`).
 """
 
 import base64
+import hashlib
 import re
 import secrets
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from auditkeep.access import policies
+from auditkeep.access import policies, sessions
 from auditkeep.access.principals import Principal
 from auditkeep.access.remembered import Remembered
 from auditkeep.clock import Instant
@@ -55,10 +57,13 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Whoever holds a key that is in use, and the secret to check signatures with."""
+    """Whoever holds a key that is in use, and what to check their requests with."""
 
     principal: Principal
     secret: str = field(repr=False)
+    token_digest: bytes | None = field(default=None, repr=False)
+    """Of the token that must come along; None for keys that last."""
+    expires_at: Instant | None = None
 
 
 def create(
@@ -106,6 +111,7 @@ def find(tx: SystemTx, provider: KeyProvider, access_key_id: str) -> Known | Non
         arn=_arn(row.account, row.user_name),
         policies=msgspec.json.decode(row.policies, type=tuple[str, ...]),
         access_key_id=row.access_key_id,
+        user_id=_user_id(row.account, row.user_name),
     )
     return Known(principal, provider.unwrap(row.secret, _context(access_key_id)).decode())
 
@@ -149,11 +155,22 @@ class Credentials:
 
     def _look_up(self, access_key_id: str) -> Known | None:
         with self._db.system_read() as tx:
-            return find(tx, self._provider, access_key_id)
+            if not access_key_id.startswith(sessions.PREFIX):
+                return find(tx, self._provider, access_key_id)
+            found = sessions.find(tx, self._provider, access_key_id)
+        if found is None:
+            return None
+        return Known(found.principal, found.secret, found.token_digest, found.expires_at)
 
 
 def _arn(account: str, user: str) -> str:
     return f"arn:aws:iam::{account}:user/{user}"
+
+
+def _user_id(account: str, user: str) -> str:
+    """The same unique id for a user, whichever of their keys they use; looks like IAM's."""
+    digest = hashlib.sha256(f"auditkeep/user/{account}/{user}".encode()).digest()
+    return "AIDA" + base64.b32encode(digest).decode()[:17]
 
 
 def _context(access_key_id: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from auditkeep.access.policy import Policy
 from auditkeep.clock import Instant
 
 
@@ -29,3 +30,5 @@ class Principal:
     """The role's name, for an assumed role."""
     issued_at: Instant | None = None
     """When temporary credentials were issued; None for those that last."""
+    limits: tuple[Policy, ...] = ()
+    """Policies that the session was made with: what they do not allow too, it may not do."""

@@ -12,10 +12,12 @@ from auditkeep import __version__
 from auditkeep.app.parts import Parts
 from auditkeep.operations.dispatch import Dispatcher
 from auditkeep.operations.files import Files
+from auditkeep.operations.sts.service import Sts
 from auditkeep.operations.table import only_reads
 from auditkeep.wire.asgi import Endpoint
 from auditkeep.wire.messages import Request as WireRequest
 from auditkeep.wire.models import auditmanager as am
+from auditkeep.wire.query_protocol import FORM, LARGEST
 
 _WRITING_GETS = frozenset(
     operation.path.strip("/").encode()
@@ -32,22 +34,29 @@ class Web:
     app: Starlette
     endpoint: Endpoint
     files: Files
+    sts: Endpoint
 
     @classmethod
     def over(cls, parts: Parts) -> "Web":
         dispatcher = Dispatcher(db=parts.db, deps=parts.deps, clock=parts.clock)
         endpoint = Endpoint(dispatcher.answer, threads=parts.settings.threads, may_write=may_write)
         files = Files(db=parts.db, deps=parts.deps, clock=parts.clock)
+        provider = parts.deps.lake.provider
+        sts = Sts(db=parts.db, provider=provider, settings=parts.settings, clock=parts.clock)
+        # threads of its own: it may wait for others' answers, which must hold up no request
+        asked = Endpoint(sts.answer, threads=parts.settings.threads, body_limit=LARGEST)
         routes = [
             Route("/health", _health),
+            _Query(asked),
             _Below(b"/files/", files),
             _Below(b"", endpoint),  # all the rest, the `*` of OPTIONS included
         ]
-        return cls(Starlette(routes=routes), endpoint, files)
+        return cls(Starlette(routes=routes), endpoint, files, asked)
 
     def close(self) -> None:
         self.endpoint.close()
         self.files.close()
+        self.sts.close()
 
 
 def may_write(request: WireRequest) -> bool:
@@ -67,6 +76,25 @@ class _Below(BaseRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         path = scope.get("raw_path") or b"/"
         fits = scope["type"] == "http" and path.startswith(self._prefix)
+        return (Match.FULL if fits else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+class _Query(BaseRoute):
+    """The query protocol: a form posted to `/`, or its parameters in the query of a GET."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        fits = scope["type"] == "http" and (scope.get("raw_path") or b"/") in (b"/", b"")
+        if fits and scope["method"] == "POST":
+            kinds = [v for k, v in scope["headers"] if k.lower() == b"content-type"]
+            fits = len(kinds) == 1 and kinds[0].lower().startswith(FORM)
+        elif fits:
+            fits = scope["method"] == "GET" and b"Action=" in scope.get("query_string", b"")
         return (Match.FULL if fits else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from cyclopts import App
 
 from auditkeep import __version__
-from auditkeep.cli import access, ingest, log, run, setup, verify
+from auditkeep.cli import access, credentials, ingest, log, roles, run, sessions, setup, verify
 from auditkeep.errors import AuditkeepError
 
 COMMANDS: dict[str, Callable[..., int]] = {
@@ -20,6 +20,12 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "keys create": access.create,
     "keys list": access.list_keys,
     "keys disable": access.disable,
+    "roles put": roles.put,
+    "roles list": roles.list_roles,
+    "roles delete": roles.delete,
+    "sessions list": sessions.list_sessions,
+    "sessions revoke": sessions.revoke,
+    "credentials": credentials.credentials,
     "ingest": ingest.ingest,
     "backfill": ingest.backfill,
     "seal": ingest.seal,
@@ -41,7 +47,12 @@ def build() -> App:
         version=__version__,
     )
     groups: dict[str, App] = {}
-    about = {"keys": "Access keys of the API's users.", "log": "The transparency log."}
+    about = {
+        "keys": "Access keys of the API's users.",
+        "log": "The transparency log.",
+        "roles": "Roles that may be taken for a while.",
+        "sessions": "Who has taken which role.",
+    }
     for words, function in COMMANDS.items():
         *group, name = words.split()
         parent = app

@@ -101,6 +101,45 @@ jobs = Table(
     Index("jobs_lane", "account", "region", "kind", "lane", "state"),
 )
 
+roles = Table(
+    "roles",
+    metadata,
+    Column("account", String(12), nullable=False),
+    Column("name", Text, nullable=False),
+    _text("id"),  # a role deleted and made again is another one
+    _text("policies"),  # JSON list of policy names
+    _text("trust"),  # JSON, see access.trust.Trust
+    _int("longest"),  # seconds a session may last
+    _int("created_at"),
+    PrimaryKeyConstraint("account", "name"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("access_key_id", Text, primary_key=True),
+    _text("account"),
+    _text("role"),
+    _text("role_id"),
+    _text("name"),
+    _bytes("secret"),  # sealed under the provider's key, bound to the access key id
+    _bytes("token_digest"),  # the token itself is nowhere
+    _text("policy", null=True),  # a document that narrows what the role grants
+    _text("tags"),  # JSON pairs
+    _text("origin"),  # who took the role: an ARN, or an issuer and its subject
+    _int("issued_at"),
+    _int("expires_at"),
+    _int("revoked_at", null=True),
+    Index("sessions_expires_at", "expires_at"),
+)
+
+proofs_used = Table(
+    "proofs_used",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # of a proof that may be shown once
+    _int("forget_at"),
+)
+
 log_entries = Table(
     "log_entries",
     metadata,

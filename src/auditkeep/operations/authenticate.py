@@ -5,10 +5,13 @@ tenant is the account of the credentials and the region of the signature's scope
 of the request.
 """
 
-from auditkeep.access.credentials import Credentials
+import hmac
+
+from auditkeep.access import sessions
+from auditkeep.access.credentials import Credentials, Known
 from auditkeep.access.principals import Principal
-from auditkeep.clock import Instant
-from auditkeep.errors import KeyUnknown
+from auditkeep.clock import Instant, iso
+from auditkeep.errors import KeyUnknown, SessionEnded
 from auditkeep.ids import Tenant
 from auditkeep.wire import sigv4
 from auditkeep.wire.messages import Request
@@ -31,6 +34,29 @@ class Authenticator:
         signed = sigv4.parse(request)
         known = self._credentials.find(signed.access_key_id, now)
         if known is None:
-            raise KeyUnknown("The access key is not known here, or it was disabled.")
+            raise KeyUnknown(
+                "The access key is not known here, or it was disabled, or its session was revoked."
+            )
+        if signed.token is not None or known.token_digest is not None:
+            _check_token(known, signed.token)
         self._verifier.verify(request, signed, known.secret, service, now)
+        if known.expires_at is not None and now >= known.expires_at:
+            raise SessionEnded(
+                "The security token included in the request is expired: the session ended at "
+                f"{iso(known.expires_at)[:19]}Z. Sign in again."
+            )
         return known.principal, Tenant(known.principal.account, signed.region)
+
+
+def _check_token(known: Known, token: str | None) -> None:
+    """KeyUnknown unless the token is the one that was handed out with the key."""
+    if known.token_digest is None:
+        raise KeyUnknown(
+            "The security token included in the request is invalid: this access key takes none. "
+            "Unset AWS_SESSION_TOKEN, which may stem from another login."
+        )
+    if token is None or not hmac.compare_digest(sessions.digest(token), known.token_digest):
+        raise KeyUnknown(
+            "The security token included in the request is invalid: it is missing, or it is not "
+            "the one that was handed out with this access key."
+        )

@@ -49,7 +49,8 @@ class Authoriser:
         action = resources.action_of(operation)
         resource = resources.resource_of(operation, tenant, ask)
         attached = self._policies.of(principal, now)
-        if not any(p.asks for p in attached):
+        all_of_them = (*attached, *principal.limits)
+        if not any(p.asks for p in all_of_them):
             _decide(attached, principal, action, resource, policy.NOTHING)
             return None
 
@@ -64,7 +65,7 @@ class Authoriser:
                 tags=read_tags,
             )
 
-        if not any(p.asks_resource for p in attached):
+        if not any(p.asks_resource for p in all_of_them):
             _decide(attached, principal, action, resource, context(dict))
             return None
 
@@ -89,6 +90,9 @@ def _decide(
     context: policy.Context,
 ) -> None:
     decision = policy.decide(attached, action, resource, context)
+    if decision.allowed and principal.limits:
+        attached = principal.limits
+        decision = policy.decide(attached, action, resource, context)
     if not decision.allowed:
         raise AccessDenied(
             f"User: {principal.arn} is not authorized to perform: {action} on resource: "

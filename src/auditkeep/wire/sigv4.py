@@ -13,14 +13,14 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from auditkeep.clock import MINUTE, SECOND, Instant, from_datetime, iso
-from auditkeep.errors import KeyUnknown, SignatureIncomplete, SignatureMissing, SignatureWrong
+from auditkeep.errors import SignatureIncomplete, SignatureMissing, SignatureWrong
 from auditkeep.ids import GLOBAL_REGION
 from auditkeep.wire import query as query_string
 from auditkeep.wire.messages import Request
@@ -43,6 +43,8 @@ _QUERY_AUTH = frozenset(
     for n in ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature")
 )
 _TOKEN = "X-Amz-Security-Token"  # noqa: S105  # the name of a header, not a secret
+_TOKEN_HEADER = _TOKEN.lower()
+_LONGEST_TOKEN = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,15 @@ class Signed:
     signature: str
     expires: int | None
     """Seconds a presigned request is valid; None for the header form."""
+    token: str | None = field(default=None, repr=False)
+    """The session token, which the signature covers; None where none was sent."""
 
 
 def parse(request: Request) -> Signed:
     """Who the request says signed it.
 
-    SignatureMissing when it does not say; SignatureIncomplete when it says so wrongly; KeyUnknown
-    for session credentials, of which there are none yet.
+    SignatureMissing when it does not say; SignatureIncomplete when it says so wrongly, also where
+    it brings a session token that the signature does not cover.
     """
     authorization = list(request.values(b"authorization"))
     presigned = b"X-Amz-Signature=" in request.query or b"X-Amz-Algorithm=" in request.query
@@ -79,11 +83,19 @@ def parse(request: Request) -> Signed:
     if len(authorization) + presigned > 1:
         raise SignatureIncomplete("The request is signed more than once.")
     signed = _from_query(request) if presigned else _from_header(request, authorization[0])
-    if request.header(_TOKEN.lower().encode()) is not None:
-        raise _token_refused()
     if not request.header(b"host"):
         raise SignatureIncomplete("A signed request must name its Host.")
-    return signed
+    tokens = list(request.values(_TOKEN_HEADER.encode()))
+    return _with_token(signed, tokens) if tokens else signed
+
+
+def _with_token(signed: Signed, tokens: list[bytes]) -> Signed:
+    """The same with the session token of its header."""
+    if len(tokens) > 1 or signed.token is not None:
+        raise SignatureIncomplete(f"{_TOKEN} is given more than once.")
+    if _TOKEN_HEADER not in signed.headers:
+        raise SignatureIncomplete(f"{_TOKEN} must be among the signed headers.")
+    return replace(signed, token=_token(_ascii(tokens[0], _TOKEN)))
 
 
 def _from_header(request: Request, value: bytes) -> Signed:
@@ -114,9 +126,7 @@ def _from_header(request: Request, value: bytes) -> Signed:
 def _from_query(request: Request) -> Signed:
     members: dict[str, str] = {}
     for name, value in query_string.pairs(request.query):
-        if name == _TOKEN:
-            raise _token_refused()
-        if name in _QUERY_AUTH:
+        if name in _QUERY_AUTH or name == _TOKEN:
             if name in members:
                 raise SignatureIncomplete(f"The parameter {name} is given more than once.")
             members[name] = value
@@ -128,13 +138,20 @@ def _from_query(request: Request) -> Signed:
     expires = members["X-Amz-Expires"]
     if not re.fullmatch(r"[0-9]{1,6}", expires) or not 1 <= int(expires) <= LONGEST_LINK:
         raise SignatureIncomplete(f"X-Amz-Expires must be from 1 to {LONGEST_LINK} seconds.")
-    return _signed(
+    signed = _signed(
         members["X-Amz-Credential"],
         members["X-Amz-SignedHeaders"],
         members["X-Amz-Signature"],
         members["X-Amz-Date"],
         int(expires),
     )
+    return replace(signed, token=_token(members[_TOKEN])) if _TOKEN in members else signed
+
+
+def _token(text: str) -> str:
+    if not text or len(text) > _LONGEST_TOKEN:
+        raise SignatureIncomplete(f"{_TOKEN} must have from 1 to {_LONGEST_TOKEN} characters.")
+    return text
 
 
 def _signed(
@@ -192,13 +209,6 @@ def _ascii(value: bytes, what: str) -> str:
         return value.decode("ascii")
     except UnicodeDecodeError as error:
         raise SignatureIncomplete(f"{what} holds characters that are not ASCII.") from error
-
-
-def _token_refused() -> KeyUnknown:
-    return KeyUnknown(
-        "Session credentials (X-Amz-Security-Token) are not accepted here: use an access key "
-        "made by `auditkeep keys create`."
-    )
 
 
 class Verifier:

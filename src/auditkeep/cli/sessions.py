@@ -1,0 +1,89 @@
+"""`auditkeep sessions …`: who has taken which role, and ending it."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from auditkeep.cli.options import Data, Json, report
+
+if TYPE_CHECKING:
+    from auditkeep.access.sessions import SessionRecord
+
+
+def list_sessions(
+    *,
+    data: Data,
+    ended: Annotated[
+        bool, Parameter(negative="", help="Also those that ended in the last seven days.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Sessions in use: role, name, who took it, and until when. Never secrets."""
+    from auditkeep import app
+    from auditkeep.access import sessions
+    from auditkeep.clock import SystemClock, iso
+    from auditkeep.settings import load
+
+    clock = SystemClock()
+    now = clock.now()
+    with app.opened(load(data), clock) as parts, parts.db.system_read() as tx:
+        found = sessions.listed(tx, now, ended=ended)
+    rows = [
+        {
+            "accessKeyId": s.access_key_id,
+            "account": s.account,
+            "role": s.role,
+            "session": s.name,
+            "takenBy": s.origin,
+            "issuedAt": iso(s.issued_at),
+            "expiresAt": iso(s.expires_at),
+            "state": _state(s, now),
+        }
+        for s in found
+    ]
+    report({"sessions": rows}, as_json=json)
+    return 0
+
+
+def revoke(
+    access_key_id: Annotated[
+        str | None, Parameter(help="The session's access key id (ASIA…).")
+    ] = None,
+    *,
+    data: Data,
+    role: Annotated[str | None, Parameter(help="All sessions of a role, by its ARN.")] = None,
+    taken_by: Annotated[
+        str | None, Parameter(help="All sessions of one person or workload, as `list` shows it.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """End sessions, within seconds in a running server."""
+    from auditkeep import app
+    from auditkeep.access import roles, sessions
+    from auditkeep.clock import SystemClock
+    from auditkeep.errors import SetupError
+    from auditkeep.settings import load
+
+    clock = SystemClock()
+    with app.opened(load(data), clock) as parts, parts.db.system_write() as tx:
+        named = None
+        if role is not None:
+            found = roles.find_arn(tx, role)
+            if found is None:
+                raise SetupError(f"There is no role '{role}'.")
+            named = (found.account, found.name)
+        count = sessions.revoke(
+            tx, clock.now(), access_key_id=access_key_id, role=named, origin=taken_by
+        )
+    if access_key_id is not None and count == 0:
+        raise SetupError(f"No session in use has the access key id '{access_key_id}'.")
+    report({"revoked": count}, as_json=json)
+    return 0
+
+
+def _state(session: "SessionRecord", now: int) -> str:
+    from auditkeep.clock import iso
+
+    if session.revoked_at is not None:
+        return f"revoked {iso(session.revoked_at)}"
+    return "active" if now < session.expires_at else "ended"
