@@ -12,8 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 from tests.fuzz.values import uuid_of
 
-KEPT = 30
-"""How many of each kind are remembered; older ones have mostly been deleted."""
+KEPT = 120
+"""How many of each kind are remembered: more than a quota admits."""
+GONE = {"DeleteControl": "controlId", "DeleteAssessmentFramework": "frameworkId"}
 
 
 def _pool() -> deque[Any]:
@@ -208,6 +209,10 @@ class World:
             gone = self.assessments.pop(ask["assessmentId"], None)
             if gone is not None and self.random.random() < 0.1:
                 self.assessments[gone.id] = gone
+        elif operation in GONE and self.random.random() < 0.9:
+            for pool in (self.controls, self.frameworks):
+                while ask[GONE[operation]] in pool:
+                    pool.remove(ask[GONE[operation]])
         elif operation == "GetEvidenceFileUploadUrl":
             self.uploads.append(answer["evidenceFileName"])
         elif operation == "GetAssessmentReportUrl":
