@@ -37,12 +37,14 @@ LOOKED_AT = 0.004
 
 WEIGHTS = {
     "DeregisterAccount": 0.02,
-    "RegisterOrganizationAdminAccount": 0.3,
+    "RegisterAccount": 0.3,
+    "UpdateSettings": 0.6,
+    "RegisterOrganizationAdminAccount": 0.1,
     "DeregisterOrganizationAdminAccount": 0.3,
-    "DeleteAssessment": 0.5,
+    "DeleteAssessment": 0.4,
     "DeleteControl": 1.0,
     "DeleteAssessmentFramework": 1.0,
-    "UpdateAssessmentStatus": 0.3,
+    "UpdateAssessmentStatus": 0.15,
     "CreateControl": 1.5,
     "CreateAssessmentFramework": 1.5,
     "CreateAssessment": 2.0,
@@ -50,7 +52,7 @@ WEIGHTS = {
     "BatchImportEvidenceToAssessmentControl": 1.5,
     "GetEvidenceFoldersByAssessment": 1.5,
     "GetEvidenceByEvidenceFolder": 2.0,
-    "CreateAssessmentReport": 0.6,
+    "CreateAssessmentReport": 1.0,
     "AssociateAssessmentReportEvidenceFolder": 2.0,
     "GetEvidenceFoldersByAssessmentControl": 1.5,
 }
@@ -205,7 +207,10 @@ class Fuzz:
             faults.append("the model forbids this")
         if before is not None and response.status != 200 and self._target.kept() != before:
             faults.append("it was refused, and yet something changed")
-        if response.status == 200 and kind == "valid" and not faults:
+        ours = person is self._people[0] or person is self._people[1]
+        if response.status == 404 and kind == "valid" and ours:
+            person.world.forget(json.loads(response.body))
+        if response.status == 200 and kind == "valid" and ours and not faults:
             answer = json.loads(response.body)
             person.world.learn(name, ask, answer)
             if name == "GetEvidenceFileUploadUrl" and self.random.random() < 0.7:

@@ -62,7 +62,7 @@ class World:
         if "assessmentId" in ask and self.assessments:
             self._within(operation, ask)
         if "controlId" in ask and "assessmentId" not in ask:
-            ask["controlId"] = self._any(self.controls, self.controls, self.shipped)
+            ask["controlId"] = self._any(*[self.controls] * 5, self.shipped)
         if "frameworkId" in ask:
             ask["frameworkId"] = self._any(self.frameworks)
         if "requestId" in ask:
@@ -102,9 +102,34 @@ class World:
             ask["fileName"] = ask["fileName"][:290] + self.random.choice([".txt", ".pdf", ".CSV"])
         if operation == "CreateAssessmentReport" and self.random.random() < 0.9:
             ask.pop("queryStatement", None)
+        for name in ("assessmentReportsDestination", "defaultAssessmentReportsDestination"):
+            if ask.get(name) and self.random.random() < 0.9:
+                ask[name] = {"destinationType": "S3", "destination": "s3://audit-reports/x"}
+        if ask.get("defaultExportDestination") and self.random.random() < 0.9:
+            ask["defaultExportDestination"]["destination"] = "s3://audit-reports/exports"
+            ask["defaultExportDestination"]["destinationType"] = "S3"
+        for role in ask.get("roles") or ask.get("defaultProcessOwners") or ():
+            if self.random.random() < 0.7:
+                role["roleArn"] = "arn:aws:iam::111122223333:role/Owner"
+        if operation == "UpdateAssessmentFrameworkShare" and self.random.random() < 0.7:
+            ask["requestType"] = "SENT" if ask["action"] == "REVOKE" else "RECEIVED"
         scope = ask.get("scope")
         if isinstance(scope, dict) and self.random.random() < 0.9:
             scope["awsAccounts"] = [{"id": "111122223333"}]
+
+    def forget(self, refusal: dict[str, Any]) -> None:
+        """Most of what was not found is not asked about again."""
+        gone = str(refusal.get("resourceId", ""))
+        if self.random.random() < 0.2:
+            return
+        self.assessments.pop(gone, None)
+        for pool in (self.controls, self.frameworks, self.shares, self.arns, self.archives):
+            while gone in pool:
+                pool.remove(gone)
+        for known in self.assessments.values():
+            for ids in (known.folders, known.evidence, known.reports, known.delegations):
+                for held in [h for h in ids if gone in h]:
+                    ids.remove(held)
 
     def _token(self, operation: str, ask: dict[str, Any]) -> None:
         fitting = [t for t in self.tokens if t[0] == operation]
@@ -117,7 +142,7 @@ class World:
             del ask["nextToken"]
 
     def _within(self, operation: str, ask: dict[str, Any]) -> None:
-        known = self.assessments[self.random.choice(list(self.assessments)[-8:])]
+        known = self.random.choice(self._fitting(ask))
         ask["assessmentId"] = known.id
         folder = evidence = ""
         if known.controls:
@@ -142,6 +167,21 @@ class World:
             ask["assessmentReportId"] = self.random.choice(known.reports)
         if "delegationIds" in ask and known.delegations:
             ask["delegationIds"] = [self.random.choice(known.delegations)]
+
+    def _fitting(self, ask: dict[str, Any]) -> list[Assessment]:
+        """Assessments that hold what the request asks about; any, where none does."""
+        wanted = {
+            "evidenceId": "evidence",
+            "evidenceIds": "evidence",
+            "evidenceFolderId": "folders",
+            "assessmentReportId": "reports",
+            "delegationIds": "delegations",
+            "controlId": "controls",
+            "controlSetId": "controls",
+        }
+        members = {pool for name, pool in wanted.items() if name in ask}
+        every = list(self.assessments.values())
+        return [a for a in every if all(getattr(a, m) for m in members)] or every[-8:]
 
     def _evidence(self, item: dict[str, Any]) -> None:
         """Mostly one form of evidence, as the rule wants it."""

@@ -30,6 +30,7 @@ WINDOW = 5 * MINUTE
 LONGEST_LINK = 7 * 24 * 3600
 """Seconds a presigned request may be valid, as with AWS."""
 UNSIGNED = b"UNSIGNED-PAYLOAD"
+_STREAMED = b"STREAMING-"
 
 _EMPTY = hashlib.sha256(b"").hexdigest().encode()
 _REGION = re.compile(r"[a-z]{2,10}(?:-[a-z0-9]{1,20}){2,3}")
@@ -280,6 +281,10 @@ def _payload(request: Request) -> bytes:
         if request.body:
             raise SignatureWrong("The body must be signed: UNSIGNED-PAYLOAD is not accepted.")
         return UNSIGNED
+    if claimed.startswith(_STREAMED):
+        raise SignatureWrong(
+            "A body signed chunk by chunk (STREAMING-…) is not accepted: sign the whole of it."
+        )
     raise SignatureWrong("The body is not the one that x-amz-content-sha256 names.")
 
 
