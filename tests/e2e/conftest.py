@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,24 +69,36 @@ class Running:
         )
 
 
-@contextmanager
-def running(data: Path, **environment: str) -> Iterator[Running]:
+def running(data: Path, **environment: str) -> AbstractContextManager[Running]:
     """Initialise `data` and serve it; the server is stopped at the end."""
+    return running_at(free_port(), data, environment)
+
+
+@contextmanager
+def running_at(port: int, data: Path, environment: dict[str, str]) -> Iterator[Running]:
+    """The same on a port that was chosen before."""
     made = json.loads(
         auditkeep(
             "init", "--data", str(data), "--account", ACCOUNT, "--json", environment=environment
         ).stdout
     )
-    with serving(data, **environment) as (url, process):
+    with serving_at(port, data, environment) as (url, process):
         yield Running(
             data, url, made["accessKeyId"], made["secretAccessKey"], made["logKey"], process,
             environment,
         )  # fmt: skip
 
 
+def serving(
+    data: Path, **environment: str
+) -> AbstractContextManager[tuple[str, subprocess.Popen[bytes]]]:
+    return serving_at(free_port(), data, environment)
+
+
 @contextmanager
-def serving(data: Path, **environment: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    port = free_port()
+def serving_at(
+    port: int, data: Path, environment: Mapping[str, str]
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     process = subprocess.Popen(
         [
             sys.executable,
