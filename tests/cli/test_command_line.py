@@ -206,3 +206,17 @@ def test_operations_are_listed(run: Run) -> None:
     known = listed["written"] + listed["notWritten"]
     assert len([name for name in known if name.startswith("auditmanager:")]) == 62
     assert "controlcatalog:ListDomains" in known
+
+
+def test_a_file_is_put_in_a_bucket_once(run: Run, data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "policy.txt"
+    file.write_bytes(b"the policy")
+    ask = ("stock", str(file), "s3://our-files/2026/policy.txt", "--data", str(data),
+           "--account", ACCOUNT, "--json")  # fmt: skip
+    assert _json(run(*ask))["bytes"] == 10
+    code, _, errors = run(*ask)
+    assert code == 1
+    assert "policy.txt" in errors or "taken" in errors or "exists" in errors, errors
+    code, _, errors = run("stock", str(tmp_path / "none"), "s3://a-b-c/d", "--data", str(data),
+                          "--account", ACCOUNT)  # fmt: skip
+    assert (code, "cannot be read" in errors) == (1, True)

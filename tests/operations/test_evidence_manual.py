@@ -14,10 +14,11 @@ from auditkeep.assessments.model import Delegation
 from auditkeep.assessments.review import add_delegation
 from auditkeep.clock import Instant, day_of
 from auditkeep.db.schema import uploads
-from auditkeep.errors import InvalidRequest, NotFound
+from auditkeep.errors import InvalidRequest, NotFound, StorageError
 from auditkeep.evidence import items, lens
 from auditkeep.evidence import manual as room
 from auditkeep.ids import new_id
+from auditkeep.lake.append import Appended, append
 from auditkeep.lake.blobs import get_blob, put_blob
 from auditkeep.lake.read import find
 from auditkeep.operations.auditmanager import assessments, evidence, manual, review
@@ -92,13 +93,46 @@ def test_an_uploaded_file_is_copied_under_its_assessment(call: Call) -> None:
 
 def test_a_file_of_a_bucket_is_copied_too(call: Call) -> None:
     made = assessment(call)
-    put_blob(call.tx, call.deps.lake, "reports", "reports/my-bucket/a/b.md", b"# hello", call.now)
+    stocked = room.stocked("my-bucket", "a/b.md")
+    put_blob(call.tx, call.deps.lake, room.STOCK, stocked, b"# hello", call.now)
     url = "s3://my-bucket/a/b.md"
     assert _import(call, made, am.ManualEvidence(s3_resource_path=url)) == []
     (item,) = _items(call, made, _folders(call, made)[0])
     assert item["attributes"]["path"] == url
     file = _file(call, made)
     assert b"".join(get_blob(call.tx, call.deps.lake, file.object_id)) == b"# hello"
+
+
+def test_a_report_is_no_file_that_could_be_imported(call: Call) -> None:
+    made = assessment(call)
+    put_blob(call.tx, call.deps.lake, "reports", "reports/my-bucket/a/r.zip", b"PK", call.now)
+    (error,) = _import(call, made, am.ManualEvidence(s3_resource_path="s3://my-bucket/a/r.zip"))
+    assert error["errorCode"] == "404"
+
+
+def test_what_the_lake_refuses_is_not_called_imported(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = assessment(call)
+    name = _upload_url(call, "a.txt")["evidenceFileName"]
+    _put(call, name, b"a")
+    real = append
+
+    def refusing(*where: Any, observations: Any, **how: Any) -> Appended:
+        done = real(*where, observations=observations[:1], **how)
+        return dataclasses.replace(done, refused=((observations[1].position, "Too odd."),))
+
+    monkeypatch.setattr(room, "append", refusing)
+    (error,) = _import(call, made, am.ManualEvidence(text_response="kept"), _named(name))
+    assert (error["errorCode"], error["errorMessage"]) == ("400", "Too odd.")
+    assert _folders(call, made)[0]["totalEvidence"] == 1
+
+    def forgetting(*where: Any, **how: Any) -> Appended:
+        return dataclasses.replace(real(*where, **how), new=0, conflicts=1)
+
+    monkeypatch.setattr(room, "append", forgetting)
+    with pytest.raises(StorageError, match="Not all manual evidence"):
+        _import(call, made, am.ManualEvidence(text_response="lost"))
 
 
 @pytest.mark.parametrize(

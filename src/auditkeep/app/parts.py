@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from auditkeep.access import credentials
 from auditkeep.access.principals import Principal
@@ -18,10 +18,12 @@ from auditkeep.crypto.signing import ReportKey, SigningKey
 from auditkeep.db.database import Database
 from auditkeep.db.schema import conflicts, meta, rollups, tenants
 from auditkeep.errors import Busy, SetupError
+from auditkeep.evidence import manual
 from auditkeep.frameworks import keys
 from auditkeep.frameworks import store as frameworks
 from auditkeep.frameworks.warnings import doubts
 from auditkeep.ids import Tenant, is_account, new_id
+from auditkeep.lake.blobs import put_blob
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.objects import LocalObjects
 from auditkeep.lake.seal import seal
@@ -30,6 +32,7 @@ from auditkeep.library.library import Library
 from auditkeep.mapping.interest import Interest
 from auditkeep.operations.auditkeep.backfill import start_backfill
 from auditkeep.operations.call import Call, Deps
+from auditkeep.reports import destination
 from auditkeep.settings import Settings
 from auditkeep.tlog.note import Signer
 from auditkeep.wire.links import Links
@@ -70,6 +73,14 @@ class Parts:
             own = frameworks.list_controls(tx, library, "Custom", limit=_ALL)
         found = [keys.match_keys_of(c, library.group) for c in own]
         return Interest.of(library.match_keys.union(*found))
+
+    def stock(self, tenant: Tenant, url: str, file: BinaryIO) -> int:
+        """Put a file where `s3ResourcePath` finds it under an `s3://` URL; its size."""
+        place = destination.place(url, "URL")
+        object_id = manual.stocked(place.bucket, place.key)
+        with self.db.write(tenant) as tx:
+            accounts.require_active(tx)
+            return put_blob(tx, self.lake, manual.STOCK, object_id, file, self.clock.now()).size
 
     def require_active(self, tenant: Tenant) -> None:
         """AccessDenied unless the tenant has registered."""

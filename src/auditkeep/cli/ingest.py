@@ -133,3 +133,29 @@ def warnings(
     with app.opened(load(data), SystemClock()) as parts:
         report({"warnings": parts.warnings(Tenant(account, region))}, as_json=json)
     return 0
+
+
+def stock(
+    file: Annotated[Path, Parameter(help="The file.")],
+    url: Annotated[str, Parameter(help="Where it can be imported from: s3://BUCKET/KEY.")],
+    *,
+    data: Data,
+    account: Account,
+    region: Region = DEFAULT_REGION,
+    json: Json = False,
+) -> int:
+    """Put a file in a bucket of this deployment, for manual evidence by `s3ResourcePath`."""
+    from auditkeep import app
+    from auditkeep.clock import SystemClock
+    from auditkeep.errors import SetupError
+    from auditkeep.ids import Tenant
+    from auditkeep.settings import load
+
+    try:
+        opened = file.open("rb")
+    except OSError as error:
+        raise SetupError(f"{file} cannot be read: {error.strerror}.") from error
+    with opened, app.opened(load(data), SystemClock()) as parts:
+        size = parts.stock(Tenant(account, region), url, opened)
+    report({"url": url, "bytes": size}, as_json=json)
+    return 0

@@ -31,6 +31,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "seal": ingest.seal,
     "conflicts": ingest.conflicts,
     "warnings": ingest.warnings,
+    "stock": ingest.stock,
     "log key": log.key,
     "log checkpoint": log.checkpoint,
     "verify": verify.verify,

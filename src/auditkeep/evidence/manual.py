@@ -17,11 +17,11 @@ from auditkeep import __version__
 from auditkeep.clock import MINUTE, Instant, day_of
 from auditkeep.db.schema import uploads
 from auditkeep.db.tx import Tx
-from auditkeep.errors import ObjectMissing
+from auditkeep.errors import ObjectMissing, StorageError
 from auditkeep.evidence.formats import ENOUGH, content_fault, name_fault
 from auditkeep.evidence.ids import manual_class, pinned_key
 from auditkeep.ids import Tenant, new_id
-from auditkeep.lake.append import Unit, append
+from auditkeep.lake.append import Appended, Unit, append
 from auditkeep.lake.blobs import delete_blob, discard_blob, get_blob, put_blob
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Stored
@@ -33,6 +33,9 @@ DAILY = 100
 
 UPLOAD_KEPT = 24 * 60 * MINUTE
 """How long an uploaded file waits to be imported."""
+
+STOCK = "stock"
+"""The key class of files that an operator has put in a bucket of this deployment."""
 
 _NAME_LENGTH = 300
 _TIDIED = 20
@@ -124,7 +127,7 @@ def import_all(
             outcomes.append(None)
             kept.append(_observation(tx.tenant, pin, descriptor, number))
     if kept:
-        append(
+        done = append(
             tx,
             lake,
             unit=Unit(new_id(), "manual", f"{pin.assessment_id}/{pin.ordinal}"),
@@ -138,7 +141,39 @@ def import_all(
             ),
             now=pin.now,
         )
+        _take_back(lake, tx, kept, outcomes, done)
     return outcomes
+
+
+def _take_back(
+    lake: Lake,
+    tx: Tx,
+    kept: Sequence[Observation],
+    outcomes: list[Refused | None],
+    done: Appended,
+) -> None:
+    """Answer with what the lake would not keep, instead of saying that it was imported."""
+    by_position = {o.position: o for o in kept}
+    if (
+        done.new + len(done.refused) != len(kept)
+        or not dict(done.refused).keys() <= by_position.keys()
+    ):
+        # Every item has an id of its own: none can have been there before.
+        raise StorageError("Not all manual evidence of this request could be kept; try again.")
+    for position, reason in done.refused:
+        outcomes[int(position)] = Refused("400", reason)
+        found = msgspec.json.decode(by_position[position].raw, type=_Descriptor)
+        if found.object is not None:
+            discard_blob(tx, lake, found.object)
+
+
+def stocked(bucket: str, key: str) -> str:
+    """The object that stands for `s3://BUCKET/KEY` here, where no S3 is reached.
+
+    Apart from where reports are put, or anybody could read another assessment's report by
+    importing it.
+    """
+    return f"{STOCK}/{bucket}/{key}"
 
 
 def file_of(stored: Stored) -> File | None:

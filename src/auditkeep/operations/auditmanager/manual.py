@@ -102,7 +102,7 @@ def _offer(asked: am.ManualEvidence) -> Offer | Refused:
         place = destination.place(url, "s3ResourcePath")
     except InvalidRequest as error:
         return Refused("400", str(error))
-    return Stocked(url, place.object_key)
+    return Stocked(url, manual.stocked(place.bucket, place.key))
 
 
 OPERATIONS = (
