@@ -11,8 +11,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from auditkeep.db import dialect
+from auditkeep.db.connections import Snapshots, reading, transaction
 from auditkeep.db.hold import ConnectionHold, FileHold, Hold
-from auditkeep.db.tx import SystemTx, Tx, transaction
+from auditkeep.db.tx import SystemTx, Tx
 from auditkeep.errors import NewerSchema, SetupError
 from auditkeep.ids import Tenant
 
@@ -23,6 +24,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self._engine = dialect.open_engine(url)
+        embedded = self._engine.dialect.name == "sqlite"
+        self._snapshots = Snapshots(self._engine) if embedded else None
 
     def migrate(self) -> None:
         """Bring the schema up to this version's; NewerSchema when it is ahead of us already."""
@@ -49,30 +52,28 @@ class Database:
     @contextmanager
     def read(self, tenant: Tenant) -> Iterator[Tx]:
         """One consistent snapshot of one tenant."""
-        with self._engine.connect() as raw, transaction(raw, write=False) as connection:
-            yield Tx(connection, tenant, writable=False)
+        with reading(self._engine, self._snapshots) as source:
+            yield Tx(source, tenant, writable=False)
 
     @contextmanager
     def write(self, tenant: Tenant) -> Iterator[Tx]:
         """Commits at the end of the block; what `after_commit` was given runs then."""
-        with self._engine.connect() as raw:
-            with transaction(raw, write=True) as connection:
-                tx = Tx(connection, tenant, writable=True)
-                yield tx
-            tx.run_after_commit()
+        with transaction(self._engine, write=True) as source:
+            tx = Tx(source, tenant, writable=True)
+            yield tx
+        tx.run_after_commit()
 
     @contextmanager
     def system_read(self) -> Iterator[SystemTx]:
-        with self._engine.connect() as raw, transaction(raw, write=False) as connection:
-            yield SystemTx(connection, writable=False)
+        with reading(self._engine, self._snapshots) as source:
+            yield SystemTx(source, writable=False)
 
     @contextmanager
     def system_write(self) -> Iterator[SystemTx]:
-        with self._engine.connect() as raw:
-            with transaction(raw, write=True) as connection:
-                tx = SystemTx(connection, writable=True)
-                yield tx
-            tx.run_after_commit()
+        with transaction(self._engine, write=True) as source:
+            tx = SystemTx(source, writable=True)
+            yield tx
+        tx.run_after_commit()
 
     def hold(self, name: str, file: Path) -> Hold:
         """Be the only process that holds `name`, until released or ended; Busy if another is.
@@ -84,6 +85,8 @@ class Database:
         return FileHold(file, name)
 
     def close(self) -> None:
+        if self._snapshots is not None:
+            self._snapshots.close()
         self._engine.dispose()
 
 

@@ -20,6 +20,10 @@ BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another one before it gives up."""
 
 
+BEGUN = {"auditkeep_begun": True}
+"""Execution options of a connection on which the driver itself has begun."""
+
+
 def open_engine(url: str) -> Engine:
     """An engine for `sqlite:///PATH` or `postgresql+psycopg://…`; SetupError for any other."""
     parsed = make_url(url)
@@ -35,6 +39,7 @@ def _sqlite(url: str) -> Engine:
     engine = create_engine(
         url,
         pool_size=12,
+        max_overflow=-1,  # threads that read keep a connection each
         connect_args={
             "check_same_thread": False,
             "isolation_level": None,
@@ -55,7 +60,10 @@ def _sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("auditkeep_write", False)
+        options = connection.get_execution_options()
+        if options.get("auditkeep_begun"):
+            return
+        write = options.get("auditkeep_write", False)
         statement = "BEGIN IMMEDIATE" if write else "BEGIN"
         try:  # the driver's own call: every request passes here
             connection.connection.cursor().execute(statement)

@@ -10,11 +10,12 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, select
+from sqlalchemy import Table, and_, bindparam, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
 from auditkeep.db import schema
+from auditkeep.db.connections import Source
 from auditkeep.errors import StorageError
 
 
@@ -26,10 +27,11 @@ class _Compiled:
         self.sql = str(compiled)
         self.fixed: Mapping[str, Any] = compiled.params
         self.order: Sequence[str] | None = compiled.positiontup
-        self.processors = [
+        processors = [
             column.type.dialect_impl(dialect).result_processor(dialect, None)
             for column in statement.selected_columns
         ]
+        self.processors = processors if any(processors) else None
 
 
 class Prepared:
@@ -52,28 +54,31 @@ class Prepared:
         self._row: Callable[..., Any] = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024
         self._compiled: dict[str, _Compiled] = {}
 
-    def run(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
+    def run(self, source: Source, values: Mapping[str, Any]) -> list[Any]:
         """The rows, as named tuples; DBAPIError as the other queries of a transaction raise it."""
-        compiled = self._compiled.get(connection.dialect.name)
+        dialect = source.dialect
+        compiled = self._compiled.get(dialect.name)
         if compiled is None:
             # Two threads may compile it at once; they come to the same.
-            compiled = _Compiled(self._statement, connection.dialect)
-            self._compiled[connection.dialect.name] = compiled
+            compiled = self._compiled[dialect.name] = _Compiled(self._statement, dialect)
         given = {**compiled.fixed, **values}
         names = compiled.order
         parameters = given if names is None else [given[name] for name in names]
-        cursor = connection.connection.cursor()
+        cursor = source.cursor()
         try:
             cursor.execute(compiled.sql, parameters)
             rows = cursor.fetchall()
-        except connection.dialect.loaded_dbapi.Error as error:
+        except dialect.loaded_dbapi.Error as error:
             raise DBAPIError(compiled.sql, None, error) from error
         finally:
             cursor.close()
-        return [self._row(*self._read(compiled, row)) for row in rows]
+        if compiled.processors is None:
+            return [self._row(*row) for row in rows]
+        return [self._row(*_processed(compiled.processors, row)) for row in rows]
 
-    def _read(self, compiled: _Compiled, row: Sequence[Any]) -> Sequence[Any]:
-        return [
-            value if process is None else process(value)
-            for process, value in zip(compiled.processors, row, strict=True)
-        ]
+
+def _processed(processors: Sequence[Any], row: Sequence[Any]) -> list[Any]:
+    return [
+        value if process is None else process(value)
+        for process, value in zip(processors, row, strict=True)
+    ]

@@ -6,7 +6,6 @@ be written. `SystemTx` reaches the deployment's own tables. Stores take one and 
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
@@ -24,10 +23,10 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
 
 from auditkeep.db import dialect, schema
+from auditkeep.db.connections import Source
 from auditkeep.db.prepared import Prepared
 from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
@@ -38,10 +37,14 @@ _log = logging.getLogger("auditkeep.db")
 class _Handle:
     """What both kinds of transaction share: running statements and what follows a commit."""
 
-    def __init__(self, connection: Connection, *, writable: bool) -> None:
-        self._connection = connection
+    def __init__(self, source: Source, *, writable: bool) -> None:
+        self._source = source
         self._writable = writable
         self._after: list[Callable[[], None]] = []
+
+    @property
+    def _connection(self) -> Connection:
+        return self._source.connection
 
     @property
     def writable(self) -> bool:
@@ -54,7 +57,7 @@ class _Handle:
 
     @property
     def postgres(self) -> bool:
-        return self._connection.dialect.name == "postgresql"
+        return self._source.dialect.name == "postgresql"
 
     def all(self, statement: Select[Any]) -> Sequence[Row[Any]]:
         return self._connection.execute(statement).all()
@@ -104,8 +107,8 @@ class _Handle:
 class Tx(_Handle):
     """One tenant's transaction: statements see and write that tenant's rows only."""
 
-    def __init__(self, connection: Connection, tenant: Tenant, *, writable: bool) -> None:
-        super().__init__(connection, writable=writable)
+    def __init__(self, source: Source, tenant: Tenant, *, writable: bool) -> None:
+        super().__init__(source, writable=writable)
         self.tenant = tenant
 
     def mine(self, table: Table) -> Any:
@@ -131,7 +134,7 @@ class Tx(_Handle):
     def fetch(self, query: Prepared, **values: Any) -> list[Any]:
         """The tenant's rows that a prepared query finds, as named tuples."""
         owner = {"_account": self.tenant.account, "_region": self.tenant.region}
-        return query.run(self._connection, {**owner, **values})
+        return query.run(self._source, {**owner, **values})
 
     def insert(self, table: Table, *rows: Mapping[str, Any]) -> None:
         self.mine(table)
@@ -169,7 +172,7 @@ class Tx(_Handle):
 
     def system(self) -> "SystemTx":
         """The same transaction, for the deployment's own tables."""
-        tx = SystemTx(self._connection, writable=self._writable)
+        tx = SystemTx(self._source, writable=self._writable)
         tx._after = self._after
         return tx
 
@@ -208,7 +211,7 @@ class SystemTx(_Handle):
 
     def of(self, tenant: Tenant) -> Tx:
         """The same transaction, seen as one tenant's."""
-        tx = Tx(self._connection, tenant, writable=self._writable)
+        tx = Tx(self._source, tenant, writable=self._writable)
         tx._after = self._after
         return tx
 
@@ -219,14 +222,3 @@ def _tables(part: Any) -> Iterator[Table]:
     elif hasattr(part, "left"):
         yield from _tables(part.left)
         yield from _tables(part.right)
-
-
-@contextmanager
-def transaction(connection: Connection, *, write: bool) -> Iterator[Connection]:
-    """Commit at the end, roll back on any exception; drivers' errors become ours."""
-    try:
-        prepared = dialect.begin(connection, write=write)
-        with prepared.begin():
-            yield prepared
-    except DBAPIError as error:
-        raise dialect.explain(error) from error

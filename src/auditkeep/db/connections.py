@@ -1,0 +1,166 @@
+"""Where a transaction's statements go: a pooled connection, or a thread's own one for reading.
+
+Nearly every request reads a row or two. To borrow a connection from SQLAlchemy's pool, begin, end
+and give it back costs several times what those reads do, so on SQLite each thread keeps one
+connection for its snapshots, begun and ended by the driver itself; SQLAlchemy comes in only when a
+statement of its own is run.
+
+Invariants: a snapshot sees one state of the database; a thread that reads inside of its own reading
+gets a pooled connection for the inner one; a connection that met the unexpected is not used again.
+"""
+
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import PoolProxiedConnection
+
+from auditkeep.db import dialect as dialects
+from auditkeep.errors import AuditkeepError
+
+
+class Source(Protocol):
+    """A connection inside its transaction: SQLAlchemy's, and beneath it the driver's."""
+
+    @property
+    def connection(self) -> Connection: ...
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def cursor(self) -> Any: ...
+
+
+class Borrowed:
+    """A connection of the pool, begun by SQLAlchemy."""
+
+    __slots__ = ("connection", "dialect")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.dialect: Dialect = connection.dialect
+
+    def cursor(self) -> Any:
+        return self.connection.connection.cursor()
+
+
+class Snapshot:
+    """A thread's own connection, while it reads."""
+
+    __slots__ = ("__weakref__", "_connection", "_driver", "_engine", "_held", "dialect", "open")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._held: PoolProxiedConnection = engine.raw_connection()
+        self._driver: Any = self._held.driver_connection
+        self._connection: Connection | None = None
+        self.dialect: Dialect = engine.dialect
+        self.open = False
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None:
+            connection = Connection(self._engine, self._held)
+            self._connection = connection.execution_options(**dialects.BEGUN)
+        return self._connection
+
+    def cursor(self) -> Any:
+        return self._driver.cursor()
+
+    def begin(self) -> None:
+        self._run("BEGIN")
+        self.open = True
+
+    def end(self) -> None:
+        self._connection = None
+        self.open = False
+        self._run("COMMIT")
+
+    def discard(self) -> None:
+        """Close the connection for good, whatever state it is in."""
+        self._connection = None
+        self.open = False
+        self._held.invalidate()
+
+    def _run(self, statement: str) -> None:
+        try:
+            self._driver.execute(statement)
+        except self.dialect.loaded_dbapi.Error as error:
+            raise DBAPIError(statement, None, error) from error
+
+
+class Snapshots:
+    """Each thread's own connection for reading. Safe to share between threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._own = threading.local()
+        self._all: weakref.WeakSet[Snapshot] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def begin(self) -> Snapshot | None:
+        """The calling thread's snapshot, begun; None while an earlier one of it is still open."""
+        snapshot: Snapshot | None = getattr(self._own, "snapshot", None)
+        if snapshot is None:
+            snapshot = self._own.snapshot = Snapshot(self._engine)
+            with self._lock:
+                self._all.add(snapshot)
+        elif snapshot.open:
+            return None
+        snapshot.begin()
+        return snapshot
+
+    def discard(self, snapshot: Snapshot) -> None:
+        """Never use this connection of the calling thread again."""
+        self._own.snapshot = None
+        with self._lock:
+            self._all.discard(snapshot)
+        snapshot.discard()
+
+    def close(self) -> None:
+        """Close every thread's connection; whoever reads afterwards gets a new one."""
+        self._own = threading.local()
+        with self._lock:
+            for snapshot in self._all:
+                snapshot.discard()
+            self._all.clear()
+
+
+@contextmanager
+def transaction(engine: Engine, *, write: bool) -> Iterator[Source]:
+    """Commit at the end, roll back on any exception; drivers' errors become ours."""
+    try:
+        with engine.connect() as connection:
+            prepared = dialects.begin(connection, write=write)
+            with prepared.begin():
+                yield Borrowed(prepared)
+    except DBAPIError as error:
+        raise dialects.explain(error) from error
+
+
+@contextmanager
+def reading(engine: Engine, snapshots: Snapshots | None) -> Iterator[Source]:
+    """One state of the database: over the thread's own connection, or else over the pool."""
+    try:
+        snapshot = None if snapshots is None else snapshots.begin()
+        if snapshots is None or snapshot is None:
+            with transaction(engine, write=False) as source:
+                yield source
+            return
+        try:
+            yield snapshot
+        except AuditkeepError:
+            snapshot.end()
+            raise
+        except BaseException:
+            # a result that the traceback keeps open would hold later snapshots back in this time
+            snapshots.discard(snapshot)
+            raise
+        snapshot.end()
+    except DBAPIError as error:
+        raise dialects.explain(error) from error
