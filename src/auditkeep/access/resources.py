@@ -7,9 +7,11 @@ control or framework is named under the caller's own account: which it is, is kn
 it was read.
 """
 
+import re
 from collections.abc import Callable
 from functools import cache
 from operator import attrgetter
+from typing import Final, Literal
 
 import msgspec
 
@@ -18,6 +20,24 @@ from auditkeep.wire.model import AnyOperation, Shape
 
 ANY = "*"
 
+Form = Literal[
+    "*",
+    "the ARN in the request",
+    "assessment/ID",
+    "assessment/ID/controlSet/SET",
+    "assessmentFramework/ID",
+    "control/ID",
+]
+
+_OWN: Final = r"arn:[^:]*:auditmanager:[^:]*:[^:]*:"
+_PATTERNS: Final[dict[Form, str]] = {
+    "*": r"\*",
+    "the ARN in the request": r"arn:.+",
+    "assessment/ID": _OWN + "assessment/[^/]+",
+    "assessment/ID/controlSet/SET": _OWN + "assessment/[^/]+/controlSet/.+",
+    "assessmentFramework/ID": _OWN + "assessmentFramework/[^/]+",
+    "control/ID": _OWN + "control/[^/]+",
+}
 _Namer = Callable[[Tenant, Shape], str]
 
 
@@ -42,25 +62,45 @@ def tagged(resource: str) -> str | None:
     return resource.partition("/controlSet/")[0]
 
 
+def fits(operation: AnyOperation, resource: str) -> bool:
+    """Whether requests for the operation could name that resource."""
+    return re.fullmatch(_PATTERNS[form_of(operation)], resource, re.DOTALL) is not None
+
+
+@cache
+def form_of(operation: AnyOperation) -> Form:
+    """What resources the operation's requests name."""
+    outside = {b.member for b in operation.bindings}
+    in_path = {b.member for b in operation.bindings if b.location == "uri"}
+    if "resourceArn" in in_path:
+        return "the ARN in the request"
+    if {"assessmentId", "controlSetId"} <= in_path:
+        return "assessment/ID/controlSet/SET"
+    if "assessmentId" in outside:
+        return "assessment/ID"
+    if "frameworkId" in outside:
+        return "assessmentFramework/ID"
+    return "control/ID" if "controlId" in outside else "*"
+
+
 @cache
 def _namer(operation: AnyOperation) -> _Namer:
     attributes = {f.encode_name: f.name for f in msgspec.structs.fields(operation.request)}
-    outside = {b.member: attrgetter(attributes[b.member]) for b in operation.bindings}
-    in_path = {b.member for b in operation.bindings if b.location == "uri"}
-    if "resourceArn" in in_path:
-        return lambda _tenant, ask: str(outside["resourceArn"](ask))
-    if {"assessmentId", "controlSetId"} <= in_path:
-        assessment, control_set = outside["assessmentId"], outside["controlSetId"]
+    get = {b.member: attrgetter(attributes[b.member]) for b in operation.bindings}
+    form = form_of(operation)
+    if form == "the ARN in the request":
+        return lambda _tenant, ask: str(get["resourceArn"](ask))
+    if form == "assessment/ID/controlSet/SET":
+        assessment, control_set = get["assessmentId"], get["controlSetId"]
         return lambda tenant, ask: tenant.arn(
             "assessment", f"{assessment(ask)}/controlSet/{control_set(ask)}"
         )
-    for member, kind in (
-        ("assessmentId", "assessment"),
-        ("frameworkId", "assessmentFramework"),
-        ("controlId", "control"),
-    ):
-        if member in outside:
-            return _by_id(kind, outside[member])
+    if form == "assessment/ID":
+        return _by_id("assessment", get["assessmentId"])
+    if form == "assessmentFramework/ID":
+        return _by_id("assessmentFramework", get["frameworkId"])
+    if form == "control/ID":
+        return _by_id("control", get["controlId"])
     return lambda _tenant, _ask: ANY
 
 

@@ -9,7 +9,19 @@ from collections.abc import Callable
 from cyclopts import App
 
 from auditkeep import __version__
-from auditkeep.cli import access, credentials, ingest, log, roles, run, sessions, setup, verify
+from auditkeep.cli import (
+    access,
+    credentials,
+    explaining,
+    ingest,
+    log,
+    policies,
+    roles,
+    run,
+    sessions,
+    setup,
+    verify,
+)
 from auditkeep.errors import AuditkeepError
 
 COMMANDS: dict[str, Callable[..., int]] = {
@@ -20,6 +32,13 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "keys create": access.create,
     "keys list": access.list_keys,
     "keys disable": access.disable,
+    "access explain": explaining.explain,
+    "access policies put": policies.put,
+    "access policies get": policies.get,
+    "access policies list": policies.list_policies,
+    "access policies delete": policies.delete,
+    "access policies attach": policies.attach,
+    "access policies detach": policies.detach,
     "roles put": roles.put,
     "roles list": roles.list_roles,
     "roles delete": roles.delete,
@@ -49,19 +68,22 @@ def build() -> App:
     )
     groups: dict[str, App] = {}
     about = {
+        "access": "Who may do what.",
+        "access policies": "Identity policies: IAM's JSON documents.",
         "keys": "Access keys of the API's users.",
         "log": "The transparency log.",
         "roles": "Roles that may be taken for a while.",
         "sessions": "Who has taken which role.",
     }
     for words, function in COMMANDS.items():
-        *group, name = words.split()
-        parent = app
-        if group:
-            if group[0] not in groups:
-                groups[group[0]] = App(name=group[0], help=about[group[0]])
-                app.command(groups[group[0]])
-            parent = groups[group[0]]
+        *path, name = words.split()
+        parent, group = app, ""
+        for word in path:
+            group = f"{group} {word}".strip()
+            if group not in groups:
+                groups[group] = App(name=word, help=about[group])
+                parent.command(groups[group])
+            parent = groups[group]
         parent.command(function, name=name)
     return app
 

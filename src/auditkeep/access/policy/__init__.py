@@ -16,7 +16,7 @@ reasons. Rules kept here:
 from auditkeep.access.policy.context import NOTHING, Context, Facts
 from auditkeep.access.policy.decide import Considered, Decision, Explanation, decide, explain
 from auditkeep.access.policy.document import LARGEST, read
-from auditkeep.access.policy.statement import Effect, Policy, Statement
+from auditkeep.access.policy.statement import Effect, Policy, Statement, one_spelling
 
 __all__ = [
     "LARGEST",
@@ -31,5 +31,6 @@ __all__ = [
     "Statement",
     "decide",
     "explain",
+    "one_spelling",
     "read",
 ]

@@ -27,11 +27,12 @@ def require(call: Call, assessment: Assessment, action: str, set_id: str | None 
     if grants.is_administrator(call.principal):
         return ADMINISTRATOR
     roles = review.roles_of(call.tx, assessment, call.principal.arn)
-    grants.require(call.principal, _role(roles, set_id), action)
+    grants.require(call.principal, role_in(roles, set_id), action)
     return roles
 
 
-def _role(roles: Roles, set_id: str | None) -> grants.Role | None:
+def role_in(roles: Roles, set_id: str | None) -> grants.Role | None:
+    """The role that counts in an assessment as a whole, or in one of its control sets."""
     if roles.owner:
         return "PROCESS_OWNER"
     return "RESOURCE_OWNER" if set_id in roles.delegate_of else None
