@@ -1,6 +1,12 @@
-"""`auditkeep log …`: what an auditor is handed."""
+"""`auditkeep log …`: what an auditor is handed, and all that is stored checked against the log."""
 
-from auditkeep.cli.options import Data
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from auditkeep.cli.options import Data, Json, report
 
 
 def key(*, data: Data) -> int:
@@ -19,3 +25,51 @@ def checkpoint(*, data: Data) -> int:
 
     print(app.hand_out_checkpoint(load(data)), end="")
     return 0
+
+
+def audit(
+    *,
+    data: Data,
+    checkpoint: Annotated[
+        Path | None, Parameter(help="A signed checkpoint of this log that was kept elsewhere.")
+    ] = None,
+    fresh: Annotated[
+        bool, Parameter(negative="", help="Forget where an interrupted audit stood.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Check all that is stored against the log: every batch, observation, file, tile, checkpoint.
+
+    Beside a running server, too. Interrupted, it goes on where it stood when it is run again.
+    Exit code 0: sound. 1: not sound, and what is wrong.
+    """
+    from auditkeep import app
+    from auditkeep.cli.progress import AuditProgress
+    from auditkeep.clock import SystemClock
+    from auditkeep.errors import InputError
+    from auditkeep.lake.audit.run import STATE, standing
+    from auditkeep.lake.audit.run import audit as check
+    from auditkeep.settings import load
+
+    clock = SystemClock()
+    try:
+        held = checkpoint.read_text() if checkpoint else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{checkpoint} cannot be read: {error}.") from error
+    with app.opened(load(data), clock) as parts:
+        stood = None if fresh else standing(parts.lake.data / STATE, parts.lake.origin)
+        if stood is not None:
+            print(f"auditkeep: {stood}", file=sys.stderr)
+        with AuditProgress(quiet=json or not sys.stderr.isatty()) as progress:
+            try:
+                found = check(
+                    parts.lake, now=clock.now(), held=held, fresh=fresh, progress=progress
+                )
+            except KeyboardInterrupt:
+                print(
+                    "auditkeep: the audit is interrupted; the same command goes on with it.",
+                    file=sys.stderr,
+                )
+                return 130
+    report(found.summary(), as_json=json)
+    return 0 if found.sound else 1

@@ -53,6 +53,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "stock": ingest.stock,
     "log key": log.key,
     "log checkpoint": log.checkpoint,
+    "log audit": log.audit,
     "verify": verify.verify,
     "pin": verify.pin,
 }

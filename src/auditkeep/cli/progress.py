@@ -1,4 +1,4 @@
-"""The progress line of a long read: records, observations and the rate, on a terminal only."""
+"""Progress lines of long work: what was done and the rate, on a terminal only."""
 
 import time
 from types import TracebackType
@@ -8,14 +8,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from auditkeep.lake.audit.findings import Counts as Audited
 from auditkeep.workflows.ingest import Counts
 
 
-class IngestProgress:
-    """Called with running counts; draws at most ten times a second."""
+class _Line:
+    """One line on a terminal, drawn at most ten times a second."""
 
-    def __init__(self, source: str, *, quiet: bool) -> None:
-        self._source = source
+    def __init__(self, *, quiet: bool) -> None:
         self._live = None if quiet else Live(console=Console(stderr=True), refresh_per_second=10)
         self._started = time.monotonic()
 
@@ -33,14 +33,35 @@ class IngestProgress:
         if self._live:
             self._live.stop()
 
+    def _rate(self, done: int) -> float:
+        return done / max(time.monotonic() - self._started, 0.001)
+
+    def _show(self, text: str) -> None:
+        if self._live is not None:
+            self._live.update(Text(text))
+
+
+class IngestProgress(_Line):
+    """Called with the running counts of an ingest."""
+
+    def __init__(self, source: str, *, quiet: bool) -> None:
+        super().__init__(quiet=quiet)
+        self._source = source
+
     def __call__(self, counts: Counts) -> None:
-        if self._live is None:
-            return
-        rate = counts.records / max(time.monotonic() - self._started, 0.001)
-        self._live.update(
-            Text(
-                f"{self._source}: {counts.files:,} files, {counts.records:,} records, "
-                f"{counts.observations:,} observations, {len(counts.rejected):,} rejected, "
-                f"{rate:,.0f} records/s"
-            )
+        self._show(
+            f"{self._source}: {counts.files:,} files, {counts.records:,} records, "
+            f"{counts.observations:,} observations, {len(counts.rejected):,} rejected, "
+            f"{self._rate(counts.records):,.0f} records/s"
+        )
+
+
+class AuditProgress(_Line):
+    """Called with what is being audited and the running counts."""
+
+    def __call__(self, doing: str, counts: Audited) -> None:
+        self._show(
+            f"{doing}: {counts.entries:,} log entries, {counts.batches:,} batches, "
+            f"{counts.observations:,} observations, {counts.files:,} files, "
+            f"{self._rate(counts.observations):,.0f} observations/s"
         )

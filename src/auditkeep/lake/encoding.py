@@ -98,6 +98,22 @@ def observation_id(
     return _U32.pack(event_time // SECOND) + sha256(named).digest()[:12]
 
 
+class TimeWriter:
+    """Writes times as `clock.iso` does, but a day's name is found once for all that lie in it."""
+
+    def __init__(self) -> None:
+        self._days: dict[int, str] = {}
+
+    def iso(self, at: Instant) -> str:
+        day, rest = divmod(at, DAY)
+        name = self._days.get(day)
+        if name is None:
+            name = self._days[day] = day_name(day_of(at))
+        seconds, micros = divmod(rest, SECOND)
+        minutes, second = divmod(seconds, 60)
+        return f"{name}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{micros:06d}Z"
+
+
 class EnvelopeWriter:
     """Writes the envelopes of one batch: what they share is encoded once."""
 
@@ -109,7 +125,7 @@ class EnvelopeWriter:
         self._provenance = Raw(_encode(_Provenance(p.collector, p.how, p.run, p.software)))
         self._unit = unit_id
         self._collected_at = iso(collected_at)
-        self._days: dict[int, str] = {}
+        self._iso = TimeWriter().iso
 
     def write(self, observation: Observation, id_: bytes) -> bytes:
         """The envelope of one observation; UnicodeEncodeError if it holds half a character."""
@@ -140,16 +156,6 @@ class EnvelopeWriter:
                 1,
             )
         )
-
-    def _iso(self, at: Instant) -> str:
-        """`clock.iso`, but the day's name is found once for all of its observations."""
-        day, rest = divmod(at, DAY)
-        name = self._days.get(day)
-        if name is None:
-            name = self._days[day] = day_name(day_of(at))
-        seconds, micros = divmod(rest, SECOND)
-        minutes, second = divmod(seconds, 60)
-        return f"{name}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{micros:06d}Z"
 
 
 def envelope(

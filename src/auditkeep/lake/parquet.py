@@ -15,7 +15,7 @@ import io
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditkeep.clock import SECOND, Instant
 from auditkeep.errors import AuditkeepError, DecryptionFailed, ObjectMissing, StorageError
@@ -37,6 +37,14 @@ _SORTED_BY = ("source", "match_key", "event_time", "account")
 _NEWEST_FIRST = [False, False, True, False]
 _LIGHT = Header.__struct_fields__
 _STORED = Stored.__struct_fields__
+AUDITED = (
+    "batch_no",
+    "index",
+    "collected_at",
+    *("id", "event_time", "source", "match_key", "account", "region", "verdict"),
+    *("resources", "resource_verdicts"),
+    *("envelope", "raw", "nonce"),
+)
 _SEPARATOR = "\x1f"
 
 
@@ -124,6 +132,24 @@ def fetch(opening: Opening, ids: Collection[bytes]) -> list[Stored]:
     condition = (at >= starts[0]) & (at < starts[-1] + SECOND) & pl.col("id").is_in(list(ids))
     (frame,) = _collect([opening], [_scan(opening).filter(condition).select(_STORED)])
     return [Stored(*row) for row in frame.iter_rows()]
+
+
+def slices(opening: Opening, rows: int) -> Iterator[list[tuple[Any, ...]]]:
+    """All rows as `AUDITED` lists their columns, at most `rows` at a time, in the file's order."""
+    import polars as pl  # noqa: PLC0415
+
+    at = 0
+    while True:
+        part = _scan(opening).slice(at, rows).select(AUDITED)
+        (frame,) = _collect([opening], [part])
+        if not frame.height:
+            return
+        columns = [
+            column.to_list() if column.dtype != pl.Null else [None] * frame.height
+            for column in frame.iter_columns()
+        ]
+        yield list(zip(*columns, strict=True))
+        at += frame.height
 
 
 def _scan(opening: Opening) -> pl.LazyFrame:

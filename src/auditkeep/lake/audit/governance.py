@@ -1,0 +1,145 @@
+"""What of a tenant was allowed to go: its governance records, read and held to their rules.
+
+A record counts only from a batch that is itself proven; whoever reads them here has checked that.
+Openings, of which there is one for each destroyed batch, stay where they are until a batch asks.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import msgspec
+
+from auditkeep.lake.encoding import log_entry
+from auditkeep.lake.governance import (
+    Authority,
+    Destruction,
+    Openings,
+    Recovery,
+    allows,
+    decode,
+)
+
+_PARTS = 8
+"""Parts of openings in memory, each of at most a thousand."""
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """What is read of a destroyed batch's record."""
+
+    batch_no: int
+    bucket: str
+    committed_at: str
+    klass: str = msgspec.field(name="class")
+    root: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Openings of one destruction: between which batches, and the observation that holds them."""
+
+    destruction: str
+    first: int
+    last: int
+    id: bytes
+
+
+class Allowed:
+    """The destructions of one tenant, and whether a missing batch is named by one."""
+
+    def __init__(self) -> None:
+        self._authorities: dict[str, Authority] = {}
+        self._destructions: dict[str, Destruction] = {}
+        self._parts: list[Part] = []
+        self._opened: OrderedDict[bytes, dict[int, tuple[str, str]]] = OrderedDict()
+        self.recoveries: list[Recovery] = []
+
+    def add(self, id_: bytes, raw: bytes) -> str | None:
+        """Take in a record; a sentence if it cannot be read."""
+        try:
+            record = decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return f"A governance record ({id_.hex()}) cannot be read: {error}."
+        match record:
+            case Authority():
+                self._authorities[record.id] = record
+            case Destruction():
+                self._destructions[record.id] = record
+            case Openings():
+                numbers = self._open(id_, raw)
+                self._parts.append(Part(record.destruction, min(numbers), max(numbers), id_))
+            case Recovery():
+                self.recoveries.append(record)
+        return None
+
+    def places(self, batch_no: int) -> list[bytes]:
+        """The observations in which a destroyed batch's opening may lie."""
+        return [part.id for part in self._parts if part.first <= batch_no <= part.last]
+
+    def opened(self, id_: bytes) -> bool:
+        return id_ in self._opened
+
+    def open(self, id_: bytes, raw: bytes) -> None:
+        """Give back the raw bytes of a part that `places` named."""
+        self._open(id_, raw)
+
+    def fault(self, batch_no: int, rows: int, root: bytes, entry: bytes) -> str | None:
+        """Why the absence of a batch is not allowed; None if it is."""
+        naming = [
+            d
+            for d in self._destructions.values()
+            if any(low <= batch_no <= high for low, high in d.batches)
+        ]
+        if not naming:
+            return "its observations are gone, and no destruction record names it"
+        reasons = [self._refused(d, batch_no, rows, root, entry) for d in naming]
+        return None if None in reasons else reasons[0]
+
+    def _refused(
+        self, destruction: Destruction, batch_no: int, rows: int, root: bytes, entry: bytes
+    ) -> str | None:
+        opening = next(
+            (
+                found
+                for part in self._parts
+                if part.destruction == destruction.id
+                and (found := self._opened.get(part.id, {}).get(batch_no)) is not None
+            ),
+            None,
+        )
+        if opening is None:
+            return f"the destruction {destruction.id} names it without its opening"
+        salt, text = opening
+        if log_entry(bytes.fromhex(salt), text.encode()) != entry:
+            return f"the destruction {destruction.id} opens it to something that was never logged"
+        told = msgspec.json.decode(text, type=_Told)
+        if (told.batch_no, told.rows, told.root) != (batch_no, rows, root.hex()):
+            return "its row in the database is not what was logged"
+        given = self._authorities.get(destruction.authority)
+        if given is None:
+            return f"the destruction {destruction.id} cites an authority that was never logged"
+        if not allows(given, told.klass):
+            return (
+                f"the destruction {destruction.id} was done for {given.action} "
+                f"{given.subject}".rstrip()
+                + f", which may not destroy what is kept as '{told.klass}'"
+            )
+        if given.at > destruction.at:
+            return f"the destruction {destruction.id} is older than the authority it cites"
+        if told.committed_at > destruction.at:
+            return f"the destruction {destruction.id} is older than the batch itself"
+        return None
+
+    def _open(self, id_: bytes, raw: bytes) -> dict[int, tuple[str, str]]:
+        found = self._opened.get(id_)
+        if found is None:
+            record = msgspec.json.decode(raw, type=Openings)
+            found = {_number(text): (salt, text) for salt, text in record.openings}
+            self._opened[id_] = found
+            if len(self._opened) > _PARTS:
+                self._opened.popitem(last=False)
+        return found
+
+
+def _number(text: str) -> int:
+    return msgspec.json.decode(text, type=_Told).batch_no
