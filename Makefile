@@ -18,7 +18,7 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(BIN)/.runtime ## what running Auditkeep needs, into .venv
-install-dev: $(BIN)/.dev $(BIN)/.node ## the same, and what tests, lint, benchmarks and docs need
+install-dev: $(BIN)/.dev $(BIN)/.node $(BIN)/.nginx ## the same, and what tests, lint, benchmarks and docs need
 
 demo: install ## the main job, end to end (ARGS=--exit ends instead of serving; LOGS=DIR uses your CloudTrail files)
 	$(BIN)/auditkeep demo $(if $(LOGS),--logs "$(LOGS)") $(ARGS)
@@ -71,4 +71,8 @@ $(BIN)/.dev: requirements/dev.txt $(BIN)/.runtime
 
 $(BIN)/.node: tests/node/package-lock.json tests/node/package.json $(BIN)/.dev
 	cd tests/node && PATH="$(abspath $(BIN)):$$PATH" npm ci --ignore-scripts --silent
+	@touch $@
+
+$(BIN)/.nginx: tools/fetch_nginx.sh | $(VENV)/pyvenv.cfg
+	tools/fetch_nginx.sh $(VENV)
 	@touch $@

@@ -6,12 +6,19 @@ of the request.
 """
 
 import hmac
+from urllib.parse import urlsplit
 
 from auditkeep.access import sessions
 from auditkeep.access.credentials import Credentials, Known
 from auditkeep.access.principals import Principal
 from auditkeep.clock import Instant, iso
-from auditkeep.errors import KeyUnknown, SessionEnded
+from auditkeep.errors import (
+    KeyUnknown,
+    RequestError,
+    SessionEnded,
+    SignatureWrong,
+    UnknownOperation,
+)
 from auditkeep.ids import Tenant
 from auditkeep.wire import sigv4
 from auditkeep.wire.messages import Request
@@ -20,12 +27,13 @@ from auditkeep.wire.messages import Request
 class Authenticator:
     """Checks signatures for every service of one server. Safe to share between threads.
 
-    `host` is the name clients know this server by, where a proxy in between writes another one.
+    `external_url` is what clients know this server by, where a proxy in between changes it.
     """
 
-    def __init__(self, credentials: Credentials, host: str = "") -> None:
+    def __init__(self, credentials: Credentials, external_url: str = "") -> None:
         self._credentials = credentials
-        self._verifier = sigv4.Verifier(host)
+        outside = urlsplit(external_url)
+        self._verifier = sigv4.Verifier(outside.netloc, outside.path)
 
     def authenticate(
         self, request: Request, service: str, now: Instant
@@ -46,6 +54,16 @@ class Authenticator:
                 f"{iso(known.expires_at)[:19]}Z. Sign in again."
             )
         return known.principal, Tenant(known.principal.account, signed.region)
+
+    def explain(self, request: Request, error: UnknownOperation, now: Instant) -> RequestError:
+        """Why a request leads nowhere: `error`, or what a proxy did to it on its way."""
+        try:
+            signed = sigv4.parse(request)
+        except RequestError:
+            return error
+        known = self._credentials.find(signed.access_key_id, now)
+        said = None if known is None else self._verifier.diagnose(request, signed, known.secret)
+        return error if said is None else SignatureWrong(f"{error} {said}")
 
 
 def _check_token(known: Known, token: str | None) -> None:

@@ -15,14 +15,13 @@ import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from time import perf_counter
-from urllib.parse import urlsplit
 
 from auditkeep.access.credentials import Credentials
 from auditkeep.accounts import store as accounts
 from auditkeep.clock import Clock
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
-from auditkeep.errors import NotWrittenYet, RequestError
+from auditkeep.errors import NotWrittenYet, RequestError, UnknownOperation
 from auditkeep.ids import Tenant
 from auditkeep.operations.authenticate import Authenticator
 from auditkeep.operations.authorise import Authoriser
@@ -59,9 +58,7 @@ class Dispatcher:
         self._throttle = Throttle(deps.settings.throttle_rate, deps.settings.throttle_burst)
         self._authoriser = Authoriser(db, Proxies(deps.settings.proxies))
         self._external_url = deps.settings.external_url.rstrip("/")
-        self._authenticator = Authenticator(
-            Credentials(db, deps.lake.provider), urlsplit(self._external_url).netloc
-        )
+        self._authenticator = Authenticator(Credentials(db, deps.lake.provider), self._external_url)
 
     def answer(self, request: Request) -> Response:
         """The response to a request, whatever becomes of it."""
@@ -70,6 +67,9 @@ class Dispatcher:
             match = self._router.find(request.method, request.path)
             name = match.operation.name
             response = self._answer(request, match)
+        except UnknownOperation as error:
+            explained = self._authenticator.explain(request, error, self._clock.now())
+            response = to_response(explained, request.request_id)
         except RequestError as error:
             response = to_response(error, request.request_id)
         except Exception as error:  # noqa: BLE001  # the client gets an answer, the log the place

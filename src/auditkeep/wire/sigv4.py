@@ -17,12 +17,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from itertools import islice, product
 from urllib.parse import quote, unquote_to_bytes
 
 from auditkeep.clock import MINUTE, SECOND, Instant, from_datetime, iso
 from auditkeep.errors import SignatureIncomplete, SignatureMissing, SignatureWrong
 from auditkeep.ids import GLOBAL_REGION
 from auditkeep.wire import query as query_string
+from auditkeep.wire.altered import hosts, paths, shown
 from auditkeep.wire.messages import Request
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -30,6 +32,8 @@ WINDOW = 5 * MINUTE
 LONGEST_LINK = 7 * 24 * 3600
 """Seconds a presigned request may be valid, as with AWS."""
 UNSIGNED = b"UNSIGNED-PAYLOAD"
+MOST_GUESSES = 200
+"""Forms that a failed request is compared with, to tell what a proxy did to it."""
 _STREAMED = b"STREAMING-"
 
 _EMPTY = hashlib.sha256(b"").hexdigest().encode()
@@ -215,11 +219,13 @@ def _ascii(value: bytes, what: str) -> str:
 class Verifier:
     """Checks signatures; holds a bounded number of derived signing keys. Safe between threads.
 
-    `host` is the name clients know this server by, where a proxy in between writes another one.
+    `host` is the name clients know this server by, where a proxy in between writes another one;
+    `prefix` the path in front of the API's own that such a proxy takes away.
     """
 
-    def __init__(self, host: str = "") -> None:
+    def __init__(self, host: str = "", prefix: str = "") -> None:
         self._host = host.encode()
+        self._prefix = prefix.rstrip("/").encode()
         self._signing_key = lru_cache(maxsize=1024)(signing_key)
 
     def verify(
@@ -239,15 +245,46 @@ class Verifier:
             if matches:
                 return
         raise SignatureWrong(
-            "The signature does not match. Either the secret access key is another one, or the "
-            "request was changed after it was signed." + _proxy(request)
+            "The signature does not match. "
+            + (
+                self._altered(request, signed, payload, key)
+                or "Either the secret access key is another one, or the request was changed after "
+                "it was signed: a proxy in between must pass its path and Host on as they come."
+            )
         )
+
+    def diagnose(self, request: Request, signed: Signed, secret: str) -> str | None:
+        """What a proxy did to a request that leads nowhere; None unless the holder of `secret`
+        can be seen to have signed another one.
+        """
+        try:
+            payload = _payload(request)
+        except SignatureWrong:
+            return None
+        key = self._signing_key(secret, signed.date, signed.region, signed.service)
+        return self._altered(request, signed, payload, key)
+
+    def _altered(self, request: Request, signed: Signed, payload: bytes, key: bytes) -> str | None:
+        """How the request differs from one that was signed, where a guess (`altered`) finds it."""
+        given = signed.signature.encode()
+        sent = request.header(b"host") or b""
+        names = list(dict.fromkeys((sent, *([self._host] if self._host else []), *hosts(request))))
+        asked = (request.path, *paths(request))
+        for path, host in islice(product(asked, names), MOST_GUESSES):
+            canonical = _canonical(request, signed, path, host, payload)
+            expected = hmac.digest(key, _string_to_sign(signed, canonical), "sha256")
+            if hmac.compare_digest(expected.hex().encode(), given):
+                known = (sent, self._host)
+                return _told(path, request.path, host, b"" if host in known else sent)
+        return None
 
     def _candidates(self, request: Request, signed: Signed, payload: bytes) -> Iterator[bytes]:
         """The canonical forms a signer may have meant: as sent, re-encoded, under our own name."""
         path = _canonical_path(request.path)
         query = _canonical_query(request.query)
         for host in (None, self._host) if self._host else (None,):
+            if host is not None and self._prefix:
+                path = _canonical_path(self._prefix + request.path)
             headers = _canonical_headers(request, signed.headers, host)
             yield b"\n".join((request.method.encode(), path, query, headers, payload))
             tidy = _canonical_query(_reencoded(request.query))
@@ -349,11 +386,25 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     return key
 
 
-def _proxy(request: Request) -> str:
-    """A hint where a proxy stands in between: they like to decode paths and rename hosts."""
-    if not any(name.startswith(b"x-forwarded-") for name, _ in request.headers):
-        return ""
-    return (
-        " It came through a proxy: if other clients work, your proxy altered the signed path or "
-        "Host header. Let it pass both on as they come, or set AUDITKEEP_EXTERNAL_URL."
-    )
+def _canonical(request: Request, signed: Signed, path: bytes, host: bytes, payload: bytes) -> bytes:
+    headers = _canonical_headers(request, signed.headers, host)
+    query = _canonical_query(request.query)
+    return b"\n".join((request.method.encode(), _canonical_path(path), query, headers, payload))
+
+
+def _told(path: bytes, came: bytes, host: bytes, came_host: bytes) -> str | None:
+    """The diagnosis; None where nothing differs."""
+    said = ""
+    if path != came:
+        said += (
+            f"Your proxy altered the path: it was signed as {shown(path)} and arrived as "
+            f"{shown(came)}. Let it pass paths on as they come (in nginx: no path behind the "
+            "server's name in proxy_pass). "
+        )
+    if came_host:
+        said += (
+            f"Your proxy altered the Host: the request was signed for {shown(host)} and arrived "
+            f"for {shown(came_host)}. Let it pass the Host on (in nginx: proxy_set_header Host "
+            "$http_host), or set AUDITKEEP_EXTERNAL_URL to the URL that clients use. "
+        )
+    return said.strip() or None

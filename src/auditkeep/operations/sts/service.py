@@ -84,7 +84,7 @@ class Sts:
         self._provider = provider
         self._clock = clock
         host = urlsplit(settings.external_url).netloc
-        self._authenticator = Authenticator(Credentials(db, provider), host)
+        self._authenticator = Authenticator(Credentials(db, provider), settings.external_url)
         self._policies = Policies(db)
         self._proxies = Proxies(settings.proxies)
         asker = fetch or Fetcher()
