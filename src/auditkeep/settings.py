@@ -54,6 +54,14 @@ class Settings(BaseSettings):
         default=False,
         description="Accept read-only CloudTrail events, which AWS stopped using as evidence.",
     )
+    organizations: Literal["none", "aws"] = Field(
+        default="none",
+        description="Who says which accounts belong together: `aws` asks AWS Organizations with "
+        "this process's AWS credentials; `none` lets a scope name any account.",
+    )
+    organizations_minutes: int = Field(
+        default=15, ge=1, description="How often AWS Organizations is asked for its accounts."
+    )
     # where AWS's behaviour is a known complaint, and where it is more lenient than one may like
     allow_reopen_reviewed_controls: bool = Field(
         default=False,

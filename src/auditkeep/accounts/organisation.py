@@ -1,7 +1,8 @@
 """The deployment's organisation (spec sections 2.1, 8.4 and 10.2).
 
 The home account, which the deployment was set up for, *manages* the organisation; the other
-accounts are its members. In each region it may hand the organisation over to a member, the
+accounts are its members. Where AWS Organizations is asked (see `members`), it says who manages and
+what the organisation is called. In each region it may hand the organisation over to a member, the
 *delegated administrator*:
 
     (none) --register B--> B --register B--> B       again changes nothing
@@ -13,11 +14,12 @@ It is the same account in all regions, and never the home account. Only that acc
 account are told that there is one: to any other the deployment is no organisation.
 """
 
+from collections.abc import Iterable
 from hashlib import sha256
 
 from auditkeep.clock import Instant
 from auditkeep.db import schema
-from auditkeep.db.tx import Tx
+from auditkeep.db.tx import SystemTx, Tx
 from auditkeep.errors import AccessDenied, InvalidRequest, NotFound
 from auditkeep.ids import Tenant
 
@@ -27,30 +29,40 @@ NOT_REGISTERED = "Tenant is not in expected state"
 _TABLE = schema.delegated_administrators
 _META = schema.meta
 _LABEL = "auditkeep/organisation/1"
+_TOLD_ID = "organisation_id"
+_TOLD_MANAGER = "organisation_manager"
 
 
 def organisation_id(tx: Tx) -> str:
-    """`o-` and ten characters, the same for as long as the deployment lives."""
+    """As AWS Organizations calls it; or `o-` and ten characters, the deployment's for life."""
+    told = _meta(tx, _TOLD_ID)
+    if told:
+        return told
     facts = (_meta(tx, "account"), _meta(tx, "log_origin"))
     return "o-" + sha256("\n".join((_LABEL, *facts)).encode()).hexdigest()[:10]
 
 
 def manages(tx: Tx) -> bool:
-    """Whether this tenant's account is the one that the deployment was set up for."""
-    return tx.tenant.account == _meta(tx, "account")
+    """Whether this tenant's account is the one that manages the organisation."""
+    return tx.tenant.account == _manager(tx)
+
+
+def manages_as(tx: Tx, account: str) -> bool:
+    """Whether that account is the one that manages the organisation."""
+    return account == _manager(tx)
 
 
 def require_manager(tx: Tx) -> None:
     if not manages(tx):
         raise AccessDenied(
             f"Account {tx.tenant.account} does not manage this organisation: only the account "
-            "that Auditkeep was set up for can register or deregister its administrator."
+            "that does can register or deregister its administrator."
         )
 
 
 def administrator(tx: Tx) -> str | None:
     """The delegated administrator of this tenant's region, whoever asks."""
-    home = tx.system().of(Tenant(_meta(tx, "account"), tx.tenant.region))
+    home = tx.system().of(Tenant(_manager(tx), tx.tenant.region))
     found: str | None = home.scalar(home.select(_TABLE.c.administrator))
     return found
 
@@ -124,6 +136,25 @@ def deregister(tx: Tx, account: str | None) -> str:
         )
     tx.run(tx.delete(_TABLE))
     return found
+
+
+def remember(tx: SystemTx, organisation: str, manager: str) -> None:
+    """Keep what AWS Organizations says of itself: what it is called, and who manages it."""
+    facts = ((_TOLD_ID, organisation), (_TOLD_MANAGER, manager))
+    tx.upsert(_META, [{"key": k, "value": v} for k, v in facts], replace=["value"])
+
+
+def dismiss(tx: SystemTx, accounts: Iterable[str]) -> list[Tenant]:
+    """End the administration of some accounts in every region; the tenants that had it."""
+    tx.lock("organisation")
+    gone = _TABLE.c.administrator.in_(sorted(set(accounts)))
+    rows = tx.all(tx.select(_TABLE.c.administrator, _TABLE.c.region).where(gone))
+    tx.run(tx.delete(_TABLE).where(gone))
+    return [Tenant(r.administrator, r.region) for r in rows]
+
+
+def _manager(tx: Tx) -> str:
+    return _meta(tx, _TOLD_MANAGER) or _meta(tx, "account")
 
 
 def _everywhere(tx: Tx) -> dict[str, str]:

@@ -1,13 +1,16 @@
 """Every part of a deployment, built once from its settings."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from auditkeep.access import credentials
 from auditkeep.access.principals import Principal
+from auditkeep.accounts import members
 from auditkeep.accounts import store as accounts
+from auditkeep.accounts.members import Organisation
+from auditkeep.app import members as organization
 from auditkeep.app import secrets
 from auditkeep.app.places import Places
 from auditkeep.app.setup import ADMINISTRATOR
@@ -128,6 +131,27 @@ class Parts:
             }
             for r in rows
         ]
+
+    def members(self) -> list[dict[str, Any]]:
+        """The organisation's accounts as they were last read."""
+        with self.db.system_read() as tx:
+            found = members.listed(tx)
+        return [{"account": m.account, "name": m.name, "email": m.email} for m in found]
+
+    def refresh_members(self, read: Callable[[], Organisation]) -> frozenset[str]:
+        """Read the organisation's accounts now; those that have left."""
+        if self.settings.organizations != "aws":
+            raise SetupError(
+                "This deployment does not ask AWS Organizations: set AUDITKEEP_ORGANIZATIONS=aws."
+            )
+        return organization.refresh(self.db, self.deps, self.clock, read)
+
+    def remove_member(self, account: str) -> int:
+        """Take an account out of all scopes but its own; how many assessments that changed."""
+        if not is_account(account):
+            raise SetupError(f"An account is twelve digits, which '{account}' is not.")
+        with self.db.system_write() as tx:
+            return organization.leave(tx, self.deps, self.clock.now(), {account})
 
     def warnings(self, tenant: Tenant) -> list[dict[str, Any]]:
         """Keywords of custom controls that no list knows, and what may have been meant."""

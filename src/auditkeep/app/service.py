@@ -11,6 +11,7 @@ import uvicorn
 from sqlalchemy import func
 
 from auditkeep.app.http import Protocol
+from auditkeep.app.members import MembersThread
 from auditkeep.app.parts import Parts
 from auditkeep.app.places import Places
 from auditkeep.app.web import Web
@@ -52,6 +53,7 @@ class Service:
         self._web = Web.over(parts)
         self._stopping = threading.Event()
         self._sealer = threading.Thread(target=self._tend, name="sealer", daemon=True)
+        self._members = _members(parts)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -101,6 +103,8 @@ class Service:
         self._pump.stop()
         if self._sealer.ident is not None:
             self._sealer.join()
+        if self._members is not None:
+            self._members.stop()
         self._sequencer.stop()
         self._hold.release()
         self.parts.db.close()
@@ -150,6 +154,8 @@ class Service:
         self._sequencer.start()
         self._pump.start()
         self._sealer.start()
+        if self._members is not None:
+            self._members.start()
         return self._server
 
     def _tend(self) -> None:
@@ -197,6 +203,15 @@ class Service:
             _log.warning("Sealing of %s in %s is put off: %s", tenant.account, tenant.region, error)
         except Exception:  # noqa: BLE001  # the thread is the only one that would notice
             _log.exception("Sealing of %s in %s met a defect.", tenant.account, tenant.region)
+
+
+def _members(parts: Parts) -> MembersThread | None:
+    """Who reads the organisation's members; nobody, unless AWS Organizations is to be asked."""
+    if parts.settings.organizations != "aws":
+        return None
+    from auditkeep.sources import organizations  # noqa: PLC0415  # boto3 need not be loaded always
+
+    return MembersThread(parts.db, parts.deps, parts.clock, organizations.read)
 
 
 def _sequencer(lake: Lake) -> Sequencer:

@@ -33,8 +33,9 @@ from auditkeep.db.schema import (
     reports,
     tenants,
 )
-from auditkeep.db.tx import Tx
+from auditkeep.db.tx import SystemTx, Tx
 from auditkeep.errors import NotFound
+from auditkeep.ids import Tenant
 
 _COLUMNS = (
     assessments.c.id,
@@ -147,6 +148,13 @@ def assessing(tx: Tx, accounts: Collection[str]) -> str | None:
     )
     found: str | None = tx.system().scalar(query)
     return found
+
+
+def collecting(tx: SystemTx) -> list[Tenant]:
+    """Every tenant that has an ACTIVE assessment."""
+    table = assessments.c
+    query = tx.select(table.account, table.region).where(table.status == "ACTIVE").distinct()
+    return sorted(Tenant(r.account, r.region) for r in tx.all(query))
 
 
 def shown_on(tx: Tx, since: Instant) -> list[Assessment]:

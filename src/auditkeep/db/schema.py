@@ -71,6 +71,15 @@ access_keys = Table(
     _int("disabled_at", null=True),
 )
 
+organisation_members = Table(
+    "organisation_members",  # as AWS Organizations last told them, where it is asked
+    metadata,
+    Column("account", String(12), primary_key=True),
+    _text("name"),
+    _text("email"),
+    _int("joined_at"),
+)
+
 policies = Table(
     "policies",
     metadata,

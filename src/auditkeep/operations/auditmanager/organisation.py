@@ -7,7 +7,7 @@ assessments sleep, as after a deregistration, and nothing of them is lost.
 
 from dataclasses import replace
 
-from auditkeep.accounts import organisation
+from auditkeep.accounts import members, organisation
 from auditkeep.ids import Tenant
 from auditkeep.operations.auditmanager.propagation import organisation_passed_on
 from auditkeep.operations.call import Call, pair
@@ -44,6 +44,9 @@ def get_organization_admin_account(
 
 def hand_over(call: Call, account: str) -> None:
     """Register a delegated administrator; the managing account's own collection ends."""
+    organisation.require_manager(call.tx)
+    if call.deps.settings.organizations == "aws" and not organisation.manages_as(call.tx, account):
+        members.require_member(call.tx, account)
     if organisation.register(call.tx, account, call.now):
         call.tx.lock_tenant()  # no assessment is created between the registration and the end
         organisation_passed_on(call)

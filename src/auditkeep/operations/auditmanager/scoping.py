@@ -6,6 +6,7 @@ belong together, so any account id may be in scope: it brings in what was collec
 
 from collections.abc import Iterable
 
+from auditkeep.accounts import members
 from auditkeep.assessments import store
 from auditkeep.assessments.model import AssessedControl, Assessment, Document, ScopedAccount
 from auditkeep.clock import Instant
@@ -37,7 +38,9 @@ def accounts(scope: am.Scope) -> tuple[ScopedAccount, ...]:
 
 
 def check_accounts(call: Call, added: frozenset[str]) -> None:
-    """Refuse an account that another one may not bring into its scope (spec 12, point 4)."""
+    """Refuse accounts that are not this tenant's to bring into a scope (spec 10.4; 12, point 4)."""
+    if call.deps.settings.organizations == "aws":
+        members.require(call.tx, added)
     others = added - {call.tenant.account}
     busy = store.assessing(call.tx, others) if others else None
     if busy is not None:

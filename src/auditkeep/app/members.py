@@ -1,0 +1,95 @@
+"""The members of the organisation, read from AWS now and then, and what their leaving means.
+
+Reading waits for the network outside any transaction; what was read is written in one, together
+with the scopes that change. A reading that fails changes nothing and is tried again.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from functools import partial
+
+from auditkeep.access.grants import ADMINISTRATOR
+from auditkeep.access.principals import Principal
+from auditkeep.accounts import members
+from auditkeep.accounts.members import Organisation
+from auditkeep.assessments import store
+from auditkeep.clock import Clock, Instant
+from auditkeep.db.database import Database
+from auditkeep.db.tx import SystemTx
+from auditkeep.errors import AuditkeepError
+from auditkeep.ids import Tenant, new_id
+from auditkeep.operations.auditmanager.leaving import accounts_left, administrators_left
+from auditkeep.operations.call import Call, Deps
+
+FIRST_TRIES = 30.0
+"""Seconds between tries until the members were read for the first time."""
+
+_LOG = logging.getLogger("auditkeep.organization")
+
+
+def refresh(
+    db: Database, deps: Deps, clock: Clock, read: Callable[[], Organisation]
+) -> frozenset[str]:
+    """Read the members and keep them; the accounts that have left."""
+    found = read()
+    with db.system_write() as tx:
+        gone = members.replace(tx, found, clock.now())
+        leave(tx, deps, clock.now(), gone)
+    return gone
+
+
+def leave(tx: SystemTx, deps: Deps, now: Instant, gone: Collection[str]) -> int:
+    """Take accounts out of every tenant's scopes; how many assessments that changed."""
+    if not gone:
+        return 0
+    tx.lock("organisation")  # before any tenant's lock, as whoever registers an administrator does
+    changed = 0
+    for tenant in store.collecting(tx):
+        changed += accounts_left(_as_service(tx, tenant, deps, now), gone)
+    nobody = Tenant(min(gone), "us-east-1")
+    administrators_left(_as_service(tx, nobody, deps, now), gone)
+    for account in sorted(gone):
+        _LOG.warning("account %s has left the organisation, and every scope it was in", account)
+    return changed
+
+
+def _as_service(tx: SystemTx, tenant: Tenant, deps: Deps, now: Instant) -> Call:
+    """A call by the service itself, under the name of its role."""
+    name = "AWSServiceRoleForAuditManager"
+    arn = f"arn:aws:iam::{tenant.account}:role/aws-service-role/auditmanager.amazonaws.com/{name}"
+    principal = Principal(tenant.account, name, arn, (ADMINISTRATOR,), "")
+    return Call(tx.of(tenant), tenant, principal, now, new_id(), "", deps)
+
+
+class MembersThread:
+    """Reads the members again every so many minutes, for as long as the server runs."""
+
+    def __init__(
+        self, db: Database, deps: Deps, clock: Clock, read: Callable[[], Organisation]
+    ) -> None:
+        self._refresh = partial(refresh, db, deps, clock, read)
+        self._seconds = deps.settings.organizations_minutes * 60.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="members", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        known = False
+        while True:
+            try:
+                self._refresh()
+                known = True
+            except AuditkeepError as error:
+                _LOG.error("The organisation's members stay as they were read before: %s", error)
+            except Exception:  # noqa: BLE001  # the thread goes on, whatever one reading meets
+                _LOG.exception("Reading the organisation's members met a defect.")
+            if self._stopping.wait(self._seconds if known else min(FIRST_TRIES, self._seconds)):
+                return
