@@ -68,6 +68,11 @@ class Settings(BaseSettings):
         description="Let a control that is REVIEWED become UNDER_REVIEW or INACTIVE again "
         "(REVIEWED is final at AWS).",
     )
+    check_roles: bool = Field(
+        default=False,
+        description="Answer that an audit owner or delegate is not found unless they are a user "
+        "with a key, or a role, of this deployment.",
+    )
     echo_aws_services: bool = Field(
         default=False,
         description="Answer with the services that a scope was sent with (AWS ignores them, which "

@@ -16,7 +16,7 @@ from tests.operations.making import (
 )
 
 from auditkeep.errors import AccessDenied, InvalidRequest, NotFound, QuotaExceeded
-from auditkeep.operations.auditmanager import assessments, scoping, tags
+from auditkeep.operations.auditmanager import assessments, controls, delegations, scoping, tags
 from auditkeep.operations.call import Call
 from auditkeep.wire.models import auditmanager as am
 
@@ -271,3 +271,32 @@ def _set_status(call: Call, made: Any, status: Any) -> Any:
 def _changes(call: Call, made: Any) -> Any:
     ask = am.GetChangeLogsRequest(assessment_id=_id(made))
     return shown(assessments.get_change_logs(call, ask))["changeLogs"]
+
+
+def test_a_session_of_a_role_is_the_role_in_arns_and_the_person_in_names(call: Call) -> None:
+    """Decision 17 of specification section 12."""
+    role = "arn:aws:iam::111122223333:role/Auditors"
+    arn = "arn:aws:sts::111122223333:assumed-role/Auditors/jane.doe@example.org"
+    session = by(call, "Auditors", arn=arn, admin=True)
+    made = assessment(session, owners=[])
+    assert [r["roleArn"] for r in made["metadata"]["roles"]] == [role]
+    again = by(call, "x", arn="arn:aws:iam::111122223333:role/team/a/Auditors")
+    assert _get(again, made)["userRole"]["roleArn"] == role
+    ask = am.BatchCreateDelegationByAssessmentRequest(
+        assessment_id=_id(made),
+        create_delegation_requests=(
+            am.CreateDelegationRequest(
+                control_set_id="Access", role_arn=OWNER, role_type="RESOURCE_OWNER"
+            ),
+        ),
+    )
+    (one,) = shown(delegations.batch_create_delegation(session, ask))["delegations"]
+    assert one["createdBy"] == "jane-doe-example-org"
+    source = am.CreateControlMappingSource(source_name="s", source_type="MANUAL")
+    control = am.CreateControlRequest(name="c", control_mapping_sources=(source,))
+    assert shown(controls.create_control(session, control))["control"]["createdBy"] == (
+        "jane-doe-example-org"
+    )
+    log = am.GetChangeLogsRequest(assessment_id=_id(made))
+    changes = shown(assessments.get_change_logs(session, log))["changeLogs"]
+    assert {c["createdBy"] for c in changes} == {role}

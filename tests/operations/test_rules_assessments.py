@@ -29,7 +29,9 @@ from tests.operations.world import (
     table,
 )
 
+from auditkeep.access import roles
 from auditkeep.access.grants import DELEGATE_ACTIONS, OWNER_ACTIONS
+from auditkeep.access.trust import Trust
 
 
 def _create(world: World, **members: Any) -> Any:
@@ -789,3 +791,31 @@ def test_another_tenant_finds_nothing(world: World) -> None:
     for operation in ("get_assessment", "delete_assessment", "get_change_logs"):
         seen = world.refused(operation, client=stranger, assessmentId=made.id)
         assert (seen["Code"], seen["status"]) == NOT_FOUND
+
+
+def test_where_roles_are_checked_a_stranger_is_not_found(world_with: Callable[..., World]) -> None:
+    world = world_with(check_roles=True)
+    world.user("owner")
+    owner = [{"roleType": "PROCESS_OWNER", "roleArn": f"arn:aws:iam::{HOME}:user/owner"}]
+    made = world.assessment(frameworkId=world.theirs, roles=owner)
+    for arn in (OWNER, EXPERT, f"arn:aws:iam::{HOME}:root"):
+        stranger = [{"roleType": "PROCESS_OWNER", "roleArn": arn}]
+        for act in (
+            partial(_create, roles=stranger), partial(_update, made=made, roles=stranger),
+        ):  # fmt: skip
+            seen = world.refusal(act)
+            assert (seen["Code"], seen["status"]) == NOT_FOUND
+            assert arn in seen["Message"]
+    asked = {"controlSetId": made.set_id, "roleArn": EXPERT, "roleType": "RESOURCE_OWNER"}
+    answer = world.ask(
+        "batch_create_delegation_by_assessment",
+        assessmentId=made.id,
+        createDelegationRequests=[asked],
+    )
+    assert [e["errorCode"] for e in answer["errors"]] == ["404"]
+    world.user("expert")
+    assert world.delegate(made)["roleArn"] == EXPERT
+    trusted = Trust(principals=(EXPERT,))
+    with world.db.system_write() as tx:
+        roles.put(tx, HOME, "Owner", ("AuditkeepAuditOwner",), trusted, 3600, world.clock.now())
+    _update(world, made, roles=[{"roleType": "PROCESS_OWNER", "roleArn": OWNER}])

@@ -315,6 +315,12 @@ def test_an_inherited_tag_there_is_not(world: World) -> None:
     assert made.shown["tags"] == {}
 
 
+def test_names_need_not_be_unique(world: World) -> None:
+    for make in (world.control, world.framework, lambda name: world.assessment(name=name).shown):
+        first, second = (make(name="the same") for _ in range(2))
+        assert first["arn"] != second["arn"]
+
+
 # --- keywords --------------------------------------------------------------------------------
 
 MISTYPED = {**TRAIL, **_word("iam_CreateUsr")}

@@ -116,6 +116,13 @@ def find(tx: SystemTx, provider: KeyProvider, access_key_id: str) -> Known | Non
     return Known(principal, provider.unwrap(row.secret, _context(access_key_id)).decode())
 
 
+def has_user(tx: SystemTx, account: str, user: str) -> bool:
+    """Whether a user of that name holds a key that is in use."""
+    keys = access_keys.c
+    mine = (keys.account == account, keys.user_name == user, keys.disabled_at.is_(None))
+    return tx.first(tx.select(keys.access_key_id).where(*mine).limit(1)) is not None
+
+
 def listed(tx: SystemTx) -> list[KeyRecord]:
     """Every key, oldest first; never a secret."""
     columns = [c for c in access_keys.c if c.name != "secret"]

@@ -1,6 +1,13 @@
 """A tenant's registration and settings (spec sections 1.11 and 2.1).
 
-    (no row) --register--> ACTIVE --deregister--> INACTIVE --register--> ACTIVE
+    state       RegisterAccount              DeregisterAccount
+    (no row)    → ACTIVE                     stays, answered as INACTIVE
+    ACTIVE      stays; a named key replaces  → INACTIVE; assessments sleep
+    INACTIVE    → ACTIVE                     stays
+
+While a tenant is not ACTIVE, all but these, its status, RegisterOrganizationAdminAccount and tags
+answers AccessDenied. An assessment that sleeps keeps its status and sees nothing new until it is
+saved with UpdateAssessment.
 
 Deregistering keeps everything: settings, controls, frameworks and assessments are there again
 after the next registration. What DEREGISTRATION_POLICY asks for is recorded; `ALL` is treated as

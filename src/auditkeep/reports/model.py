@@ -1,8 +1,16 @@
 """The report as values: the row that asks for one, and the pages it becomes. Pure.
 
-`Report` is the noun of the API (spec section 2.7) and the JSON of the table `reports`. `Summary`
-and what it holds is everything the PDF shows, in the order of spec section 5.4; the template adds
-words and layout but decides nothing. None is a value the source did not give: shown as a hyphen.
+`Report` is the noun of the API and the JSON of the table `reports`. Its life (spec section 2.7):
+
+    state         its maker       GetAssessmentReportUrl   DeleteAssessmentReport
+    IN_PROGRESS   → COMPLETE      refused                  refused: "is being generated"
+                  → FAILED
+    COMPLETE      (nothing)       a link                   row and object go
+    FAILED        (nothing)       refused, with its reason row goes
+
+`Summary` and what it holds is everything the PDF shows, in the order of spec section 5.4; the
+template adds words and layout but decides nothing. None is a value the source did not give: shown
+as a hyphen.
 """
 
 from typing import Literal

@@ -12,7 +12,7 @@ from auditkeep.assessments.model import AssessedControl, Assessment
 from auditkeep.assessments.wire import Parts, Tally
 from auditkeep.evidence import lens, selection
 from auditkeep.evidence.totals import totals
-from auditkeep.ids import same_principal
+from auditkeep.ids import principal_of, same_principal
 from auditkeep.operations.call import Call
 from auditkeep.wire import codec
 from auditkeep.wire.model import Encoded
@@ -27,7 +27,13 @@ def kept_answer(call: Call, assessment: Assessment, last_batch: int) -> am.GetAs
     memo = call.deps.caches.assessments
     # what somebody is changes with the version, so that only a new answer has to find it out
     owner = _owner_of(call, assessment)
-    key = (call.tenant, assessment.id, assessment.version, last_batch, owner or call.principal.arn)
+    key = (
+        call.tenant,
+        assessment.id,
+        assessment.version,
+        last_batch,
+        owner or principal_of(call.principal.arn),
+    )
     encoded = memo.get(key)
     if encoded is None:
         answer = am.GetAssessmentResponse(

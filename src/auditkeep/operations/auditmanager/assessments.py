@@ -19,6 +19,7 @@ from auditkeep.lake.destruction import destroy_class
 from auditkeep.operations.auditmanager import answers, scoping
 from auditkeep.operations.auditmanager.copying import assessed, copy_of_framework
 from auditkeep.operations.auditmanager.pages import time_key
+from auditkeep.operations.auditmanager.people import require_known
 from auditkeep.operations.auditmanager.standing import assessment_for, log_assessment, require
 from auditkeep.operations.call import Call, pair
 from auditkeep.wire import paging
@@ -30,6 +31,7 @@ def create_assessment(call: Call, ask: am.CreateAssessmentRequest) -> am.CreateA
     accounts = scoping.accounts(ask.scope)
     owners = scoping.owners(ask.roles)
     destination = scoping.destination(ask.assessment_reports_destination)
+    require_known(call, owners)
     library = call.deps.library
     framework = frameworks.get_framework(call.tx, library, ask.framework_id)
     controls = frameworks.get_controls(call.tx, library, framework.control_ids())
@@ -90,7 +92,7 @@ def list_assessments(call: Call, ask: am.ListAssessmentsRequest) -> am.ListAsses
     visible: list[Assessment] = []
     while len(visible) < wanted:
         batch = store.page(call.tx, ask.status, after, wanted)
-        visible += [a for a in batch if _visible(call, a)]
+        visible += _visible(call, batch)
         if len(batch) < wanted:
             break
         after = batch[-1].created_at, batch[-1].id
@@ -228,6 +230,7 @@ def _owners_after(call: Call, before: Document, roles: tuple[am.Role, ...]) -> t
     owners = scoping.owners(roles)
     if not owners:
         raise InvalidRequest.of_field("roles", "must hold at least one audit owner.")
+    require_known(call, (o for o in owners if o not in before.owners))
     kept = (o for o in before.owners if same_principal(o, call.principal.arn))
     return (*owners, *(o for o in kept if not any(same_principal(o, new) for new in owners)))
 
@@ -245,11 +248,12 @@ def _seen_delegations(call: Call, assessments: Sequence[Assessment]) -> list[Del
     return [d for d in found if d.assessment_id in owned or same_principal(d.role_arn, me)]
 
 
-def _visible(call: Call, assessment: Assessment) -> bool:
+def _visible(call: Call, assessments: Sequence[Assessment]) -> list[Assessment]:
+    """Those of some assessments that the caller owns, works on or administers."""
     if grants.is_administrator(call.principal):
-        return True
-    roles = review.roles_of(call.tx, assessment, call.principal.arn)
-    return roles.owner or bool(roles.delegate_of)
+        return list(assessments)
+    visible = review.visible_to(call.tx, assessments, call.principal.arn)
+    return [a for a in assessments if a.id in visible]
 
 
 OPERATIONS = (

@@ -7,6 +7,7 @@ from auditkeep.ids import new_id, person_of, same_principal
 from auditkeep.notifications import store as notifications
 from auditkeep.notifications.model import About
 from auditkeep.operations.auditmanager.pages import time_key
+from auditkeep.operations.auditmanager.people import require_known
 from auditkeep.operations.auditmanager.standing import assessment_for, log_part
 from auditkeep.operations.call import Call, pair
 from auditkeep.wire import paging
@@ -95,6 +96,7 @@ def _create(call: Call, assessment: Assessment, asked: am.CreateDelegationReques
     if asked.role_type != "RESOURCE_OWNER":
         raise InvalidRequest("The roleType of a delegate is RESOURCE_OWNER.")
     one = store.get_set(call.tx, assessment.id, asked.control_set_id)
+    require_known(call, [asked.role_arn])
     for other in review.delegations_of(call.tx, [assessment.id]):
         same = other.set_id == one.id and same_principal(other.role_arn, asked.role_arn)
         if same and other.status != "COMPLETE":
