@@ -23,6 +23,7 @@ from auditkeep.wire.router import Router
 ALICE = Principal("111122223333", "a", "arn:aws:iam::111122223333:user/a", (), "AKIA")
 TENANT = Tenant("111122223333", "us-east-1")
 ROUTER = Router(am.OPERATIONS)
+ASSESSMENT = f"arn:aws:auditmanager:us-east-1:111122223333:assessment/{UUID}"
 
 
 def test_the_grants_are_those_of_the_specification() -> None:
@@ -46,18 +47,20 @@ def test_the_grants_are_those_of_the_specification() -> None:
 def test_a_role_grants_its_actions_only(role: Role | None, action: str, granted: bool) -> None:
     assert allows(role, action) is granted
     if granted:
-        require(ALICE, role, action)
+        require(ALICE, role, action, ASSESSMENT)
     else:
-        with pytest.raises(AccessDenied, match=f"auditmanager:{action}"):
-            require(ALICE, role, action)
+        with pytest.raises(AccessDenied) as denied:
+            require(ALICE, role, action, ASSESSMENT)
+        assert f"perform: auditmanager:{action} on resource: {ASSESSMENT}, because" in str(
+            denied.value
+        )
 
 
 def test_the_administrator_needs_no_role() -> None:
     admin = Principal(ALICE.account, "r", "arn:aws:iam::111122223333:user/r", (ADMINISTRATOR,), "A")
-    require(admin, None, "DeleteAssessment")
+    require(admin, None, "DeleteAssessment", ASSESSMENT)
 
 
-ASSESSMENT = f"arn:aws:auditmanager:us-east-1:111122223333:assessment/{UUID}"
 RESOURCES = {
     am.GET_ASSESSMENT: ASSESSMENT,
     am.GET_CHANGE_LOGS: ASSESSMENT,

@@ -11,8 +11,9 @@ from auditkeep.access.policy import decide
 from auditkeep.access.principals import Principal
 from auditkeep.access.remembered import TTL
 from auditkeep.clock import FixedClock, Instant
+from auditkeep.db import schema
 from auditkeep.db.database import Database
-from auditkeep.errors import InputError, SetupError
+from auditkeep.errors import AccessDenied, InputError, SetupError
 
 ACCOUNT = "111122223333"
 OWN = json.dumps(
@@ -59,3 +60,12 @@ def test_what_cannot_be_honoured_is_never_attached(db: Database) -> None:
         with pytest.raises(SetupError, match="managed policy"):
             policies.put(tx, ACCOUNT, ADMINISTRATOR, OWN)
         assert policies.find(tx, ACCOUNT, "Mine") is None
+
+
+def test_a_kept_document_that_is_not_understood_denies(db: Database, clock: FixedClock) -> None:
+    with db.system_write() as tx:
+        policies.put(tx, ACCOUNT, "Mine", OWN)
+        damaged = {"account": ACCOUNT, "name": "Mine", "document": OWN.replace("Allow", "Perhaps")}
+        tx.upsert(schema.policies, [damaged], replace=["document"])
+    with pytest.raises(AccessDenied, match="must have the Effect Allow or Deny"):
+        Policies(db).of(someone("Mine", ADMINISTRATOR), clock.now())

@@ -61,12 +61,16 @@ def is_administrator(principal: Principal) -> bool:
     return ADMINISTRATOR in principal.policies
 
 
-def require(principal: Principal, role: Role | None, action: str) -> None:
-    """AccessDenied unless the principal is an administrator or `role` grants `action`."""
+def require(principal: Principal, role: Role | None, action: str, resource: str) -> None:
+    """AccessDenied unless the principal is an administrator or `role` grants `action`.
+
+    `resource` is the ARN of the assessment, or of the control set in it, that `role` is held in.
+    """
     if is_administrator(principal) or allows(role, action):
         return
     raise AccessDenied(
-        f"User: {principal.arn} is not authorized to perform: auditmanager:{action}, because "
+        f"User: {principal.arn} is not authorized to perform: auditmanager:{action} on resource: "
+        f"{resource}, because "
         + (
             "only audit owners and delegates of the assessment may."
             if role is None

@@ -18,7 +18,7 @@ from auditkeep.clock import Instant
 from auditkeep.db.database import Database
 from auditkeep.db.schema import access_keys, policies, roles
 from auditkeep.db.tx import SystemTx
-from auditkeep.errors import SetupError
+from auditkeep.errors import AccessDenied, InputError, SetupError
 from auditkeep.ids import is_account
 
 _NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
@@ -173,5 +173,9 @@ class Policies:
         return [policy for policy in found if policy is not None]
 
     def _look_up(self, key: tuple[str, str]) -> Policy | None:
-        with self._db.system_read() as tx:
-            return find(tx, *key)
+        """AccessDenied for a document that is not understood: it might deny what others allow."""
+        try:
+            with self._db.system_read() as tx:
+                return find(tx, *key)
+        except InputError as error:
+            raise AccessDenied(f"{error} Until it is put anew, nothing is allowed.") from error

@@ -27,7 +27,9 @@ def require(call: Call, assessment: Assessment, action: str, set_id: str | None 
     if grants.is_administrator(call.principal):
         return ADMINISTRATOR
     roles = review.roles_of(call.tx, assessment, call.principal.arn)
-    grants.require(call.principal, role_in(roles, set_id), action)
+    part = assessment.id if set_id is None else f"{assessment.id}/controlSet/{set_id}"
+    resource = call.tenant.arn("assessment", part)
+    grants.require(call.principal, role_in(roles, set_id), action, resource)
     return roles
 
 
