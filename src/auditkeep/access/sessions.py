@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, and_
 
 from auditkeep.access import policy
 from auditkeep.access.principals import Principal
@@ -113,7 +113,11 @@ def issue(tx: SystemTx, provider: KeyProvider, role: Role, wanted: Wanted, now: 
 
 def find(tx: SystemTx, provider: KeyProvider, access_key_id: str) -> Found | None:
     """A session that was not revoked and whose role still stands."""
-    of_role = (roles.c.account == sessions.c.account) & (roles.c.id == sessions.c.role_id)
+    of_role = and_(
+        roles.c.account == sessions.c.account,
+        roles.c.name == sessions.c.role,
+        roles.c.id == sessions.c.role_id,
+    )
     columns = (*sessions.c, roles.c.policies.label("granted"))
     mine = (sessions.c.access_key_id == access_key_id, sessions.c.revoked_at.is_(None), of_role)
     row = tx.first(tx.select(*columns).where(*mine))

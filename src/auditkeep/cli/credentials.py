@@ -12,7 +12,6 @@ import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
@@ -26,6 +25,8 @@ _UNDER_WAY = "AUDITKEEP_SIGNING_IN"
 """Set while AWS credentials are looked for: a profile that calls this command would never end."""
 _LARGEST_TOKEN = 20_000
 _NONE = "none"
+_IDENTITIES = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE")
+"""What of the environment says who one is: credentials are kept for each apart."""
 
 
 class NotSignedIn(AuditkeepError):
@@ -73,16 +74,17 @@ def credentials(
     if not is_safe_url(endpoint):
         raise SetupError("The endpoint must be an https URL, or http on this machine.")
     by_token = web_identity_token_file is not None or source == "web-identity"
-    wanted = [endpoint, role, str(by_token), str(web_identity_token_file), str(aws_profile)]
     now = SystemClock().now()
-    kept = None if cache is None else cache / f"{_digest([*wanted, str(session_name)])}.json"
+    identity = [str(web_identity_token_file), str(aws_profile), aws_region, str(server_name)]
+    identity += [os.environ.get(name, "") for name in _IDENTITIES]
+    wanted = [endpoint, role, str(session_name), str(seconds), str(by_token), *identity]
+    kept = None if cache is None else cache / f"{_digest(wanted)}.json"
     found = None if kept is None else _cached(kept, now)
     if found is None:
         if by_token:
             token = _token_of(web_identity_token_file)
         else:
-            name = (server_name or urlsplit(endpoint).netloc).lower()
-            token = _aws_proof(name, aws_profile, aws_region, aws_sts)
+            token = _aws_proof(server_name, endpoint, aws_profile, aws_region, aws_sts)
         found = _taken(endpoint, role, token, session_name or _user(), seconds)
         if kept is not None:
             _keep(kept, found)
@@ -106,11 +108,14 @@ def _token_of(file: Path | None) -> str:
     return text
 
 
-def _aws_proof(server: str, profile: str | None, region: str, endpoint: str | None) -> str:
-    """A GetCallerIdentity presigned with this machine's AWS credentials, bound to `server`."""
+def _aws_proof(
+    server: str | None, url: str, profile: str | None, region: str, endpoint: str | None
+) -> str:
+    """A GetCallerIdentity presigned with this machine's AWS credentials, bound to one server."""
     import botocore.exceptions
     import botocore.session
 
+    from auditkeep.operations.sts.presigned import server_name
     from auditkeep.operations.sts.proving import aws_proof
 
     if os.environ.get(_UNDER_WAY):
@@ -129,7 +134,7 @@ def _aws_proof(server: str, profile: str | None, region: str, endpoint: str | No
         del os.environ[_UNDER_WAY]
     if frozen is None or not frozen.access_key:
         raise NotSignedIn("No AWS credentials are found here: sign in to AWS first.")
-    return aws_proof(frozen, server=server, region=region, endpoint=endpoint)
+    return aws_proof(frozen, server=server or server_name(url), region=region, endpoint=endpoint)
 
 
 def _taken(endpoint: str, role: str, token: str, name: str, seconds: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from auditkeep.clock import MINUTE, SECOND, FixedClock, Instant, to_datetime
 from auditkeep.db.database import Database
 from auditkeep.errors import IssuerSilent, SetupError, TokenEnded, TokenRefused
 from auditkeep.operations.call import Deps
-from auditkeep.operations.sts.presigned import AGE, HEADER, PREFIX, AwsIdentities
+from auditkeep.operations.sts.presigned import AGE, HEADER, PREFIX, AwsIdentities, server_name
 from auditkeep.operations.sts.proving import aws_proof
 from auditkeep.wire import sigv4
 from auditkeep.wire.messages import Request
@@ -269,6 +269,22 @@ def test_one_endpoint_of_the_settings_replaces_all_others(clock: FixedClock, aws
             identities.check(proof(clock, endpoint=other), clock.now())
     with pytest.raises(SetupError, match="https"):
         AwsIdentities(aws, SERVER, "http://sts.example.com")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://Audit.example.com", "audit.example.com"),
+        ("https://audit.example.com:443/", "audit.example.com"),
+        ("https://audit.example.com:8443/audit", "audit.example.com:8443"),
+        ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+        ("http://localhost:80", "localhost"),
+        ("", ""),
+        ("audit.example.com", ""),
+    ],
+)
+def test_server_and_client_call_a_server_the_same(url: str, name: str) -> None:
+    assert server_name(url) == name
 
 
 def test_a_proof_does_not_show_itself(clock: FixedClock, aws: Aws) -> None:

@@ -209,6 +209,43 @@ def test_one_role_takes_another_for_an_hour_at_most(here: SignIn) -> None:
     }
 
 
+def test_a_roles_sessions_own_and_answer_for_assessments_as_the_role(here: SignIn) -> None:
+    alice = here.key("alice", READ_ONLY)
+    role = here.role("Auditor", Trust(principals=(ALICE,)), ADMINISTRATOR)
+    api = here.api(take(here, alice)["Credentials"])
+    here.call(api.register_account)
+    control = here.call(
+        api.create_control,
+        name="c",
+        controlMappingSources=[
+            {
+                "sourceName": "by hand",
+                "sourceSetUpOption": "Procedural_Controls_Mapping",
+                "sourceType": "MANUAL",
+            }
+        ],
+    )["control"]
+    assert control["createdBy"]
+    framework = here.call(
+        api.create_assessment_framework,
+        name="f",
+        controlSets=[{"name": "s", "controls": [{"id": control["id"]}]}],
+    )["framework"]
+    here.call(
+        api.create_assessment,
+        name="a",
+        assessmentReportsDestination={"destinationType": "S3", "destination": "s3://reports"},
+        scope={"awsAccounts": [{"id": ACCOUNT}]},
+        roles=[{"roleType": "PROCESS_OWNER", "roleArn": role.arn}],
+        frameworkId=framework["id"],
+    )
+    other = here.api(take(here, alice, RoleSessionName="joe")["Credentials"])
+    [seen] = here.call(other.list_assessments)["assessmentMetadata"]
+    assert {r["roleArn"] for r in seen["roles"]} == {role.arn}
+    shown = here.call(other.get_assessment, assessmentId=seen["id"])
+    assert shown["userRole"] == {"roleType": "PROCESS_OWNER", "roleArn": role.arn}
+
+
 def test_tags_are_chosen_only_where_the_trust_leaves_them_open(here: SignIn) -> None:
     alice = here.key("alice", READ_ONLY)
     here.role("Auditor", Trust(principals=(ALICE,), tags=("team",)))

@@ -62,6 +62,13 @@ class Proof:
     forget_at: Instant
 
 
+def server_name(url: str) -> str:
+    """The name that proofs for the server at `url` are bound to: host, and a port of its own."""
+    parts = urlsplit(url)
+    usual = {"https": ":443", "http": ":80"}.get(parts.scheme, "")
+    return parts.netloc.lower().removesuffix(usual) if usual else ""
+
+
 def is_one(token: str) -> bool:
     return token.startswith(PREFIX)
 

@@ -14,7 +14,6 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from urllib.parse import urlsplit
 
 from auditkeep.access import policy, roles, sessions
 from auditkeep.access.credentials import Credentials
@@ -83,13 +82,14 @@ class Sts:
         self._db = db
         self._provider = provider
         self._clock = clock
-        host = urlsplit(settings.external_url).netloc
         self._authenticator = Authenticator(Credentials(db, provider), settings.external_url)
         self._policies = Policies(db)
         self._proxies = Proxies(settings.proxies)
         asker = fetch or Fetcher()
         self._issuers = Issuers(asker)
-        self._aws = AwsIdentities(asker, host.lower(), settings.aws_sts_endpoint)
+        self._aws = AwsIdentities(
+            asker, presigned.server_name(settings.external_url), settings.aws_sts_endpoint
+        )
         self._actions: dict[str, _Action] = {
             "GetCallerIdentity": self._caller,
             "AssumeRole": self._assume,
