@@ -32,6 +32,7 @@ from tests.operations.world import (
 from auditkeep.access import roles
 from auditkeep.access.grants import DELEGATE_ACTIONS, OWNER_ACTIONS
 from auditkeep.access.trust import Trust
+from auditkeep.clock import MINUTE, Instant
 
 
 def _create(world: World, **members: Any) -> Any:
@@ -250,6 +251,27 @@ def test_an_inactive_assessment_can_still_be_read_selected_from_and_reported_on(
     report = world.ask("create_assessment_report", name="last", assessmentId=made.id)
     assert report["assessmentReport"]["status"] == "IN_PROGRESS"
     assert ("ASSESSMENT_REPORT", "last", "CREATE") in world.changes(made)
+
+
+def test_ending_an_assessment_keeps_evidence_that_is_dated_ahead_and_takes_no_more(
+    world_with: Callable[..., World],
+) -> None:
+    world = world_with()
+    made = world.assessment()
+    ahead = Instant(world.clock.now() + 20 * 60 * MINUTE)
+    world.observe(ahead, ahead)
+    folder = world.folder(made)
+    world.ask(
+        "associate_assessment_report_evidence_folder",
+        assessmentId=made.id, evidenceFolderId=folder["id"],
+    )  # fmt: skip
+    before = world.folder(made)
+    assert (before["totalEvidence"], before["assessmentReportSelectionCount"]) == (2, 2)
+    _status(world, made, "INACTIVE")
+    world.observe(world.later(), ahead)
+    assert world.folder(made) == before
+    found = world.ask("get_evidence_folders_by_assessment", assessmentId=made.id)
+    assert len(found["evidenceFolders"]) == 1
 
 
 def test_ending_an_assessment_ends_what_is_open_in_it(world: World) -> None:

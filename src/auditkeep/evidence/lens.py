@@ -19,6 +19,7 @@ from auditkeep.db.schema import lens_intervals
 from auditkeep.db.tx import Tx
 from auditkeep.evidence.ids import pinned_key
 from auditkeep.ids import GLOBAL_REGION, Tenant, new_id
+from auditkeep.lake.admission import FUTURE
 from auditkeep.lake.model import View
 
 BEGINNING = Instant(0)
@@ -167,6 +168,18 @@ def close(tx: Tx, assessment_id: str, at: Instant, ordinals: Collection[int] | N
         chosen.append(table.ordinal.in_(sorted(ordinals)))
     tx.run(tx.delete(lens_intervals).where(*chosen, table.opens_at >= at))
     tx.run(tx.update(lens_intervals).where(*chosen).values(closes_at=at))
+
+
+def freeze(tx: Tx, assessment_id: str, now: Instant) -> None:
+    """End the open intervals of an assessment whose lenses see no later batch from now on.
+
+    The batch is what ends them: an event that was dated a little ahead of our clock, and is
+    evidence already, stays so.
+    """
+    table = lens_intervals.c
+    opened = (table.assessment_id == assessment_id, table.closes_at.is_(None))
+    tx.run(tx.delete(lens_intervals).where(*opened, table.opens_at >= now))
+    tx.run(tx.update(lens_intervals).where(*opened).values(closes_at=now + FUTURE + 1))
 
 
 def delete(tx: Tx, assessment_id: str) -> None:

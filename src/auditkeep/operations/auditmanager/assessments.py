@@ -209,7 +209,7 @@ def get_change_logs(call: Call, ask: am.GetChangeLogsRequest) -> am.GetChangeLog
 
 
 def _close(call: Call, assessment: Assessment) -> Assessment:
-    lens.close(call.tx, assessment.id, call.now)
+    lens.freeze(call.tx, assessment.id, call.now)
     controls = store.controls(call.tx, assessment.id)
     open_reviews = [c.ordinal for c in controls if rules.closed_control(c.status) != c.status]
     store.set_control_status(call.tx, assessment.id, open_reviews, "REVIEWED")
