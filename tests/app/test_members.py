@@ -32,7 +32,7 @@ def world_with(tmp_path: Path) -> Iterator[Callable[..., World]]:
     """Make a deployment of other settings."""
     made: list[World] = []
 
-    def make(**settings: object) -> World:
+    def make(**settings: Any) -> World:
         made.append(World(tmp_path / str(len(made)), **settings))
         return made[-1]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -103,7 +103,7 @@ def world_with(tmp_path: Path) -> Iterator[Callable[..., World]]:
 
     made: list[World] = []
 
-    def make(**settings: object) -> World:
+    def make(**settings: Any) -> World:
         made.append(World(tmp_path / str(len(made)), **settings))
         return made[-1]
 

@@ -99,9 +99,9 @@ class Made:
 class World:
     """One deployment; `client` is an administrator of HOME in us-east-1, which has registered."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, database: str = "", **settings: Any) -> None:
         folder.mkdir(exist_ok=True)
-        self.db = Database(f"sqlite:///{folder / 'audit.db'}")
+        self.db = Database(database or f"sqlite:///{folder / 'audit.db'}")
         self.db.migrate()
         keys = folder / "keys"
         lake = Lake.open(
