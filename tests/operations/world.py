@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,11 @@ _OWNED = (
 )  # fmt: skip
 
 
+@cache
+def _library() -> Library:
+    return Library.load()  # the same for every world, and never changed
+
+
 @dataclass(frozen=True)
 class Made:
     """An assessment as it was answered, with what tests name of it."""
@@ -115,7 +120,7 @@ class World:
         self.clock = FixedClock(parse("2026-05-01T12:00:00Z"))
         self.deps = Deps(
             settings=settings_room.load(folder).model_copy(update=settings),
-            library=Library.load(),
+            library=_library(),
             lake=lake,
             links=Links(b"l" * 32, 15 * MINUTE),
             id_secret=b"i" * 32,
