@@ -22,8 +22,8 @@ from auditkeep.ids import Tenant, new_id
 from auditkeep.operations.auditmanager.leaving import accounts_left, administrators_left
 from auditkeep.operations.call import Call, Deps
 
-FIRST_TRIES = 30.0
-"""Seconds between tries until the members were read for the first time."""
+SOON = 30.0
+"""Seconds after which a reading that failed is tried again."""
 
 _LOG = logging.getLogger("auditkeep.organization")
 
@@ -82,14 +82,14 @@ class MembersThread:
             self._thread.join()
 
     def _run(self) -> None:
-        known = False
         while True:
+            pause = min(SOON, self._seconds)
             try:
                 self._refresh()
-                known = True
+                pause = self._seconds
             except AuditkeepError as error:
                 _LOG.error("The organisation's members stay as they were read before: %s", error)
             except Exception:  # noqa: BLE001  # the thread goes on, whatever one reading meets
                 _LOG.exception("Reading the organisation's members met a defect.")
-            if self._stopping.wait(self._seconds if known else min(FIRST_TRIES, self._seconds)):
+            if self._stopping.wait(pause):
                 return

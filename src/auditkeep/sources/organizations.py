@@ -8,10 +8,14 @@ or in one it has delegated to. Only accounts that are ACTIVE are members.
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from auditkeep.accounts.members import Member, Organisation
 from auditkeep.errors import InputError
+
+_PATIENCE = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 3})
+"""Whoever stops the server waits for a reading that is under way."""
 
 Answers = tuple[dict[str, Any], list[dict[str, Any]]]
 """What DescribeOrganization answered, and every account that ListAccounts did."""
@@ -20,7 +24,7 @@ Answers = tuple[dict[str, Any], list[dict[str, Any]]]
 def get(client: Any = None) -> Answers:
     """Ask AWS; InputError says what it refused. `client` is boto3's for `organizations`."""
     try:
-        asked = client or boto3.client("organizations", region_name="us-east-1")
+        asked = client or boto3.client("organizations", region_name="us-east-1", config=_PATIENCE)
         described = asked.describe_organization()["Organization"]
         pages = asked.get_paginator("list_accounts").paginate()
         return described, [account for page in pages for account in page["Accounts"]]
