@@ -154,6 +154,14 @@ def test_an_organisation_for_billing_only_is_refused(world: World) -> None:
     assert refresh(world, A) == frozenset()
 
 
+def test_a_list_that_is_not_whole_takes_nobody_away(world: World) -> None:
+    refresh(world, A, B)
+    empty = Organisation("o-abcdefghij", HOME, all_features=True, members=())
+    with pytest.raises(InputError, match="not whole"):
+        members.refresh(world.db, world.deps, world.clock, lambda: empty)
+    assert refresh(world, A, B) == frozenset()
+
+
 def test_an_account_that_leaves_goes_out_of_every_scope_and_stays_out(world: World) -> None:
     other, framework = administered(world, A, B)
     made = scoped(world, A, B, client=other, frameworkId=framework)

@@ -10,7 +10,6 @@ import base64
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -23,7 +22,7 @@ from tests.operations.in_process import Api
 
 from auditkeep import settings as settings_room
 from auditkeep.access.credentials import AccessKey
-from auditkeep.clock import DAY, MINUTE, SECOND, FixedClock, Instant, parse
+from auditkeep.clock import MINUTE, SECOND, FixedClock, Instant, parse
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.signing import SigningKey
@@ -220,14 +219,6 @@ class World:
     def later(self, microseconds: int = SECOND) -> Instant:
         self.clock.advance(microseconds)
         return self.clock.now()
-
-    @contextmanager
-    def days_later(self, days: int) -> Iterator[None]:
-        self.clock.advance(days * DAY)
-        try:
-            yield
-        finally:
-            self.clock.advance(-days * DAY)
 
     def fingerprint(self) -> Mapping[str, list[str]]:
         """Every row of every table that requests write to."""

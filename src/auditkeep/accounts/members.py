@@ -19,7 +19,7 @@ from auditkeep.accounts import organisation
 from auditkeep.clock import Instant
 from auditkeep.db import schema
 from auditkeep.db.tx import SystemTx, Tx
-from auditkeep.errors import InvalidRequest, SetupError
+from auditkeep.errors import InputError, InvalidRequest, SetupError
 
 _TABLE = schema.organisation_members
 
@@ -54,12 +54,18 @@ def listed(tx: Tx | SystemTx) -> list[Member]:
 def replace(tx: SystemTx, found: Organisation, now: Instant) -> frozenset[str]:
     """Keep what was read; the accounts that were members until now.
 
-    SetupError for an organisation that cannot delegate: nothing is changed by it.
+    SetupError for an organisation that cannot delegate, InputError for a list without the account
+    that manages it, which every whole list has: nothing is changed by them.
     """
     if not found.all_features:
         raise SetupError(
             f"The organisation {found.id} has consolidated billing only. Enable all its features "
             "in AWS Organizations: it cannot delegate its administration otherwise."
+        )
+    if found.manager not in {m.account for m in found.members}:
+        raise InputError(
+            f"The list of accounts lacks {found.manager}, which manages the organisation: it is "
+            "not whole, and nobody is taken for having left."
         )
     tx.lock("organisation")
     before = frozenset(m.account for m in listed(tx))
