@@ -33,7 +33,10 @@
     │   └── DecryptionFailed       wrong key, or bytes that were changed
     ├── LogError                   the transparency log would contradict itself
     ├── ProofError                 a signature, proof or digest does not hold
-    └── ReportError                a report cannot be made, and trying again would not help
+    ├── ReportError                a report cannot be made, and trying again would not help
+    └── DeliveryError              a notice or an event could not be handed over
+        ├── ChannelDown            nor could anything else that goes the same way
+        └── DeliveryRefused        and trying again would not help
 
 Nothing below leaks a driver's exception across a room's border: the room that talks to the
 library turns what it raises into one of these.
@@ -247,3 +250,15 @@ class ProofError(AuditkeepError):
 
 class ReportError(AuditkeepError):
     """A report cannot be made as asked; trying the same again would not help."""
+
+
+class DeliveryError(AuditkeepError):
+    """A notice or an event could not be handed over; it may be later."""
+
+
+class ChannelDown(DeliveryError):
+    """Who should take it is out of reach or takes nothing: the rest for them waits too."""
+
+
+class DeliveryRefused(DeliveryError):
+    """It will not be taken, however often it is offered."""

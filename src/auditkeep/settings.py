@@ -4,14 +4,21 @@
 lists them all (a test holds it to this file).
 """
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from auditkeep.errors import SetupError
+
+_BUS = re.compile(r"arn:[^:\s]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/[^\s:]+")
+_BUS_WRONG = "write the bus's ARN, arn:aws:events:REGION:ACCOUNT:event-bus/NAME"
+_FROM_WRONG = "AUDITKEEP_SMTP_HOST needs AUDITKEEP_SMTP_FROM, the address that mail comes from"
+_LOGIN_WRONG = "AUDITKEEP_SMTP_USER and its password (or AUDITKEEP_SMTP_PASSWORD_FILE) go together"
+_CLEAR_WRONG = "a password is never sent in clear: AUDITKEEP_SMTP_TLS must be starttls or tls"
 
 
 class Settings(BaseSettings):
@@ -120,7 +127,50 @@ class Settings(BaseSettings):
         default=22_000, ge=1, description="Evidence items that one report may hold."
     )
 
-    @field_validator("trusted_proxies")
+    # --- notices and events, on their way out
+    smtp_host: str = Field(
+        default="", description="The relay that takes mail for recipients. Empty: no mail is sent."
+    )
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="The relay's port.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        default="starttls",
+        description="How the relay is spoken to: STARTTLS, TLS from the first byte, or in clear.",
+    )
+    smtp_from: str = Field(default="", description="The address that mail comes from.")
+    smtp_user: str = Field(default="", description="The user to log in as; needs TLS.")
+    smtp_password: SecretStr = Field(default=SecretStr(""), description="That user's password.")
+    smtp_password_file: Path | None = Field(
+        default=None, description="A file that holds the password instead; read for each mail."
+    )
+    sns_endpoint_url: str = Field(
+        default="", description="Where SNS is asked. Empty: AWS, in the region of the topic's ARN."
+    )
+    event_bus: str = Field(
+        default="",
+        description="The ARN of the EventBridge bus that every tenant's events are put on. "
+        "Empty: none.",
+    )
+    event_bus_source: str = Field(
+        default="auditkeep",
+        min_length=1,
+        max_length=256,
+        description="The `source` of events on that bus; names beginning with `aws.` are AWS's.",
+    )
+    events_endpoint_url: str = Field(
+        default="", description="Where EventBridge is asked. Empty: AWS, in the bus's region."
+    )
+    webhook_networks: str = Field(
+        default="",
+        description="Networks that are not public and that webhooks may lead to all the same, "
+        "as `10.1.0.0/16,fd00::/8`; the only ones that are posted to in clear.",
+    )
+    outgoing_ca_file: Path | None = Field(
+        default=None,
+        description="Certificates (PEM) of authorities to trust for mail relay and webhooks, "
+        "instead of the system's.",
+    )
+
+    @field_validator("trusted_proxies", "webhook_networks")
     @classmethod
     def _are_networks(cls, value: str) -> str:
         networks_of(value)
@@ -129,6 +179,28 @@ class Settings(BaseSettings):
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         return networks_of(self.trusted_proxies)
+
+    @field_validator("event_bus")
+    @classmethod
+    def _names_a_bus(cls, value: str) -> str:
+        if value and not _BUS.fullmatch(value):
+            raise ValueError(_BUS_WRONG)
+        return value
+
+    @model_validator(mode="after")
+    def _mail_is_whole(self) -> "Settings":
+        password = bool(self.smtp_password.get_secret_value()) or self.smtp_password_file
+        if self.smtp_host and "@" not in self.smtp_from:
+            raise ValueError(_FROM_WRONG)
+        if bool(self.smtp_user) != bool(password):
+            raise ValueError(_LOGIN_WRONG)
+        if self.smtp_user and self.smtp_tls == "none":
+            raise ValueError(_CLEAR_WRONG)
+        return self
+
+    @property
+    def webhook_reach(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        return networks_of(self.webhook_networks)
 
     @property
     def database(self) -> str:
@@ -154,6 +226,7 @@ def load(data: Path) -> Settings:
         return Settings(data=data.absolute())
     except ValidationError as error:
         wrong = "; ".join(
-            f"AUDITKEEP_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
-        )
+            ": ".join([*(f"AUDITKEEP_{str(n).upper()}" for n in e["loc"]), e["msg"]])
+            for e in error.errors()
+        ).replace("Value error, ", "")
         raise SetupError(f"These settings cannot be used: {wrong}") from error

@@ -24,8 +24,6 @@ from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
 from auditkeep.errors import NotFound
 from auditkeep.ids import Tenant, new_id
-from auditkeep.notifications import store as notifications
-from auditkeep.notifications.model import About
 
 NOW = parse("2026-05-01T12:00:00Z")
 OWNER = "arn:aws:iam::111122223333:role/audit/Owner"
@@ -174,17 +172,6 @@ def test_delegations_change_status_and_go(tx: Tx) -> None:
     review.delete_delegation(tx, one.id)
     assert review.delegations_of(tx, [made.id]) == []
     assert review.delegations_of(tx, []) == []
-
-
-def test_notices_reach_each_recipient_once_however_they_sign_in(tx: Tx) -> None:
-    about = About("a", "assessment", "One")
-    session = "arn:aws:sts::111122223333:assumed-role/Owner/jane"
-    notifications.tell(tx, [OWNER, session, EXPERT], about, "look", source=EXPERT, now=NOW)
-    (told,) = notifications.page(tx, session, None, 10)
-    assert (told.about, told.description, told.source) == (about, "look", EXPERT)
-    assert told.id.startswith(f"{NOW // 1000}_")
-    assert notifications.page(tx, EXPERT, None, 10) == []
-    assert notifications.page(tx, OWNER, (told.created_at, told.id), 10) == []
 
 
 def _made(

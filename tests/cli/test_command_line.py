@@ -2,45 +2,18 @@
 
 import json
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.cli.conftest import ACCOUNT, Run
 from tests.conftest import ROOT
 
 from auditkeep.app import opened
-from auditkeep.cli import main as command_line
 from auditkeep.clock import Instant, SystemClock
 from auditkeep.frameworks import store as frameworks
 from auditkeep.frameworks.model import Control, Keyword, MappingSource
 from auditkeep.ids import Tenant, new_id
 from auditkeep.settings import load
-
-ACCOUNT = "111122223333"
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run a command as the console script does: exit code, output, errors."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-
-    def go(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["auditkeep", *words])
-        with pytest.raises(SystemExit) as ended:
-            command_line.main()
-        seen = capsys.readouterr()
-        return int(ended.value.code or 0), seen.out, seen.err
-
-    return go
-
-
-@pytest.fixture
-def data(run: Run, tmp_path: Path) -> Path:
-    folder = tmp_path / "audit"
-    assert run("init", "--data", str(folder), "--account", ACCOUNT)[0] == 0
-    return folder
 
 
 def _json(answer: tuple[int, str, str]) -> Any:

@@ -23,10 +23,12 @@ from auditkeep.lake.lake import Lake
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer, SequencerThread, newest_row
 from auditkeep.lake.sweep import sweep
+from auditkeep.notifications import outgoing
 from auditkeep.reports.model import JOB
 from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.work.ended import prune
 from auditkeep.work.pump import Pump
+from auditkeep.workflows.notify import Delivery, Post
 from auditkeep.workflows.report import report_handler
 
 BACKLOG = 2048
@@ -50,6 +52,8 @@ class Service:
             raise
         making = report_handler(parts.deps, parts.report_key, parts.clock)
         self._pump = Pump(parts.jobs, {JOB: making}, parts.clock)
+        post = Post.of(parts.db, parts.lake.provider, parts.settings, parts.clock)
+        self._delivery = Delivery(post, parts.jobs)
         self._web = Web.over(parts)
         self._stopping = threading.Event()
         self._sealer = threading.Thread(target=self._tend, name="sealer", daemon=True)
@@ -101,6 +105,7 @@ class Service:
             self._thread.join(30)
         self._web.close()
         self._pump.stop()
+        self._delivery.stop()
         if self._sealer.ident is not None:
             self._sealer.join()
         if self._members is not None:
@@ -153,6 +158,7 @@ class Service:
         self._server = uvicorn.Server(config)
         self._sequencer.start()
         self._pump.start()
+        self._delivery.start()
         self._sealer.start()
         if self._members is not None:
             self._members.start()
@@ -175,14 +181,15 @@ class Service:
                 swept = now
 
     def _forget(self, now: Instant) -> None:
-        """Take out of the outbox what was over long ago."""
+        """Take out of the outbox what was over long ago, and the messages that went with it."""
         try:
-            forgotten = 1
-            while forgotten and not self._stopping.is_set():
+            while not self._stopping.is_set():
                 with self.parts.db.system_write() as tx:
-                    forgotten = prune(tx, now)
+                    forgotten = prune(tx, now) + outgoing.prune(tx, now)
+                if forgotten == 0:
+                    break
         except AuditkeepError as error:
-            _log.warning("Old jobs are kept for another hour: %s", error)
+            _log.warning("Old jobs and messages are kept for another hour: %s", error)
 
     def _tenants(self) -> list[Tenant]:
         try:

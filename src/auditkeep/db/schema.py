@@ -317,11 +317,39 @@ notifications = _owned(
     _text("assessment_id"),
     _text("assessment_name"),
     _text("set_id"),
+    _text("kind"),  # see notifications.model.NoticeKind
     _text("description"),
     _text("source"),  # the ARN of who caused it
     _int("created_at"),
     Index("notifications_recipient", "account", "region", "recipient", "created_at"),
     key=("id",),
+)
+
+outgoing = _owned(
+    "outgoing",  # what is on its way out of the house; the jobs that carry it hold its id only
+    _text("id"),
+    _text("document"),  # JSON, see notifications.model.Message
+    _int("created_at"),
+    Index("outgoing_age", "created_at"),
+    key=("id",),
+)
+
+webhooks = _owned(
+    "webhooks",
+    _text("name"),
+    _text("origin"),  # scheme, host and port: what may be shown of the URL
+    _text("sends"),  # JSON list: notices, events
+    _bytes("target"),  # sealed: URL and secret
+    _int("created_at"),
+    key=("name",),
+)
+
+mail_addresses = _owned(
+    "mail_addresses",
+    _text("principal"),  # see ids.principal_of
+    _text("address"),
+    _int("created_at"),
+    key=("principal",),
 )
 
 reports = _owned(

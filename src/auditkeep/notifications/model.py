@@ -1,11 +1,51 @@
-"""Notices to owners and delegates (spec section 8.1).
+"""What people and systems are told (spec sections 8.1 and 8.2).
 
-Exactly three events make one: a control set is delegated, handed back, and its review completed.
+*Notices* go to owners and delegates. Exactly three things make one: a control set is delegated,
+handed back, and its review completed. *Events* go to systems: one for each of six things that
+happen to an assessment. A *message* is either of them on its way out of the house.
 """
+
+from typing import Literal
 
 import msgspec
 
+from auditkeep import clock
 from auditkeep.clock import Instant
+from auditkeep.ids import Tenant
+
+NoticeKind = Literal["CONTROL_SET_DELEGATED", "CONTROL_SET_HANDED_BACK", "CONTROL_SET_REVIEWED"]
+
+DetailType = Literal[
+    "Assessment Created",
+    "Assessment Updated",
+    "Assessment Deleted",
+    "Assessment ControlSet Delegation Created",
+    "Assessment ControlSet Reviewed",
+    "Assessment Control Reviewed",
+]
+EventName = Literal["CREATE", "UPDATE_METADATA", "DELETE", "REVIEWED"]
+EventType = Literal["ASSESSMENT", "DELEGATION", "CONTROL_SET", "CONTROL"]
+
+OCCURRENCES: dict[DetailType, tuple[EventName, EventType]] = {
+    "Assessment Created": ("CREATE", "ASSESSMENT"),
+    "Assessment Updated": ("UPDATE_METADATA", "ASSESSMENT"),
+    "Assessment Deleted": ("DELETE", "ASSESSMENT"),
+    "Assessment ControlSet Delegation Created": ("CREATE", "DELEGATION"),
+    "Assessment ControlSet Reviewed": ("REVIEWED", "CONTROL_SET"),
+    "Assessment Control Reviewed": ("REVIEWED", "CONTROL"),
+}
+"""`eventName` (ActionEnum) and `eventType` (ObjectTypeEnum) of each kind of event."""
+
+AWS_SOURCE = "aws.auditmanager"
+"""The source that AWS's own events carry. On a real bus it is reserved: only AWS may use it."""
+
+SUBJECT = "Audit Manager notification"
+
+MAIL, SNS, WEBHOOK, BUS = "notice-mail", "notice-sns", "webhook", "event-bus"
+CHANNELS = (MAIL, SNS, WEBHOOK, BUS)
+"""The kinds of the jobs that deliver. Keys: a notice's id for mail, a message's for a topic and
+the bus, and `MESSAGE/NAME` for a webhook.
+"""
 
 
 class About(msgspec.Struct, frozen=True):
@@ -20,7 +60,96 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """One notice as its recipient reads it; `description` is never empty."""
 
     id: str
+    recipient: str
+    kind: NoticeKind
     about: About
     description: str
     source: str
     created_at: Instant
+
+
+class Telling(msgspec.Struct, frozen=True, kw_only=True, tag="notice"):
+    """What a notice says, without whom it is for: as topics and webhooks get it."""
+
+    id: str
+    kind: NoticeKind
+    about: About
+    description: str
+    source: str
+    at: Instant
+
+    def body(self) -> dict[str, object]:
+        """The JSON of spec 8.1; `eventTime` in epoch milliseconds, as in events."""
+        return {
+            "assessmentId": self.about.assessment_id,
+            "assessmentName": self.about.assessment_name,
+            "controlSetId": self.about.set_id,
+            "controlSetName": self.about.set_id,
+            "source": self.source,
+            "description": self.description,
+            "eventTime": _milliseconds(self.at),
+            "type": self.kind,
+        }
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
+    """One event of spec 8.2."""
+
+    id: str
+    detail_type: DetailType
+    account: str
+    region: str
+    author: str
+    """The caller's ARN, an assumed role's session included."""
+    assessment_id: str
+    assessment_name: str
+    at: Instant
+
+    @property
+    def resources(self) -> list[str]:
+        return [Tenant(self.account, self.region).arn("assessment", self.assessment_id)]
+
+    def detail(self) -> dict[str, object]:
+        name, kind = OCCURRENCES[self.detail_type]
+        return {
+            "eventID": self.id,
+            "author": self.author,
+            "assessmentTenantId": self.account,
+            "assessmentName": self.assessment_name,
+            "eventTime": _milliseconds(self.at),
+            "eventName": name,
+            "eventType": kind,
+            "assessmentID": self.assessment_id,
+        }
+
+    def envelope(self, source: str = AWS_SOURCE) -> dict[str, object]:
+        """The whole event as EventBridge hands it to its targets."""
+        return {
+            "version": "0",
+            "id": self.id,
+            "detail-type": self.detail_type,
+            "source": source,
+            "account": self.account,
+            "time": clock.to_datetime(self.at).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": self.region,
+            "resources": self.resources,
+            "detail": self.detail(),
+        }
+
+
+Message = Telling | Event
+
+
+def sentence(kind: NoticeKind, set_id: str) -> str:
+    """What a notice says where nobody left a comment: it must say something (spec 8.1)."""
+    match kind:
+        case "CONTROL_SET_DELEGATED":
+            return f"The control set '{set_id}' was delegated to you."
+        case "CONTROL_SET_HANDED_BACK":
+            return f"The control set '{set_id}' is now UNDER_REVIEW."
+        case "CONTROL_SET_REVIEWED":
+            return f"The control set '{set_id}' is now REVIEWED."
+
+
+def _milliseconds(at: Instant) -> int:
+    return at // 1000

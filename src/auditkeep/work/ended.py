@@ -57,12 +57,20 @@ def troubles(tx: SystemTx, kinds: Collection[str]) -> list[Trouble]:
 
 
 def try_again(tx: SystemTx, kinds: Collection[str], now: Instant) -> int:
-    """Queue everything of these kinds that has failed, or waits to be tried again; how many."""
+    """Queue everything of these kinds that has failed, or waits to be tried again; how many.
+
+    What waits behind such a job, without having been tried, waits no longer.
+    """
     table = jobs.c
+    ours = table.kind.in_(sorted(kinds))
     failing = and_(table.state == "queued", table.error.is_not(None))
-    again = and_(table.kind.in_(sorted(kinds)), or_(table.state == "failed", failing))
     fresh = {"state": "queued", "tries": 0, "due_at": now, "created_at": now, "holds": False}
-    return tx.run(tx.update(jobs).where(again).values(**fresh, ended_at=None))
+    again = tx.update(jobs).where(ours, or_(table.state == "failed", failing))
+    count = tx.run(again.values(**fresh, error=None, ended_at=None))
+    tx.run(
+        tx.update(jobs).where(ours, table.state == "queued", table.due_at > now).values(due_at=now)
+    )
+    return count
 
 
 def prune(tx: SystemTx, now: Instant) -> int:

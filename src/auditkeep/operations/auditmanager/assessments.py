@@ -16,7 +16,7 @@ from auditkeep.frameworks import store as frameworks
 from auditkeep.ids import iam_arn, new_id, same_principal
 from auditkeep.lake import governance
 from auditkeep.lake.destruction import destroy_class
-from auditkeep.operations.auditmanager import answers, scoping
+from auditkeep.operations.auditmanager import answers, scoping, telling
 from auditkeep.operations.auditmanager.copying import assessed, copy_of_framework
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.people import require_known
@@ -71,6 +71,7 @@ def create_assessment(call: Call, ask: am.CreateAssessmentRequest) -> am.CreateA
     tags.add(call.tx, assessment.arn(call.tenant), ask.tags)
     scoping.open_lenses(call, assessment, members, call.now)
     log_assessment(call, assessment, "CREATE")
+    telling.emit(call, assessment, "Assessment Created")
     return am.CreateAssessmentResponse(assessment=answers.answer_of(call, assessment))
 
 
@@ -147,6 +148,7 @@ def update_assessment(call: Call, ask: am.UpdateAssessmentRequest) -> am.UpdateA
     if not asleep and (rescoped or assessment.dormant):
         scoping.reopen_lenses(call, changed)
     log_assessment(call, changed, "UPDATE_METADATA")
+    telling.emit(call, changed, "Assessment Updated")
     return am.UpdateAssessmentResponse(assessment=answers.answer_of(call, changed))
 
 
@@ -178,6 +180,7 @@ def delete_assessment(call: Call, ask: am.DeleteAssessmentRequest) -> am.DeleteA
     destroy_class(call.tx, call.deps.lake, manual_class(assessment.id), asked, call.now)
     tags.drop(call.tx, assessment.arn(call.tenant))
     store.delete(call.tx, assessment.id)
+    telling.emit(call, assessment, "Assessment Deleted")
     return am.DeleteAssessmentResponse()
 
 

@@ -4,8 +4,7 @@ from auditkeep.assessments import review, rules, store, wire
 from auditkeep.assessments.model import Assessment, Delegation
 from auditkeep.errors import AuditkeepError, InvalidRequest, NotFound
 from auditkeep.ids import new_id, person_of, same_principal
-from auditkeep.notifications import store as notifications
-from auditkeep.notifications.model import About
+from auditkeep.operations.auditmanager import telling
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.people import require_known
 from auditkeep.operations.auditmanager.standing import assessment_for, log_part
@@ -118,14 +117,8 @@ def _create(call: Call, assessment: Assessment, asked: am.CreateDelegationReques
         ),
     )
     log_part(call, assessment, "DELEGATION", one.id, "CREATE", set_id=one.id)
-    notifications.tell(
-        call.tx,
-        [asked.role_arn],
-        About(assessment.id, assessment.name, one.id),
-        asked.comment or f"The control set '{one.id}' was delegated to you.",
-        source=call.principal.arn,
-        now=call.now,
-    )
+    telling.tell(call, assessment, one.id, "CONTROL_SET_DELEGATED", [asked.role_arn], asked.comment)
+    telling.emit(call, assessment, "Assessment ControlSet Delegation Created")
 
 
 def _message(error: AuditkeepError) -> str:

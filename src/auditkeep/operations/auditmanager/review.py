@@ -9,9 +9,7 @@ from auditkeep.assessments.model import AssessedControl, Assessment, ControlSet,
 from auditkeep.errors import AccessDenied, InvalidRequest
 from auditkeep.evidence import lens
 from auditkeep.ids import person_of
-from auditkeep.notifications import store as notifications
-from auditkeep.notifications.model import About
-from auditkeep.operations.auditmanager import answers, scoping
+from auditkeep.operations.auditmanager import answers, scoping, telling
 from auditkeep.operations.auditmanager.standing import ADMINISTRATOR, log_part, require
 from auditkeep.operations.call import Call, pair
 from auditkeep.wire.models import auditmanager as am
@@ -37,6 +35,8 @@ def update_assessment_control(
     status = lifecycle.move(control.status, ask.control_status or control.status)
     if status != control.status:
         store.set_control_status(call.tx, assessment.id, [control.ordinal], status)
+        if status == "REVIEWED":
+            telling.emit(call, assessment, "Assessment Control Reviewed")
         _collect(call, assessment, control, resumed=control.status == "INACTIVE")
     if status != control.status or ask.comment_body:
         log_part(
@@ -98,15 +98,12 @@ def _move_delegations(
         if delegation.set_id == one.id and after != delegation.status:
             review.set_delegation_status(call.tx, [delegation.id], after, call.now)
             moved.append(delegation.role_arn)
-    told = {"UNDER_REVIEW": assessment.document.owners, "REVIEWED": moved}.get(status, ())
-    notifications.tell(
-        call.tx,
-        told,
-        About(assessment.id, assessment.name, one.id),
-        comment or f"The control set '{one.id}' is now {status}.",
-        source=call.principal.arn,
-        now=call.now,
-    )
+    if status == "UNDER_REVIEW":
+        owners = assessment.document.owners
+        telling.tell(call, assessment, one.id, "CONTROL_SET_HANDED_BACK", owners, comment)
+    elif status == "REVIEWED":
+        telling.tell(call, assessment, one.id, "CONTROL_SET_REVIEWED", moved, comment)
+        telling.emit(call, assessment, "Assessment ControlSet Reviewed")
 
 
 def _control_answer(
