@@ -98,6 +98,14 @@ def test_a_document_without_a_version_is_of_2008_and_knows_no_variables() -> Non
     assert not decide([policy], "x:Y", ARN + "jo", Facts({"aws:username": "jo"})).allowed
 
 
+def test_white_space_does_not_count_towards_the_size() -> None:
+    text = document(*[allow(Sid=f"S{n}") for n in range(80)])
+    assert len(text) < LARGEST
+    assert len(read("P", text.replace(" ", " \n" * 20)).statements) == 80
+    with pytest.raises(InputError, match="is larger"):
+        read("P", " " * (17 * LARGEST) + text)
+
+
 def test_an_empty_condition_is_none() -> None:
     blocks: list[dict[str, Any]] = [{}, {"StringEquals": {}}]
     for block in blocks:

@@ -16,7 +16,9 @@ from auditkeep.access.policy.variables import Template, Variable, template
 from auditkeep.errors import InputError
 
 LARGEST = 6144
-"""Characters of a document: IAM's quota for a managed policy."""
+"""Characters of a document but for white space: IAM's quota for a managed policy."""
+_LONGEST = 16 * LARGEST
+"""Characters of any kind that are looked at."""
 
 _NEWEST = "2012-10-17"
 _VERSIONS = (_NEWEST, "2008-10-17")
@@ -33,8 +35,8 @@ class _Twice(ValueError):
 
 def read(name: str, document: str | bytes) -> Policy:
     """The policy of a JSON document; InputError says what in it cannot be honoured."""
-    if len(document) > LARGEST:
-        raise _refused(name, f"is larger than {LARGEST} characters")
+    if len(document) > LARGEST and not _fits(document):
+        raise _refused(name, f"is larger than {LARGEST} characters without white space")
     value = _json(name, document)
     if not isinstance(value, dict):
         raise _refused(name, "must be a JSON object")
@@ -56,6 +58,10 @@ def read(name: str, document: str | bytes) -> Policy:
     if twice := {label for label in labels if labels.count(label) > 1}:
         raise _refused(name, f"has several statements with the Sid {_listed(twice)}")
     return Policy.of(name, statements)
+
+
+def _fits(document: str | bytes) -> bool:
+    return len(document) <= _LONGEST and sum(map(len, document.split())) <= LARGEST
 
 
 def _json(name: str, document: str | bytes) -> Any:
