@@ -28,7 +28,8 @@
     ├── StorageError               the lake cannot keep or give back what it was asked
     │   ├── ObjectExists           put-if-absent found the key taken
     │   ├── ObjectMissing          no object under that key
-    │   └── StorageFull            the disk is full; nothing was acknowledged
+    │   ├── StorageFull            the disk is full; nothing was acknowledged
+    │   └── Contended              the database undid one of two changes that waited for each other
     ├── KeyUnusable                a key is missing, wrong, disabled or out of reach
     │   └── DecryptionFailed       wrong key, or bytes that were changed
     ├── LogError                   the transparency log would contradict itself
@@ -230,6 +231,10 @@ class ObjectMissing(StorageError):
 
 class StorageFull(StorageError):
     """No room is left; nothing of the refused write was acknowledged."""
+
+
+class Contended(StorageError):
+    """Two changes waited for each other and the database undid this one: it may be tried again."""
 
 
 class KeyUnusable(AuditkeepError):

@@ -119,6 +119,10 @@ class InProcess:
         )
         asyncio.run(self._files(asked.scope, asked.receive, asked.send))
 
+    def make_reports(self) -> None:
+        """Run every job that waits."""
+        self._pump.drain()
+
     def pass_time(self, chance: float) -> None:
         if chance < 0.0005:
             self._clock.advance(40 * DAY)

@@ -14,7 +14,7 @@ from auditkeep.access import credentials, policies
 from auditkeep.clock import SECOND, FixedClock
 from auditkeep.db.database import Database
 from auditkeep.db.schema import tags
-from auditkeep.errors import InvalidRequest, StorageFull
+from auditkeep.errors import Contended, InvalidRequest, StorageFull
 from auditkeep.ids import Tenant
 from auditkeep.operations.call import Call, Deps
 from auditkeep.operations.table import OPERATIONS, TABLE, only_reads, written
@@ -320,3 +320,33 @@ def test_the_same_on_both_databases(registered: Api) -> None:
     client = registered.client()
     assert registered.call(client.get_account_status)["status"] == "ACTIVE"
     assert registered.call(client.list_assessments)["assessmentMetadata"] == []
+
+
+class Undoing:
+    """An operation that the database undoes a number of times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.begun = 0
+
+    def __call__(self, call: Call, _ask: Shape) -> Shape:
+        self.begun += 1
+        call.tx.insert(tags, {**ROW, "key": f"try-{self.begun}"})
+        if self.begun <= self.times:
+            raise Contended("Two changes waited for each other, and the database undid this one.")
+        return am.TagResourceResponse()
+
+
+@pytest.mark.parametrize(("times", "status"), [(0, 200), (1, 200), (3, 200), (4, 429)])
+def test_what_the_database_undid_is_tried_again_and_leaves_nothing_of_the_first_try(
+    db: Database, deps: Deps, clock: FixedClock, times: int, status: int
+) -> None:
+    undoing = Undoing(times)
+    api = Api(db, deps, clock, table={**TABLE, am.TAG_RESOURCE: undoing})
+    answer = api.ask(send(BY_NAME["TagResource"], request_of("TagResource")))
+    assert answer.status == status
+    with db.read(Tenant("111122223333", "us-east-1")) as tx:
+        kept = [row.key for row in tx.all(tx.select(tags.c.key))]
+    assert kept == ([f"try-{times + 1}"] if status == 200 else [])
+    if status == 429:
+        assert json.loads(answer.body)["__type"] == "ThrottlingException"

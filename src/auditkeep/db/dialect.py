@@ -14,8 +14,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from auditkeep.errors import AuditkeepError, SetupError, StorageError, StorageFull
+from auditkeep.errors import AuditkeepError, Contended, SetupError, StorageError, StorageFull
 
+_UNDONE = frozenset({"40001", "40P01"})
+"""PostgreSQL's states of a transaction that could not be put in order, or stood in a deadlock."""
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another one before it gives up."""
 
@@ -128,10 +130,12 @@ def upsert(
 
 
 def explain(error: DBAPIError) -> AuditkeepError:
-    """A driver's exception as ours: a full disk is told apart, for nothing was acknowledged."""
+    """A driver's exception as ours; told apart: a full disk, and what may be tried again."""
     words = str(error.orig).lower()
     if "disk is full" in words or "no space left" in words or "could not extend file" in words:
         return StorageFull("The disk that holds the database is full; nothing was written.")
+    if getattr(error.orig, "sqlstate", None) in _UNDONE:
+        return Contended("Two changes waited for each other, and the database undid this one.")
     if "locked" in words or "busy" in words:
         return StorageError("The database stayed busy for too long; try again.")
     return StorageError(f"The database refused: {error.orig}")

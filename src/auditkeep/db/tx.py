@@ -110,6 +110,7 @@ class Tx(_Handle):
     def __init__(self, source: Source, tenant: Tenant, *, writable: bool) -> None:
         super().__init__(source, writable=writable)
         self.tenant = tenant
+        self._locked = False
 
     def mine(self, table: Table) -> Any:
         """The condition that a row of `table` is the tenant's."""
@@ -178,7 +179,9 @@ class Tx(_Handle):
 
     def lock_tenant(self) -> None:
         """Order appends and other writers of this tenant (PostgreSQL; SQLite has one writer)."""
-        self.lock(f"tenant/{self.tenant.account}/{self.tenant.region}")
+        if not self._locked:
+            self.lock(f"tenant/{self.tenant.account}/{self.tenant.region}")
+            self._locked = True
 
     def _owned(self, row: Mapping[str, Any]) -> dict[str, Any]:
         return {**row, "account": self.tenant.account, "region": self.tenant.region}

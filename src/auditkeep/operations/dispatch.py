@@ -7,8 +7,9 @@ An identity policy that asks for tags of the resource is decided first thing in 
 
 Invariants: exactly one transaction per request, read-only where the operation only reads, and
 committed before the first byte leaves; a request refused at any step changes nothing; `now` is
-read once. The second layer of authorisation is asked by the operations themselves, which know the
-roles (`access.grants`).
+read once. Requests that write to one tenant follow each other, so that what an operation has read
+still holds when it writes; one that the database undid is tried again (ADR 0016). The second layer
+of authorisation is asked by the operations themselves, which know the roles (`access.grants`).
 """
 
 import logging
@@ -18,10 +19,10 @@ from time import perf_counter
 
 from auditkeep.access.credentials import Credentials
 from auditkeep.accounts import store as accounts
-from auditkeep.clock import Clock
+from auditkeep.clock import SECOND, Clock
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
-from auditkeep.errors import NotWrittenYet, RequestError, UnknownOperation
+from auditkeep.errors import Contended, NotWrittenYet, RequestError, Throttled, UnknownOperation
 from auditkeep.ids import Tenant
 from auditkeep.operations.authenticate import Authenticator
 from auditkeep.operations.authorise import Authoriser
@@ -34,6 +35,9 @@ from auditkeep.wire.messages import Request, Response
 from auditkeep.wire.model import AnyOperation
 from auditkeep.wire.peers import Proxies
 from auditkeep.wire.router import Match, Router
+
+TRIES = 4
+"""How often a request that the database undid is begun."""
 
 _LOG = logging.getLogger("auditkeep.requests")
 
@@ -66,7 +70,7 @@ class Dispatcher:
         try:
             match = self._router.find(request.method, request.path)
             name = match.operation.name
-            response = self._answer(request, match)
+            response = self._tried(request, match)
         except UnknownOperation as error:
             explained = self._authenticator.explain(request, error, self._clock.now())
             response = to_response(explained, request.request_id)
@@ -79,6 +83,18 @@ class Dispatcher:
         _LOG.info("%s %s %d in %.1f ms", request.request_id, name, response.status, milliseconds)
         return response
 
+    def _tried(self, request: Request, match: Match) -> Response:
+        """The answer, also where the database undid the first try for another change's sake."""
+        for _ in range(TRIES):
+            try:
+                return self._answer(request, match)
+            except Contended:
+                _LOG.warning("%s met another change and was undone", request.request_id)
+        raise Throttled(
+            "Others were changing the same at this moment; nothing was done. Try again.",
+            retry_after=SECOND,
+        )
+
     def _answer(self, request: Request, match: Match) -> Response:
         now = self._clock.now()
         service = match.operation.service
@@ -90,6 +106,8 @@ class Dispatcher:
         ask = codec.decode(match.operation, match.labels, request.query, request.body)
         pending = self._authoriser.require(request, principal, match.operation, tenant, ask, now)
         with self._transaction(match.operation, tenant) as tx:
+            if tx.writable:
+                tx.lock_tenant()
             if pending is not None:
                 pending(tx)
             if match.operation not in OPEN_TO_UNREGISTERED:

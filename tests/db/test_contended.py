@@ -1,0 +1,37 @@
+"""Two transactions that wait for each other: one is undone, and told apart from any other failure."""
+
+import threading
+
+import pytest
+from tests.postgres import fresh_database
+
+from auditkeep.db.database import Database
+from auditkeep.errors import Contended
+
+
+@pytest.mark.postgres
+def test_of_two_that_wait_in_a_circle_one_is_undone(postgres_url: str) -> None:
+    db = Database(fresh_database(postgres_url))
+    db.migrate()
+    met = threading.Barrier(2)
+    undone: list[Contended] = []
+
+    def hold(first: str, second: str) -> None:
+        try:
+            with db.system_write() as tx:
+                tx.lock(first)
+                met.wait()
+                tx.lock(second)
+        except Contended as error:
+            undone.append(error)
+
+    threads = [
+        threading.Thread(target=hold, args=("a", "b")),
+        threading.Thread(target=hold, args=("b", "a")),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    db.close()
+    assert len(undone) == 1
