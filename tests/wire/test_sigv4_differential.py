@@ -45,12 +45,13 @@ def signed(
     expires: int | None = None,
     region: str = "us-east-1",
     service: str = "auditmanager",
+    token: str | None = None,
 ) -> Request:
     """The request as botocore signs it and as urllib3 would write it."""
     request = AWSRequest(method, f"https://{HOST}{target}", data=body)
     for name, value in headers:
         request.headers.add_header(name, value)
-    who = Credentials(KEY, SECRET)
+    who = Credentials(KEY, SECRET, token)
     if expires is None:
         SigV4Auth(who, service, region).add_auth(request)
     else:
@@ -95,6 +96,7 @@ HEADERS = st.lists(
     st.tuples(st.sampled_from(["X-Note", "X-Amz-Meta-A", "x-note", "Content-Type", "X-B"]), WORDS),
     max_size=4,
 ).map(tuple)
+TOKEN = st.one_of(st.none(), st.text(alphabet="abcXYZ019+/=", min_size=1, max_size=300))
 METHODS = st.sampled_from(["GET", "POST", "PUT", "DELETE"])
 
 
@@ -105,6 +107,7 @@ METHODS = st.sampled_from(["GET", "POST", "PUT", "DELETE"])
     headers=HEADERS,
     body=st.binary(max_size=60),
     region=st.sampled_from(["us-east-1", "eu-central-2", "us-gov-west-1", "ap-southeast-5"]),
+    token=TOKEN,
 )
 def test_whatever_botocore_signs_in_a_header_is_accepted(
     method: str,
@@ -113,19 +116,21 @@ def test_whatever_botocore_signs_in_a_header_is_accepted(
     headers: tuple[tuple[str, str], ...],
     body: bytes,
     region: str,
+    token: str | None,
 ) -> None:
     target = path + (f"?{query}" if query else "")
-    request = signed(method, target, body, headers, region=region)
+    request = signed(method, target, body, headers, region=region, token=token)
     verify(request)
-    assert parse(request).region == region
+    assert (parse(request).region, parse(request).token) == (region, token)
 
 
-@given(path=PATH, query=QUERY, expires=st.integers(1, 604_800))
+@given(path=PATH, query=QUERY, expires=st.integers(1, 604_800), token=TOKEN)
 def test_whatever_botocore_signs_in_a_query_is_accepted(
-    path: str, query: str, expires: int
+    path: str, query: str, expires: int, token: str | None
 ) -> None:
     target = path + (f"?{query}" if query else "")
-    request = signed("GET", target, expires=expires)
+    request = signed("GET", target, expires=expires, token=token)
+    assert parse(request).token == token
     verify(request)
     verify(request, Instant(NOW + expires * SECOND))
     for moment in (NOW + expires * SECOND + 1, NOW - 5 * MINUTE - 1, NOW + 30 * 86_400 * SECOND):
