@@ -122,6 +122,49 @@ class Target(Protocol):
         ...
 
 
+ECHOED = {
+    "CreateControl": ("control",),
+    "UpdateControl": ("control",),
+    "CreateAssessmentFramework": ("framework",),
+    "UpdateAssessmentFramework": ("framework",),
+    "CreateAssessment": ("assessment", "metadata"),
+}
+"""Where an answer repeats what was sent."""
+TEXTS = (
+    "name",
+    "description",
+    "complianceType",
+    "testingInformation",
+    "actionPlanTitle",
+    "actionPlanInstructions",
+)
+
+
+def changed(operation: str, ask: dict[str, Any], answer: dict[str, Any]) -> list[str]:
+    """The texts, tags and sources that came back otherwise than they were sent."""
+    if operation not in ECHOED:
+        return []
+    top = told = answer[ECHOED[operation][0]]
+    for step in ECHOED[operation][1:]:
+        told = told[step]
+    found = [
+        f"{name} was sent as {ask.get(name)!r} and came back as {told.get(name)!r}"
+        for name in TEXTS
+        if name in MODEL.operation_model(operation).input_shape.members
+        and (ask.get(name) or "") != (told.get(name) or "")
+    ]
+    if operation.startswith("Create") and (ask.get("tags") or {}) != (top.get("tags") or {}):
+        found.append(f"the tags came back as {top.get('tags')!r}")
+    for sent, kept in zip(
+        ask.get("controlMappingSources", ()), told.get("controlMappingSources", ()), strict=False
+    ):
+        came = {name: kept.get(name) for name in sent if name != "sourceId"}
+        asked = {name: value for name, value in sent.items() if name != "sourceId"}
+        if came != asked:
+            found.append(f"a source was sent as {asked!r} and came back as {came!r}")
+    return found
+
+
 class Fuzz:
     """A run against one deployment; every random choice comes from `seed`."""
 
@@ -210,6 +253,8 @@ class Fuzz:
         ours = person is self._people[0] or person is self._people[1]
         if response.status == 404 and kind == "valid" and ours:
             person.world.forget(json.loads(response.body))
+        if response.status == 200 and kind == "valid" and not faults:
+            faults += changed(name, ask, json.loads(response.body))
         if response.status == 200 and kind == "valid" and ours and not faults:
             answer = json.loads(response.body)
             person.world.learn(name, ask, answer)

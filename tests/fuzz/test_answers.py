@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tests.fuzz.answers import wrong
+from tests.fuzz.running import changed
 
 from auditkeep.errors import InvalidRequest, NotFound, UnknownOperation
 from auditkeep.wire.errors import JSON, to_response
@@ -91,3 +92,22 @@ def test_what_is_no_json_is_found() -> None:
     assert wrong("ListAssessments", Response(200, b"<x/>", (JSON,)))
     plain = ((b"content-type", b"text/plain"),)
     assert wrong("ListAssessments", Response(200, json.dumps(GOOD).encode(), plain))
+
+
+SOURCE = {"sourceName": "s", "sourceType": "MANUAL"}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"name": "other", "controlMappingSources": [SOURCE]},
+        {"name": "c", "controlMappingSources": [SOURCE], "description": "invented"},
+        {"name": "c", "controlMappingSources": [SOURCE], "tags": {"a": "b"}},
+        {"name": "c", "controlMappingSources": [{**SOURCE, "sourceName": "t"}]},
+    ],
+)
+def test_what_comes_back_otherwise_than_it_was_sent_is_found(told: dict[str, Any]) -> None:
+    ask = {"name": "c", "controlMappingSources": [SOURCE]}
+    same = {"name": "c", "controlMappingSources": [{**SOURCE, "sourceId": ID}], "type": "Custom"}
+    assert changed("CreateControl", ask, {"control": same}) == []
+    assert changed("CreateControl", ask, {"control": told})
