@@ -29,7 +29,7 @@
     │   ├── ObjectExists           put-if-absent found the key taken
     │   ├── ObjectMissing          no object under that key
     │   ├── StorageFull            the disk is full; nothing was acknowledged
-    │   └── Contended              the database undid one of two changes that waited for each other
+    │   └── Contended              others change the same: undone, or waited for too long
     ├── KeyUnusable                a key is missing, wrong, disabled or out of reach
     │   └── DecryptionFailed       wrong key, or bytes that were changed
     ├── LogError                   the transparency log would contradict itself
@@ -234,7 +234,11 @@ class StorageFull(StorageError):
 
 
 class Contended(StorageError):
-    """Two changes waited for each other and the database undid this one: it may be tried again."""
+    """Others were changing the same and nothing was done; `again`: trying at once may help."""
+
+    def __init__(self, message: str, *, again: bool = True) -> None:
+        super().__init__(message)
+        self.again = again
 
 
 class KeyUnusable(AuditkeepError):

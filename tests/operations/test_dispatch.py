@@ -350,3 +350,18 @@ def test_what_the_database_undid_is_tried_again_and_leaves_nothing_of_the_first_
     assert kept == ([f"try-{times + 1}"] if status == 200 else [])
     if status == 429:
         assert json.loads(answer.body)["__type"] == "ThrottlingException"
+
+
+def test_who_has_waited_long_is_told_to_come_again_and_not_made_to_wait_on(
+    db: Database, deps: Deps, clock: FixedClock
+) -> None:
+    begun = []
+
+    def waiting(_call: Call, _ask: Shape) -> Shape:
+        begun.append(1)
+        raise Contended("The database stayed busy for too long; try again.", again=False)
+
+    api = Api(db, deps, clock, table={**TABLE, am.TAG_RESOURCE: waiting})
+    answer = api.ask(send(BY_NAME["TagResource"], request_of("TagResource")))
+    assert (answer.status, len(begun)) == (429, 1)
+    assert b"nothing was done" in answer.body

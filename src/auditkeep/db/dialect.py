@@ -137,5 +137,5 @@ def explain(error: DBAPIError) -> AuditkeepError:
     if getattr(error.orig, "sqlstate", None) in _UNDONE:
         return Contended("Two changes waited for each other, and the database undid this one.")
     if "locked" in words or "busy" in words:
-        return StorageError("The database stayed busy for too long; try again.")
+        return Contended("The database stayed busy for too long; try again.", again=False)
     return StorageError(f"The database refused: {error.orig}")

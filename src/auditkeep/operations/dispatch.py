@@ -88,8 +88,10 @@ class Dispatcher:
         for _ in range(TRIES):
             try:
                 return self._answer(request, match)
-            except Contended:
-                _LOG.warning("%s met another change and was undone", request.request_id)
+            except Contended as error:
+                _LOG.warning("%s: %s", request.request_id, error)
+                if not error.again:
+                    break
         raise Throttled(
             "Others were changing the same at this moment; nothing was done. Try again.",
             retry_after=SECOND,
