@@ -16,6 +16,8 @@ def put_policy(parts: Parts, account: str, name: str, document: str) -> None:
     """Keep an account's own policy."""
     with parts.db.system_write() as tx:
         policies.put(tx, account, name, document)
+        told = {"policyName": name, "policyDocument": document}
+        parts.note(tx, "PutPolicy", told, account)
 
 
 def policy_document(parts: Parts, account: str | None, name: str) -> str:
@@ -39,16 +41,19 @@ def own_policies(parts: Parts, account: str | None) -> list[policies.Own]:
 def delete_policy(parts: Parts, account: str, name: str) -> None:
     with parts.db.system_write() as tx:
         policies.delete(tx, account, name)
+        parts.note(tx, "DeletePolicy", {"policyName": name}, account)
 
 
 def attach_policy(parts: Parts, account: str, user: str, name: str) -> int:
     """How many of the user's keys did not carry it before."""
     with parts.db.system_write() as tx:
+        parts.note(tx, "AttachUserPolicy", {"userName": user, "policyName": name}, account)
         return users.attach(tx, account, user, name)
 
 
 def detach_policy(parts: Parts, account: str, user: str, name: str) -> int:
     with parts.db.system_write() as tx:
+        parts.note(tx, "DetachUserPolicy", {"userName": user, "policyName": name}, account)
         return users.detach(tx, account, user, name)
 
 

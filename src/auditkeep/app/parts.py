@@ -1,6 +1,6 @@
 """Every part of a deployment, built once from its settings."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -10,6 +10,9 @@ from auditkeep.access.principals import Principal
 from auditkeep.accounts import members
 from auditkeep.accounts import store as accounts
 from auditkeep.accounts.members import Organisation
+from auditkeep.activity.batcher import Batcher
+from auditkeep.activity.operator import acted
+from auditkeep.activity.reading import Wanted, records
 from auditkeep.app import members as organization
 from auditkeep.app import secrets
 from auditkeep.app.places import Places
@@ -20,6 +23,7 @@ from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.signing import ReportKey, SigningKey
 from auditkeep.db.database import Database
 from auditkeep.db.schema import conflicts, meta, rollups, tenants
+from auditkeep.db.tx import SystemTx
 from auditkeep.errors import Busy, SetupError
 from auditkeep.evidence import manual
 from auditkeep.frameworks import keys
@@ -94,6 +98,8 @@ class Parts:
         """Let an assessment see from `start` on, as the operator; see `start_backfill`."""
         with self.db.write(tenant) as tx:
             accounts.require_active(tx)
+            asked = {"assessmentId": assessment_id, "from": iso(start)}
+            self.note(tx.system(), "StartBackfill", asked, tenant.account, tenant.region)
             return start_backfill(self._operator(tx, tenant), assessment_id, start)
 
     def seal_now(self, tenant: Tenant) -> int:
@@ -104,7 +110,8 @@ class Parts:
         return written
 
     def log_now(self) -> None:
-        """Take pending entries into the log, unless a running server does so itself."""
+        """Take pending records and entries into the log, unless a running server does so itself."""
+        Batcher(self.lake, self.deps.heard, self.clock).gather(now=True)
         try:
             with Sequencer(self.lake) as sequencer:
                 sequencer.step()
@@ -189,7 +196,10 @@ class Parts:
         """An access key for a user of any account."""
         with self.db.system_write() as tx:
             provider = self.lake.provider
-            return credentials.create(tx, provider, account, user, policies, self.clock.now())
+            made = credentials.create(tx, provider, account, user, policies, self.clock.now())
+            told = {"accessKeyId": made.access_key_id, "userName": user, "policies": list(policies)}
+            self.note(tx, "CreateAccessKey", told, account)
+        return made
 
     def list_keys(self) -> list[dict[str, Any]]:
         """Every access key without its secret."""
@@ -210,6 +220,23 @@ class Parts:
     def disable_key(self, access_key_id: str) -> None:
         with self.db.system_write() as tx:
             credentials.disable(tx, access_key_id, self.clock.now())
+            self.note(tx, "DisableAccessKey", {"accessKeyId": access_key_id})
+
+    def note(
+        self,
+        tx: SystemTx,
+        name: str,
+        parameters: Mapping[str, Any],
+        account: str | None = None,
+        region: str | None = None,
+    ) -> None:
+        """Record what the operator does, in the transaction that does it; see `operator.acted`."""
+        now = self.clock.now()
+        acted(tx, self.lake.keys, name, parameters, now, account=account, region=region)
+
+    def activity(self, wanted: Wanted) -> Iterator[dict[str, Any]]:
+        """Records of the activity log, newest first."""
+        return records(self.lake, wanted)
 
     def _operator(self, tx: Any, tenant: Tenant) -> Call:
         arn = f"arn:aws:iam::{tenant.account}:user/operator"

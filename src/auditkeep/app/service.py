@@ -10,6 +10,7 @@ import time
 import uvicorn
 from sqlalchemy import func
 
+from auditkeep.activity.batcher import ActivityThread, Batcher
 from auditkeep.app.http import Protocol
 from auditkeep.app.members import MembersThread
 from auditkeep.app.parts import Parts
@@ -55,6 +56,8 @@ class Service:
         post = Post.of(parts.db, parts.lake.provider, parts.settings, parts.clock)
         self._delivery = Delivery(post, parts.jobs)
         self._web = Web.over(parts)
+        batcher = Batcher(parts.lake, parts.deps.heard, parts.clock)
+        self._activity = ActivityThread(batcher, parts.clock)
         self._stopping = threading.Event()
         self._sealer = threading.Thread(target=self._tend, name="sealer", daemon=True)
         self._members = _members(parts)
@@ -74,6 +77,8 @@ class Service:
     def serve(self, host: str, port: int) -> None:
         """Serve on this thread until interrupted or told to end."""
         bound = self._bind(host, port)
+        # uvicorn hands the signal on when the door is closed, and there is work left to finish then
+        signal.signal(signal.SIGTERM, self._end)
         if host not in ("127.0.0.1", "::1", "localhost"):
             sys.stderr.write(
                 f"auditkeep: {host} is reached by others and this is plain HTTP. "
@@ -110,6 +115,7 @@ class Service:
             self._sealer.join()
         if self._members is not None:
             self._members.stop()
+        self._activity.stop()
         self._sequencer.stop()
         self._hold.release()
         self.parts.db.close()
@@ -128,6 +134,10 @@ class Service:
                 return Checkpoint(self.parts.lake.origin, row.size, row.root), segments
             time.sleep(0.05)
         raise LogError("The log did not take in what was appended within thirty seconds.")
+
+    def _end(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.should_exit = True
 
     def _bind(self, host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -162,6 +172,7 @@ class Service:
         self._sealer.start()
         if self._members is not None:
             self._members.start()
+        self._activity.start()
         return self._server
 
     def _tend(self) -> None:

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 
 from auditkeep.access import credentials
 from auditkeep.accounts import store as accounts
+from auditkeep.activity.operator import acted
 from auditkeep.app import secrets
 from auditkeep.app.places import Places
 from auditkeep.clock import Clock
+from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.signing import ReportKey, SigningKey
 from auditkeep.db.database import Database
 from auditkeep.db.schema import meta
 from auditkeep.errors import SetupError
 from auditkeep.ids import Tenant, is_account
+from auditkeep.lake.buckets import BucketKeys
 from auditkeep.settings import Settings
 from auditkeep.tlog.note import Signer
 
@@ -72,6 +75,9 @@ def initialise(settings: Settings, home: Tenant, clock: Clock) -> Initialised:
             tx.upsert(meta, [{"key": k, "value": v} for k, v in rows.items()], replace=["value"])
             accounts.register(tx.of(home), None, now)
             key = credentials.create(tx, provider, home.account, "admin", (ADMINISTRATOR,), now)
+            told = {"accessKeyId": key.access_key_id, "userName": "admin", "logKey": signer.vkey}
+            bucket_keys = BucketKeys(provider, KeyStore(places.bucket_keys))
+            acted(tx, bucket_keys, "InitialiseDeployment", told, now)
     finally:
         db.close()
     return Initialised(key.access_key_id, key.secret_access_key, key.arn, signer.vkey)

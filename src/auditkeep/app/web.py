@@ -42,7 +42,14 @@ class Web:
         endpoint = Endpoint(dispatcher.answer, threads=parts.settings.threads, may_write=may_write)
         files = Files(db=parts.db, deps=parts.deps, clock=parts.clock)
         provider = parts.deps.lake.provider
-        sts = Sts(db=parts.db, provider=provider, settings=parts.settings, clock=parts.clock)
+        sts = Sts(
+            db=parts.db,
+            provider=provider,
+            settings=parts.settings,
+            clock=parts.clock,
+            heard=parts.deps.heard,
+            keys=parts.lake.keys,
+        )
         # threads of its own: it may wait for others' answers, which must hold up no request
         asked = Endpoint(sts.answer, threads=parts.settings.threads, body_limit=LARGEST)
         routes = [

@@ -11,6 +11,7 @@ from cyclopts import App
 from auditkeep import __version__
 from auditkeep.cli import (
     access,
+    activity,
     credentials,
     explaining,
     ingest,
@@ -56,6 +57,8 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "organization refresh": organization.refresh,
     "organization remove": organization.remove,
     "stock": ingest.stock,
+    "activity list": activity.list_records,
+    "activity export": activity.export,
     "log key": log.key,
     "log checkpoint": log.checkpoint,
     "log audit": log.audit,
@@ -92,6 +95,7 @@ def build() -> App:
         "notify webhook": "URLs that notices and events are posted to.",
         "roles": "Roles that may be taken for a while.",
         "sessions": "Who has taken which role.",
+        "activity": "Calls of the API and acts of the operator.",
     }
     for words, function in COMMANDS.items():
         *path, name = words.split()

@@ -38,6 +38,8 @@ def put(
     json: Json = False,
 ) -> int:
     """Make or change a role: its policies, and who may take it."""
+    import msgspec
+
     from auditkeep import app
     from auditkeep.access import roles
     from auditkeep.access.trust import OpenId, Trust, read
@@ -60,6 +62,8 @@ def put(
     clock = SystemClock()
     with app.opened(load(data), clock) as parts, parts.db.system_write() as tx:
         role = roles.put(tx, account, name, policy, trusted, max_seconds, clock.now())
+        told = {"roleName": name, "policies": policy, "trust": msgspec.to_builtins(trusted)}
+        parts.note(tx, "PutRole", told | {"maxSessionDuration": max_seconds}, account)
     report(
         {
             "arn": role.arn,
@@ -107,4 +111,5 @@ def delete(name: str, *, data: Data, account: Account) -> int:
     clock = SystemClock()
     with app.opened(load(data), clock) as parts, parts.db.system_write() as tx:
         roles.delete(tx, account, name, clock.now())
+        parts.note(tx, "DeleteRole", {"roleName": name}, account)
     return 0

@@ -75,6 +75,8 @@ def revoke(
         count = sessions.revoke(
             tx, clock.now(), access_key_id=access_key_id, role=named, origin=taken_by
         )
+        told = {"accessKeyId": access_key_id, "role": role, "takenBy": taken_by, "revoked": count}
+        parts.note(tx, "RevokeSessions", told)
     if access_key_id is not None and count == 0:
         raise SetupError(f"No session in use has the access key id '{access_key_id}'.")
     report({"revoked": count}, as_json=json)

@@ -528,4 +528,16 @@ rollups = _owned(
     ),
 )
 
+# --- activity --------------------------------------------------------------------------------
+
+activity_pending = _owned(
+    "activity_pending",  # records that are on their way into the lake, for seconds
+    _text("id"),
+    _text("bucket_id"),  # of class activity: its key seals the blob
+    _int("records"),
+    _bytes("blob"),
+    _int("created_at"),
+    key=("id",),
+)
+
 TENANT_TABLES = frozenset(t.name for t in metadata.sorted_tables if "region" in t.c) - {"jobs"}

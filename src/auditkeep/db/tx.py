@@ -64,7 +64,8 @@ class _Handle:
 
     def stream(self, statement: Select[Any]) -> Iterator[Row[Any]]:
         """Rows as they come, for results that must not be held whole."""
-        yield from self._connection.execution_options(stream_results=True).execute(statement)
+        # an option of the statement: the connection would keep it for all that follow
+        yield from self._connection.execute(statement.execution_options(stream_results=True))
 
     def first(self, statement: Select[Any]) -> Row[Any] | None:
         return self._connection.execute(statement).first()

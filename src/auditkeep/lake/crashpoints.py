@@ -32,6 +32,9 @@ Name = Literal[
     "destroy.committed",
     "destroy.key-destroyed",
     "destroy.object-deleted",
+    "activity.kept",
+    "activity.before-gathered",
+    "activity.gathered",
 ]
 NAMES: tuple[str, ...] = get_args(Name)
 

@@ -14,6 +14,7 @@ from auditkeep.access.principals import Principal
 from auditkeep.clock import Instant, iso
 from auditkeep.errors import (
     KeyUnknown,
+    NotAuthenticated,
     RequestError,
     SessionEnded,
     SignatureWrong,
@@ -64,6 +65,17 @@ class Authenticator:
         known = self._credentials.find(signed.access_key_id, now)
         said = None if known is None else self._verifier.diagnose(request, signed, known.secret)
         return error if said is None else SignatureWrong(f"{error} {said}")
+
+    def claimed(self, request: Request, now: Instant) -> tuple[Principal, Tenant] | None:
+        """Whom a request that was refused names as its signer, who need not have sent it."""
+        try:
+            signed = sigv4.parse(request)
+        except NotAuthenticated:
+            return None
+        known = self._credentials.find(signed.access_key_id, now)
+        if known is None:
+            return None
+        return known.principal, Tenant(known.principal.account, signed.region)
 
 
 def _check_token(known: Known, token: str | None) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from auditkeep.access.principals import Principal
+from auditkeep.activity.heard import Buffer
 from auditkeep.clock import Instant
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant
@@ -39,6 +40,8 @@ class Deps:
     id_secret: bytes
     """Keys the ids of folders and evidence; see `evidence.ids`."""
     caches: Caches = field(default_factory=Caches)
+    heard: Buffer = field(default_factory=Buffer)
+    """Calls on their way into the activity log; whoever serves has a thread that writes them."""
     wake: Callable[[], None] = nobody
     """Tells whoever runs jobs that one was queued; to be called once that is durable."""
 

@@ -14,19 +14,18 @@ of authorisation is asked by the operations themselves, which know the roles (`a
 
 import logging
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from time import perf_counter
 
 from auditkeep.access.credentials import Credentials
 from auditkeep.accounts import store as accounts
+from auditkeep.activity.heard import Heard
 from auditkeep.clock import SECOND, Clock
 from auditkeep.db.database import Database
-from auditkeep.db.tx import Tx
 from auditkeep.errors import Contended, NotWrittenYet, RequestError, Throttled, UnknownOperation
-from auditkeep.ids import Tenant
 from auditkeep.operations.authenticate import Authenticator
 from auditkeep.operations.authorise import Authoriser
 from auditkeep.operations.call import Call, Deps, Handler
+from auditkeep.operations.recording import Recording
 from auditkeep.operations.table import OPEN_TO_UNREGISTERED, OPERATIONS, TABLE, only_reads
 from auditkeep.operations.throttling import Throttle
 from auditkeep.wire import codec
@@ -63,31 +62,38 @@ class Dispatcher:
         self._authoriser = Authoriser(db, Proxies(deps.settings.proxies))
         self._external_url = deps.settings.external_url.rstrip("/")
         self._authenticator = Authenticator(Credentials(db, deps.lake.provider), self._external_url)
+        self._recording = Recording(
+            deps.heard, deps.lake.keys, deps.settings, self._authenticator, clock
+        )
 
     def answer(self, request: Request) -> Response:
         """The response to a request, whatever becomes of it."""
         started, name = perf_counter(), "nothing known"
+        heard = self._recording.begin(request)
         try:
             match = self._router.find(request.method, request.path)
             name = match.operation.name
-            response = self._tried(request, match)
+            response = self._tried(request, match, heard)
         except UnknownOperation as error:
             explained = self._authenticator.explain(request, error, self._clock.now())
+            self._recording.refused(heard, request, explained)
             response = to_response(explained, request.request_id)
         except RequestError as error:
+            self._recording.refused(heard, request, error)
             response = to_response(error, request.request_id)
         except Exception as error:  # noqa: BLE001  # the client gets an answer, the log the place
             _LOG.error("request %s for %s failed\n%s", request.request_id, name, describe(error))
+            self._recording.refused(heard, request, error)
             response = to_response(error, request.request_id)
         milliseconds = (perf_counter() - started) * 1000
         _LOG.info("%s %s %d in %.1f ms", request.request_id, name, response.status, milliseconds)
         return response
 
-    def _tried(self, request: Request, match: Match) -> Response:
+    def _tried(self, request: Request, match: Match, heard: Heard) -> Response:
         """The answer, also where the database undid the first try for another change's sake."""
         for _ in range(TRIES):
             try:
-                return self._answer(request, match)
+                return self._answer(request, match, heard)
             except Contended as error:
                 _LOG.warning("%s: %s", request.request_id, error)
                 if not error.again:
@@ -97,17 +103,20 @@ class Dispatcher:
             retry_after=SECOND,
         )
 
-    def _answer(self, request: Request, match: Match) -> Response:
-        now = self._clock.now()
+    def _answer(self, request: Request, match: Match, heard: Heard) -> Response:
+        heard.at = now = self._clock.now()
+        heard.operation = match.operation
         service = match.operation.service
         principal, tenant = self._authenticator.authenticate(request, service, now)
+        heard.principal, heard.tenant = principal, tenant
         self._throttle.take(tenant, now)
         function = self._table.get(match.operation)
         if function is None:
             raise NotWrittenYet(f"{match.operation.name} is not written yet in this version.")
-        ask = codec.decode(match.operation, match.labels, request.query, request.body)
+        heard.ask = ask = codec.decode(match.operation, match.labels, request.query, request.body)
+        heard.reads = only_reads(match.operation)
         pending = self._authoriser.require(request, principal, match.operation, tenant, ask, now)
-        with self._transaction(match.operation, tenant) as tx:
+        with self._db.read(tenant) if heard.reads else self._db.write(tenant) as tx:
             if tx.writable:
                 tx.lock_tenant()
             if pending is not None:
@@ -124,11 +133,13 @@ class Dispatcher:
                 deps=self._deps,
             )
             # inside: an answer that cannot be encoded must not have changed anything
-            body = codec.encode(function(call, ask))
+            answer = function(call, ask)
+            body = codec.encode(answer)
+            if not heard.reads:
+                self._recording.wrote(tx, heard, answer)
+        if heard.reads:
+            self._recording.read(heard)
         return Response(200, body, (JSON,))
-
-    def _transaction(self, operation: AnyOperation, tenant: Tenant) -> AbstractContextManager[Tx]:
-        return self._db.read(tenant) if only_reads(operation) else self._db.write(tenant)
 
     def _base_url(self, request: Request) -> str:
         if self._external_url:

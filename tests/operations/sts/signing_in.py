@@ -45,6 +45,8 @@ class SignIn(Api):
             provider=deps.lake.provider,
             settings=settings,
             clock=clock,
+            heard=deps.heard,
+            keys=deps.lake.keys,
             fetch=fetch or NoNetwork(),
         )
 

@@ -7,7 +7,8 @@
 
 Invariants: a role that is not there and one that trusts somebody else answer the same; nobody is
 asked over the network before the role named is known to trust them; no database transaction is
-open while the network is asked; secrets appear in the answer and nowhere else.
+open while the network is asked; secrets appear in the answer and nowhere else; a session commits
+with its record in the activity log, and refusals are told there as the other services' are.
 """
 
 import logging
@@ -21,12 +22,16 @@ from auditkeep.access.policies import Policies
 from auditkeep.access.principals import Principal
 from auditkeep.access.roles import Role
 from auditkeep.access.sessions import Issued, Wanted
+from auditkeep.activity.heard import Buffer, Heard
 from auditkeep.clock import Clock, Instant, iso
 from auditkeep.crypto.providers import KeyProvider
 from auditkeep.db.database import Database
 from auditkeep.errors import AccessDenied, RefusedByRule, RequestError, UnknownOperation
+from auditkeep.ids import Tenant
+from auditkeep.lake.buckets import BucketKeys
 from auditkeep.operations.authenticate import Authenticator
 from auditkeep.operations.context import RequestContext
+from auditkeep.operations.recording import Recording
 from auditkeep.operations.sts import asking, presigned
 from auditkeep.operations.sts.asking import Asked
 from auditkeep.operations.sts.fetching import Fetch, Fetcher
@@ -36,7 +41,7 @@ from auditkeep.settings import Settings
 from auditkeep.wire import query_protocol
 from auditkeep.wire.errors import describe
 from auditkeep.wire.messages import Request, Response
-from auditkeep.wire.model import Shape
+from auditkeep.wire.model import AnyOperation, Operation, Shape
 from auditkeep.wire.peers import Proxies
 from auditkeep.wire.query_protocol import Members
 
@@ -45,7 +50,7 @@ VERSION = "2011-06-15"
 LONGEST_TOKEN = 20_000
 """Characters of a web identity token: AWS's limit."""
 
-_Action = Callable[[Request, Mapping[str, str], Instant], Members]
+_Action = Callable[[Request, Mapping[str, str], Heard], Members]
 
 _LOG = logging.getLogger("auditkeep.signin")
 
@@ -59,6 +64,21 @@ class _Shown:
     audience: str
     provider: str
     once: presigned.Proof | None = None
+
+
+class _Session(Shape, frozen=True, rename="camel"):
+    """What the activity log shows of a request for a role."""
+
+    role_arn: str
+    role_session_name: str
+    duration_seconds: int | None = None
+    tags: dict[str, str] | None = None
+
+
+_OPERATIONS: Mapping[str, AnyOperation] = {
+    name: Operation("sts", name, "POST", "/", _Session, Shape)
+    for name in ("GetCallerIdentity", "AssumeRole", "AssumeRoleWithWebIdentity")
+}
 
 
 class _Tagged(Shape, frozen=True):
@@ -77,12 +97,15 @@ class Sts:
         provider: KeyProvider,
         settings: Settings,
         clock: Clock,
+        heard: Buffer,
+        keys: BucketKeys,
         fetch: Fetch | None = None,
     ) -> None:
         self._db = db
         self._provider = provider
         self._clock = clock
         self._authenticator = Authenticator(Credentials(db, provider), settings.external_url)
+        self._recording = Recording(heard, keys, settings, self._authenticator, clock)
         self._policies = Policies(db)
         self._proxies = Proxies(settings.proxies)
         asker = fetch or Fetcher()
@@ -99,17 +122,21 @@ class Sts:
     def answer(self, request: Request) -> Response:
         """The response to a request, whatever becomes of it."""
         started, action = perf_counter(), "nothing known"
+        heard = self._recording.begin(request)
         try:
             form = query_protocol.parameters(request)
             function = self._function(form)
             action = form["Action"]
-            result = function(request, form, self._clock.now())
+            heard.at, heard.operation, heard.reads = self._clock.now(), _OPERATIONS[action], True
+            result = function(request, form, heard)
             response = query_protocol.answer(action, NAMESPACE, result, request.request_id)
         except RequestError as error:
             _LOG.info("%s %s refused: %s", request.request_id, action, error)
+            self._recording.refused(heard, request, error)
             response = query_protocol.refusal(error, NAMESPACE, request.request_id)
         except Exception as error:  # noqa: BLE001  # the client gets an answer, the log the place
             _LOG.error("request %s for %s failed\n%s", request.request_id, action, describe(error))
+            self._recording.refused(heard, request, error)
             response = query_protocol.refusal(error, NAMESPACE, request.request_id)
         milliseconds = (perf_counter() - started) * 1000
         _LOG.info("%s %s %d in %.1f ms", request.request_id, action, response.status, milliseconds)
@@ -123,17 +150,25 @@ class Sts:
             )
         return function
 
-    def _caller(self, request: Request, _form: Mapping[str, str], now: Instant) -> Members:
-        principal, _ = self._authenticator.authenticate(request, "sts", now)
+    def _caller(self, request: Request, _form: Mapping[str, str], heard: Heard) -> Members:
+        principal, _ = self._signer(request, heard)
+        self._recording.read(heard)
         return {
             "Arn": principal.arn,
             "UserId": principal.user_id,
             "Account": principal.account,
         }
 
-    def _assume(self, request: Request, form: Mapping[str, str], now: Instant) -> Members:
-        principal, tenant = self._authenticator.authenticate(request, "sts", now)
+    def _signer(self, request: Request, heard: Heard) -> tuple[Principal, Tenant]:
+        known = self._authenticator.authenticate(request, "sts", heard.at)
+        heard.principal, heard.tenant = known
+        return known
+
+    def _assume(self, request: Request, form: Mapping[str, str], heard: Heard) -> Members:
+        now = heard.at
+        principal, tenant = self._signer(request, heard)
         asked = asking.read(form)
+        heard.ask = _told(asked)
         role = self._role(asked.role_arn)
         facts = RequestContext(
             request=request,
@@ -150,12 +185,14 @@ class Sts:
                 f"{asked.role_arn}"
             )
         seconds = asking.duration(asked, role, chained=principal.session is not None)
-        return self._issue(role, asked, seconds, principal.arn, None, now)
+        return self._issue(role, asked, seconds, principal.arn, None, heard)
 
     def _assume_with_token(
-        self, _request: Request, form: Mapping[str, str], now: Instant
+        self, _request: Request, form: Mapping[str, str], heard: Heard
     ) -> Members:
+        now = heard.at
         asked = asking.read(form)
+        heard.ask = _told(asked)
         if asked.tags:
             raise RefusedByRule("Tags cannot be asked for in this way; leave them out.")
         token = asking.required(form, "WebIdentityToken", LONGEST_TOKEN)
@@ -164,7 +201,8 @@ class Sts:
         if role is None or shown is None:
             raise AccessDenied("Not authorized to perform sts:AssumeRoleWithWebIdentity")
         seconds = asking.duration(asked, role)
-        issued = self._issue(role, asked, seconds, shown.origin, shown.once, now)
+        heard.principal = Principal(role.account, shown.subject, shown.origin, (), "")
+        issued = self._issue(role, asked, seconds, shown.origin, shown.once, heard)
         return {
             **issued,
             "SubjectFromWebIdentityToken": shown.subject,
@@ -223,15 +261,27 @@ class Sts:
         seconds: int,
         origin: str,
         once: presigned.Proof | None,
-        now: Instant,
+        heard: Heard,
     ) -> dict[str, str | Members]:
+        now = heard.at
         wanted = Wanted(asked.name, seconds, origin, asked.policy, asking.allowed_tags(asked, role))
         with self._db.system_write() as tx:
             if once is not None:
                 sessions.use_once(tx, once.digest, now, once.forget_at)
             issued = sessions.issue(tx, self._provider, role, wanted, now)
+            answer = _session(issued)
+            self._recording.issued(tx, heard, role.account, answer)
         _LOG.info("%s took %s until %s", origin, issued.arn, iso(issued.expires_at))
-        return _session(issued)
+        return answer
+
+
+def _told(asked: Asked) -> _Session:
+    return _Session(
+        role_arn=asked.role_arn,
+        role_session_name=asked.name,
+        duration_seconds=asked.seconds,
+        tags=dict(asked.tags) or None,
+    )
 
 
 def _session(issued: Issued) -> dict[str, str | Members]:
