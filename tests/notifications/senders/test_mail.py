@@ -29,6 +29,7 @@ def test_a_mail_says_who_did_what_and_names_cannot_become_headers() -> None:
     assert mail["Message-ID"] == "<1777636800000_5b3c@example.com>"
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail.get_content_type() == "text/plain"
+    assert mail["Content-Transfer-Encoding"] == "quoted-printable"  # legible as it travels
     assert mail.get_content().splitlines() == [
         "A control set was delegated to you.",
         "",

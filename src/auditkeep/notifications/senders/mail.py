@@ -66,7 +66,7 @@ def compose(notice: Notice, sender: str, recipient: str) -> EmailMessage:
         "-- ",
         "Auditkeep sends this to the address that its operator keeps for you.",
     ]
-    mail.set_content("\n".join(lines) + "\n")
+    mail.set_content("\n".join(lines) + "\n", cte="quoted-printable")
     return mail
 
 
