@@ -1,11 +1,19 @@
 """Asking others: bounded in time and size, and never led elsewhere."""
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from auditkeep.errors import IssuerSilent
 from auditkeep.operations.sts.fetching import LARGEST, Fetcher
@@ -95,3 +103,55 @@ def test_a_server_that_is_not_there_is_named_without_its_path(url: str) -> None:
     with pytest.raises(IssuerSilent, match=r"127\.0\.0\.1:1 cannot be asked") as caught:
         Fetcher(patience=1)("http://127.0.0.1:1/path?X-Amz-Signature=secret", {})
     assert "secret" not in str(caught.value)
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A server over TLS, and the certificate that only it vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    public, private = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    public.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(public, private)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Strange)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"https://127.0.0.1:{server.server_address[1]}", public
+    server.shutdown()
+    server.server_close()
+
+
+def test_only_certificates_that_the_machine_trusts_are_believed(
+    certified: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, certificate = certified
+    with pytest.raises(IssuerSilent):
+        Fetcher(patience=2)(f"{url}/", {})
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert Fetcher(patience=2)(f"{url}/", {}) == (200, b"found")
+    with pytest.raises(IssuerSilent):  # the name must be that of the certificate too
+        Fetcher(patience=2)(f"{url.replace('127.0.0.1', 'localhost')}/", {})
