@@ -5,6 +5,7 @@ lists them all (a test holds it to this file).
 """
 
 import re
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
@@ -109,6 +110,14 @@ class Settings(BaseSettings):
         default="",
         description="Proxies whose X-Forwarded-For and X-Forwarded-Proto count, for the policy "
         "conditions `aws:SourceIp` and `aws:SecureTransport`: CIDR ranges between commas.",
+    )
+    usage_price: Decimal = Field(
+        default=Decimal("1.25"),
+        ge=0,
+        description="What 1,000 resource assessments cost with AWS, for `auditkeep usage`.",
+    )
+    usage_currency: str = Field(
+        default="USD", pattern="^[A-Z]{3}$", description="The currency of that price."
     )
     threads: int = Field(default=4, ge=1, le=64, description="Threads that answer requests.")
     link_minutes: int = Field(

@@ -15,17 +15,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func
 from tests.lake import worker
 from tests.lake.checking import check_log, check_proofs, check_rows, committed_units
 from tests.lake.making import TENANT
 from tests.lake.powercut import survivors
 
 from auditkeep.clock import MINUTE, Instant, SystemClock
+from auditkeep.db.schema import usage
 from auditkeep.lake import append as append_module
 from auditkeep.lake import batch as batch_module
 from auditkeep.lake.blobs import get_blob
 from auditkeep.lake.crashpoints import EXIT_CODE, NAMES
 from auditkeep.lake.lake import Lake
+from auditkeep.lake.model import Stored
 from auditkeep.lake.sweep import sweep
 from auditkeep.tlog.checkpoint import Checkpoint
 
@@ -88,11 +91,20 @@ def check(lake: Lake, promises: Promises, units: Sequence[int]) -> None:
     assert {f"unit-{n}" for n in promises.units} <= committed
     facts = {o.raw: o for n in units if f"unit-{n}" in committed for o in worker.load(n)}
     stored = check_rows(lake, facts.values())
+    check_usage(lake, stored)
     check_log(lake, promises.checkpoints)
     check_proofs(lake, stored)
     with lake.db.read(TENANT) as tx:
         for number in promises.blobs:
             assert b"".join(get_blob(tx, lake, f"blob-{number}")) == worker.blob(number)
+
+
+def check_usage(lake: Lake, stored: Sequence[Stored]) -> None:
+    """What the lens sees was metered, each observation once."""
+    with lake.db.read(TENANT) as tx:
+        metered = tx.scalar(tx.select(func.coalesce(func.sum(usage.c["items"]), 0)))
+    seen = [s for s in stored if (s.match_key, s.account) == (worker.SEEN_KEY, TENANT.account)]
+    assert metered == len(seen)
 
 
 def finish(lake: Lake, promises: Promises) -> None:

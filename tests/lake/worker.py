@@ -12,12 +12,16 @@ from pathlib import Path
 
 from tests.lake.making import NOW, TENANT, add, observation, register
 
+from auditkeep.clock import Instant
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.signing import SigningKey
 from auditkeep.db.database import Database
 from auditkeep.db.schema import tenants
 from auditkeep.errors import ObjectExists
+from auditkeep.evidence import lens
+from auditkeep.evidence.lens import Reach
+from auditkeep.evidence.metering import LensMeter
 from auditkeep.lake import append as append_module
 from auditkeep.lake import batch
 from auditkeep.lake.blobs import put_blob
@@ -29,6 +33,9 @@ from auditkeep.observations import Observation
 from auditkeep.tlog.note import Signer
 
 SEAL_ROWS = 25
+SEEN_KEY = "iam:CreateUser"
+SEEN = Reach(frozenset({TENANT.account}), None)
+"""What a lens looks at meanwhile, and so what is metered."""
 
 
 def load(unit: int) -> list[Observation]:
@@ -60,6 +67,8 @@ def open_lake(data: Path, url: str) -> Lake:
         known = tx.first(tx.select(tenants))
     if known is None:
         register(db)
+        with db.write(TENANT) as tx:
+            lens.open_for_control(tx, "assessment", 1, {SEEN_KEY}, SEEN, Instant(0))
     return Lake.open(
         db=db,
         data=data,
@@ -67,6 +76,7 @@ def open_lake(data: Path, url: str) -> Lake:
         provider=LocalKeyProvider.open(keys / "master.key"),
         keystore=KeyStore(keys / "buckets"),
         signer=Signer("auditkeep.test/log", SigningKey.open(keys / "log.key")),
+        meter=LensMeter(),
     )
 
 

@@ -26,6 +26,7 @@ from auditkeep.db.schema import conflicts, meta, rollups, tenants
 from auditkeep.db.tx import SystemTx
 from auditkeep.errors import Busy, SetupError
 from auditkeep.evidence import manual
+from auditkeep.evidence.metering import LensMeter
 from auditkeep.frameworks import keys
 from auditkeep.frameworks import store as frameworks
 from auditkeep.frameworks.warnings import doubts
@@ -275,6 +276,7 @@ def _over(db: Database, settings: Settings, clock: Clock) -> Parts:
         provider=provider,
         keystore=KeyStore(places.bucket_keys),
         signer=Signer(origin, SigningKey.open(places.log_key)),
+        meter=LensMeter(),
     )
     found = secrets.load(db, provider)
     jobs = DatabaseJobs(db)

@@ -23,6 +23,7 @@ from auditkeep.cli import (
     run,
     sessions,
     setup,
+    usage,
     verify,
 )
 from auditkeep.errors import AuditkeepError
@@ -70,6 +71,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "notify webhook delete": notify.delete_webhook,
     "notify webhook test": notify.try_webhook,
     "notify failures": notify.failures,
+    "usage": usage.usage,
     "verify": verify.verify,
     "pin": verify.pin,
 }

@@ -33,11 +33,34 @@ def claim_ids(tx: Tx, ids: Sequence[tuple[bytes, bytes]], batch_no: int) -> int:
     ).rowcount
 
 
+def merge_usage(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:
+    """Add to metered usage. A row: day, origin account, origin region, source, items."""
+    tx.require_writable()
+    if not rows:
+        return
+    into = "INSERT INTO usage (account, region, day, origin_account, origin_region, source, items) "
+    merge = (
+        " ON CONFLICT (account, region, day, origin_account, origin_region, source) "
+        "DO UPDATE SET items = usage.items + excluded.items"
+    )
+    owner = (tx.tenant.account, tx.tenant.region)
+    if tx.postgres:
+        arrays = "%s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[]"
+        tx.driver().exec_driver_sql(
+            f"{into}SELECT %s, %s, new.* FROM unnest({arrays}) AS new{merge}",
+            (*owner, *(list(column) for column in zip(*rows, strict=True))),
+        )
+        return
+    tx.driver().exec_driver_sql(
+        f"{into}VALUES (?, ?, ?, ?, ?, ?, ?){merge}", [(*owner, *row) for row in rows]
+    )
+
+
 _ROLLUP_KEY = "account, region, day, match_key, origin_account, origin_region, source, verdict"
 _ROLLUP_TYPES = ("bigint", *["text"] * 6, *["bigint"] * 6)
 
 
-def merge_rollups(tx: Tx, rows: Sequence[tuple[int | str, ...]]) -> None:
+def merge_rollups(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:
     """Add counts to rollups. A row: day, match key, origin account, origin region, source, verdict,
     bucket, items, resources, issues, first time, last time, batch.
     """

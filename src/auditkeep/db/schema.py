@@ -178,6 +178,8 @@ tenants = _owned(
     _int("last_batch_no"),
     # the last batch that may hold evidence: what answers are remembered under
     Column("last_evidence_batch", BigInteger, nullable=False, default=0),
+    # rises with every change of an interval: what is remembered of lenses
+    Column("lens_version", BigInteger, nullable=False, default=0),
     key=(),
 )
 
@@ -386,6 +388,7 @@ lens_intervals = _owned(
     _text("match_keys"),  # JSON list, sorted
     _text("accounts"),  # JSON list, sorted
     _text("regions"),  # JSON list, sorted, or null for every region
+    _flag("frozen"),  # its assessment is INACTIVE and sees no later batch
     Index("lens_intervals_control", "account", "region", "assessment_id", "ordinal"),
     key=("id",),
 )
@@ -526,6 +529,16 @@ rollups = _owned(
         "verdict",
         "bucket_id",
     ),
+)
+
+usage = _owned(
+    "usage",  # observations that an active lens saw when they were appended, see lake.metering
+    _int("day"),  # of the append
+    _text("origin_account"),
+    _text("origin_region"),
+    _text("source"),
+    _int("items"),
+    key=("day", "origin_account", "origin_region", "source"),
 )
 
 # --- activity --------------------------------------------------------------------------------

@@ -5,6 +5,9 @@ closes_at), and the pinned match key of its control, which has neither account, 
 Intervals are only ever opened and closed: a changed scope, an edited control, an account that
 leaves rewrite nothing that is kept. Once its assessment is INACTIVE a lens sees no batch later
 than the one it froze at. Assessment ids and ordinals are opaque here.
+
+Whoever opens, closes, freezes or deletes intervals holds the tenant's lock: what is appended at the
+same time is metered by the intervals before or after, and `lens_version` tells them apart.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,7 +18,7 @@ import msgspec
 from sqlalchemy import or_
 
 from auditkeep.clock import Day, Instant, day_start, parse
-from auditkeep.db.schema import lens_intervals
+from auditkeep.db.schema import lens_intervals, tenants
 from auditkeep.db.tx import Tx
 from auditkeep.evidence.ids import pinned_key
 from auditkeep.ids import GLOBAL_REGION, Tenant, new_id
@@ -155,6 +158,8 @@ def open_for_controls(
         if match_keys
     ]
     tx.insert(lens_intervals, *rows)
+    if rows:
+        _changed(tx)
 
 
 def close(tx: Tx, assessment_id: str, at: Instant, ordinals: Collection[int] | None = None) -> None:
@@ -168,6 +173,7 @@ def close(tx: Tx, assessment_id: str, at: Instant, ordinals: Collection[int] | N
         chosen.append(table.ordinal.in_(sorted(ordinals)))
     tx.run(tx.delete(lens_intervals).where(*chosen, table.opens_at >= at))
     tx.run(tx.update(lens_intervals).where(*chosen).values(closes_at=at))
+    _changed(tx)
 
 
 def freeze(tx: Tx, assessment_id: str, now: Instant) -> None:
@@ -180,11 +186,19 @@ def freeze(tx: Tx, assessment_id: str, now: Instant) -> None:
     opened = (table.assessment_id == assessment_id, table.closes_at.is_(None))
     tx.run(tx.delete(lens_intervals).where(*opened, table.opens_at >= now))
     tx.run(tx.update(lens_intervals).where(*opened).values(closes_at=now + FUTURE + 1))
+    tx.run(tx.update(lens_intervals).where(opened[0]).values(frozen=True))
+    _changed(tx)
 
 
 def delete(tx: Tx, assessment_id: str) -> None:
     """Forget how an assessment looked at anything."""
     tx.run(tx.delete(lens_intervals).where(lens_intervals.c.assessment_id == assessment_id))
+    _changed(tx)
+
+
+def _changed(tx: Tx) -> None:
+    """What was remembered of the tenant's lenses holds no longer."""
+    tx.run(tx.update(tenants).values(lens_version=tenants.c.lens_version + 1))
 
 
 def first_openings(tx: Tx, assessment_id: str) -> dict[int, Instant]:

@@ -1,6 +1,6 @@
 """Append: one ingest unit becomes one batch, in the caller's transaction, exactly once.
 
-What commits together is unit + batch + rows + rollups + pending log entry: then it is
+What commits together is unit + batch + rows + rollups + usage + pending log entry: then it is
 acknowledged. Objects that the batch needs (a large batch's segment, its leaf hashes, a new bucket's
 key) are durable before. A transaction that fails leaves at most objects that nothing refers to,
 which `sweep` removes.
@@ -32,7 +32,7 @@ from auditkeep.db.schema import (
 from auditkeep.db.tx import Tx
 from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
-from auditkeep.lake import buckets, published, rollups, segments
+from auditkeep.lake import buckets, metering, published, rollups, segments
 from auditkeep.lake.admission import Row, admit, same, without_copies
 from auditkeep.lake.batch import keep_leaves, new_opening, seal_opening
 from auditkeep.lake.columns import Columns, Heavy, Light, pack, tail_object
@@ -101,7 +101,7 @@ def append(
     repeated = tx.first(tx.select(units.c.batch_no).where(units.c.id == unit.id))
     if repeated is not None:
         return Appended(repeated.batch_no, 0, 0, 0, repeated=True)
-    batch_no = _next_batch(tx)
+    batch_no, lens_version = _next_batch(tx)
     writer = EnvelopeWriter(tx.tenant, unit.id, provenance, now)
     rows, refused = admit(tx.tenant, observations, writer, now)
     rows, copies, clashes = without_copies(rows)
@@ -110,7 +110,10 @@ def append(
     if clashes:
         _note_conflicts(tx, clashes, unit, now)
     if new:
-        _commit_batch(tx, lake, batch_no, new, unit, klass, now)
+        groups = _commit_batch(tx, lake, batch_no, new, unit, klass, now)
+        if klass not in buckets.ASIDE:  # what is no evidence is seen by nobody
+            seen = lake.meter.seen(tx, lens_version, [row.observation for row in new], groups)
+            metering.add(tx, seen, now)
     result = Appended(
         batch_no=batch_no if new else None,
         new=len(new),
@@ -158,14 +161,15 @@ def _earlier(tx: Tx, ids: Sequence[bytes], batch_no: int) -> dict[bytes, bytes]:
     return found
 
 
-def _next_batch(tx: Tx) -> int:
-    last = tx.scalar(tx.select(tenants.c.last_batch_no))
-    if last is None:
+def _next_batch(tx: Tx) -> tuple[int, int]:
+    """The number this batch will have, and the version of the lenses that will see it first."""
+    found = tx.first(tx.select(tenants.c.last_batch_no, tenants.c.lens_version))
+    if found is None:
         raise StorageError(
             f"Account {tx.tenant.account} has no registration in {tx.tenant.region}: nothing can "
             "be kept for it. Register the account first."
         )
-    return int(last) + 1
+    return int(found.last_batch_no) + 1, int(found.lens_version)
 
 
 def _commit_batch(
@@ -176,8 +180,8 @@ def _commit_batch(
     unit: Unit,
     klass: str,
     now: Instant,
-) -> None:
-    """Write everything that a batch consists of."""
+) -> rollups.Groups:
+    """Write everything that a batch consists of; its observations, counted."""
     bucket_id = buckets.current(tx, lake.keys, klass, now)
     columns = _columns(batch_no, rows, now)
     with _Beside(len(rows)) as beside:
@@ -186,7 +190,8 @@ def _commit_batch(
         leaves = _leaves(rows, columns.heavy.nonces)
         root = merkle_root(leaves)
         leaves_kept = keep_leaves(lake, tx.tenant, batch_no, root, leaves)
-        rollups.add(tx, bucket_id, batch_no, [row.observation for row in rows])
+        groups = rollups.counted(row.observation for row in rows)
+        rollups.add(tx, bucket_id, batch_no, groups)
         segment_id = _place(tx, batch_no, packed())
     opening = new_opening(
         tx.tenant,
@@ -220,6 +225,7 @@ def _commit_batch(
     if klass not in buckets.ASIDE:
         reached["last_evidence_batch"] = batch_no
     tx.run(tx.update(tenants).values(reached))
+    return groups
 
 
 def _columns(batch_no: int, rows: Sequence[Row], now: Instant) -> Columns:

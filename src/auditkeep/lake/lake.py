@@ -1,7 +1,7 @@
 """The lake's parts in one frozen bundle, built once by the composition root and handed on."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditkeep.crypto.keystore import KeyStore
@@ -12,6 +12,7 @@ from auditkeep.db.tx import SystemTx
 from auditkeep.errors import KeyUnusable
 from auditkeep.lake.buckets import BucketKeys
 from auditkeep.lake.columns import ColumnsCache
+from auditkeep.lake.metering import Meter, Unmetered
 from auditkeep.lake.objects import ObjectStore
 from auditkeep.tlog.note import Signer
 
@@ -32,6 +33,8 @@ class Lake:
     tail: ColumnsCache
     appended: threading.Event
     """Set after each append that has something for the log; the sequencer's thread waits for it."""
+    meter: Meter = field(default_factory=Unmetered)
+    """Says which new observations are seen by a lens."""
 
     @property
     def origin(self) -> str:
@@ -47,6 +50,7 @@ class Lake:
         provider: KeyProvider,
         keystore: KeyStore,
         signer: Signer,
+        meter: Meter | None = None,
     ) -> "Lake":
         """The lake over a migrated database.
 
@@ -75,6 +79,7 @@ class Lake:
             keys=BucketKeys(provider, keystore),
             tail=ColumnsCache(),
             appended=threading.Event(),
+            meter=meter or Unmetered(),
         )
 
 

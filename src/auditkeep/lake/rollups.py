@@ -1,6 +1,6 @@
 """Counting at append: one row for each (day, match key, origin, source, raw verdict, bucket)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from auditkeep.clock import DAY
 from auditkeep.db.bulk import merge_rollups
@@ -8,14 +8,14 @@ from auditkeep.db.tx import Tx
 from auditkeep.observations import Observation, verdict_of
 
 _Key = tuple[int, str, str, str, str, str]
+Groups = Mapping[_Key, Sequence[int]]
+"""What `counted` gives."""
 
 
-def add(tx: Tx, bucket_id: str, batch_no: int, observations: Iterable[Observation]) -> None:
-    """Add a batch's observations to the counts of their UTC days."""
-    merge_rollups(
-        tx,
-        [(*key, bucket_id, *sums, batch_no) for key, sums in sorted(counted(observations).items())],
-    )
+def add(tx: Tx, bucket_id: str, batch_no: int, groups: Groups) -> None:
+    """Add a batch's observations, counted, to the counts of their UTC days."""
+    rows = [(*key, bucket_id, *sums, batch_no) for key, sums in sorted(groups.items())]
+    merge_rollups(tx, rows)
 
 
 def counted(observations: Iterable[Observation]) -> dict[_Key, list[int]]:

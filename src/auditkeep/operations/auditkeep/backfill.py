@@ -20,6 +20,7 @@ def start_backfill(call: Call, assessment_id: str, start: Instant) -> int:
     InvalidRequest for a start in the future, and for assessments that are INACTIVE or dormant.
     Where a control sees as far back already, nothing changes, so asking twice is harmless.
     """
+    call.tx.lock_tenant()  # nothing is appended while intervals change
     assessment = assessment_for(call, assessment_id, "UpdateAssessment")
     rules.require_active(assessment.status)
     if assessment.dormant:

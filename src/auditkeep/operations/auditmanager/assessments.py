@@ -167,6 +167,7 @@ def update_assessment_status(
 
 def delete_assessment(call: Call, ask: am.DeleteAssessmentRequest) -> am.DeleteAssessmentResponse:
     """Lenses, selections, the review and what was pinned to it go; shared observations stay."""
+    call.tx.lock_tenant()
     assessment = assessment_for(call, ask.assessment_id, "DeleteAssessment")
     lens.delete(call.tx, assessment.id)
     selection.delete(call.tx, assessment.id)

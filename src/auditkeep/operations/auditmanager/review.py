@@ -19,6 +19,7 @@ def update_assessment_control(
     call: Call, ask: am.UpdateAssessmentControlRequest
 ) -> am.UpdateAssessmentControlResponse:
     """A new status, a comment, or both. INACTIVE stops automated collection; leaving it resumes."""
+    call.tx.lock_tenant()  # nothing is appended while the control's lens changes
     assessment = store.get(call.tx, ask.assessment_id)
     require(call, assessment, "UpdateAssessmentControl", ask.control_set_id)
     control = store.get_control(call.tx, assessment.id, ask.control_set_id, ask.control_id)
