@@ -97,7 +97,7 @@ def test_uses_of_a_control_are_those_of_active_assessments(tx: Tx) -> None:
     store.mark_removed(tx, also.id, [1])
     assert list(store.uses_of(tx, controls[0].control_id)) == [made.id]
     assert store.controls(tx, made.id)[0].copy.name == "new"
-    assert store.count_controls(tx, [made.id, also.id]) == 5
+    assert sum(store.count_controls_of(tx, [made.id, also.id]).values()) == 5
 
 
 def test_pages_run_newest_first_with_ids_breaking_ties(tx: Tx) -> None:
@@ -117,8 +117,8 @@ def test_assessments_shown_on_a_day_are_active_or_ended_on_it(tx: Tx) -> None:
     for updated in (NOW - 1, NOW):
         ended, _, _ = _made(tx)
         store.save(tx, replace(ended, status="INACTIVE", updated_at=Instant(updated)))
-    shown = store.shown_on(tx, NOW)
-    assert [a.status for a in sorted(shown, key=lambda a: a.status)] == ["ACTIVE", "INACTIVE"]
+    shown = store.standing_on(tx, NOW)
+    assert sorted(a.active for a in shown) == [False, True]
     assert still.id in [a.id for a in shown]
 
 

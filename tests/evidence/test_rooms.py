@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.evidence.making import ACCOUNT, NOW, fact, keep, register
 
-from auditkeep.clock import MINUTE, Instant, day_of
+from auditkeep.clock import DAY, MINUTE, Instant, day_of
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
 from auditkeep.evidence import folders, insights, items, lens, manual, selection
+from auditkeep.evidence.counts import count
 from auditkeep.evidence.folders import FolderMemo
 from auditkeep.evidence.insights import InsightsMemo, Watched
 from auditkeep.evidence.lens import Lens, Reach
@@ -133,3 +135,30 @@ def _lens(tx: Tx) -> Lens:
 
 def _minute(minutes: int) -> Instant:
     return Instant(NOW + minutes * MINUTE)
+
+
+def test_assessments_that_look_alike_are_counted_once(
+    tx: Tx, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, and whatever is pinned to one of them alone."""
+    reach = Reach(frozenset({ACCOUNT}), None)
+    ids = [f"{n:08d}-0000-4000-8000-000000000000" for n in range(30)]
+    for one in ids:
+        lens.open_for_control(tx, one, 1, {"iam:CreateUser"}, reach, Instant(NOW - DAY))
+    asked: list[int] = []
+
+    def counted(*arguments: Any, **how: Any) -> Any:
+        asked.append(len(arguments[2]))
+        return count(*arguments, **how)
+
+    monkeypatch.setattr("auditkeep.evidence.insights.count", counted)
+    pin = Pin(ids[3], 1, "arn:aws:iam::111122223333:user/jane", "request", NOW)
+    manual.import_all(tx, lake, pin, [Text("a")], largest=10)
+    watched = [Watched(one, 1, 2, None) for one in ids]
+    memo = InsightsMemo()
+    shown = insights.of_day(tx, lake, memo, watched, TODAY)
+    assert len(asked) == 2
+    plain = shown[ids[0]].total.total
+    assert [shown[one].total.total - plain for one in ids] == [n == 3 for n in range(30)]
+    assert insights.of_day(tx, lake, memo, watched, TODAY) == shown
+    assert len(asked) == 2

@@ -69,9 +69,33 @@ _PARTS = (
 
 
 _BY_ID = Prepared(*_COLUMNS, where=[assessments.c.id == bindparam("id")])
+_STANDING_COLUMNS = (
+    assessments.c.id,
+    assessments.c.status,
+    assessments.c.updated_at,
+    assessments.c.version,
+    assessments.c.next_ordinal,
+    assessments.c.frozen_at_batch,
+)
+_STANDING = Prepared(*_STANDING_COLUMNS, where=[assessments.c.id == bindparam("id")])
+_STANDING_ON = Prepared(
+    *_STANDING_COLUMNS,
+    where=[or_(assessments.c.status == "ACTIVE", assessments.c.updated_at >= bindparam("since"))],
+)
 _WITH_LAST_BATCH = Prepared(
     *_COLUMNS, tenants.c.last_evidence_batch, where=[assessments.c.id == bindparam("id")]
 )
+
+
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """An assessment without its document: cheap to read for many at once."""
+
+    id: str
+    active: bool
+    updated_at: Instant
+    version: int
+    next_ordinal: int
+    frozen_at_batch: int | None
 
 
 def insert(
@@ -157,14 +181,17 @@ def collecting(tx: SystemTx) -> list[Tenant]:
     return sorted(Tenant(r.account, r.region) for r in tx.all(query))
 
 
-def shown_on(tx: Tx, since: Instant) -> list[Assessment]:
+def standing(tx: Tx, assessment_id: str) -> Standing:
+    """NotFound for an id this tenant has no assessment of."""
+    rows = tx.fetch(_STANDING, id=assessment_id)
+    if not rows:
+        raise NotFound("assessment", assessment_id)
+    return _standing(rows[0])
+
+
+def standing_on(tx: Tx, since: Instant) -> list[Standing]:
     """The assessments that are ACTIVE, and those that ended at `since` or later (spec 7)."""
-    rows = tx.all(
-        tx.select(*_COLUMNS).where(
-            or_(assessments.c.status == "ACTIVE", assessments.c.updated_at >= since)
-        )
-    )
-    return [_assessment(r) for r in rows]
+    return [_standing(row) for row in tx.fetch(_STANDING_ON, since=since)]
 
 
 def page(
@@ -196,13 +223,13 @@ def count_active(tx: Tx) -> int:
     )
 
 
-def count_controls(tx: Tx, assessment_ids: Sequence[str]) -> int:
+def count_controls_of(tx: Tx, assessment_ids: Sequence[str]) -> dict[str, int]:
     """Controls of some assessments, those removed from the library left out."""
     table = assessment_controls.c
-    query = tx.select(func.count(table.ordinal)).where(
+    query = tx.select(table.assessment_id, func.count(table.ordinal)).where(
         table.assessment_id.in_(assessment_ids), table.removed.is_(False)
     )
-    return int(tx.scalar(query))
+    return dict(tuple(row) for row in tx.all(query.group_by(table.assessment_id)))
 
 
 def save(tx: Tx, assessment: Assessment) -> Assessment:
@@ -399,3 +426,14 @@ def _control(row: Row[Any]) -> AssessedControl:
 
 def _json(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _standing(row: Any) -> Standing:
+    return Standing(
+        id=row.id,
+        active=row.status == "ACTIVE",
+        updated_at=Instant(row.updated_at),
+        version=row.version,
+        next_ordinal=row.next_ordinal,
+        frozen_at_batch=row.frozen_at_batch,
+    )

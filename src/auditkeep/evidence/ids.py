@@ -73,6 +73,14 @@ def pinned_key(assessment_id: str, ordinal: int) -> str:
     return f"{_PINNED}{assessment_id}/{ordinal}"
 
 
+def pinned_place(match_key: str) -> tuple[str, int] | None:
+    """The assessment and ordinal that a pinned match key names; None for all other keys."""
+    if not is_pinned(match_key):
+        return None
+    assessment_id, _, ordinal = match_key.removeprefix(_PINNED).partition("/")
+    return assessment_id, int(ordinal)
+
+
 def manual_class(assessment_id: str) -> str:
     """The bucket class of what is pinned to an assessment, and destroyed with it."""
     return f"manual/{assessment_id}"

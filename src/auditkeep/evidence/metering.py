@@ -44,9 +44,6 @@ class _Window:
     opens_at: Instant
     closes_at: Instant
 
-    def admits(self, account: str, region: str) -> bool:
-        return account in self.accounts and (self.regions is None or region in self.regions)
-
 
 _Windows = Mapping[str, Sequence[_Window]]
 
@@ -70,19 +67,18 @@ class LensMeter:
         partial: dict[_Key, list[_Window]] = {}
         for key, sums in groups.items():
             _, match_key, account, region, source, _ = key
-            found = windows.get(match_key)
-            if found is None:
-                if not is_pinned(match_key):
-                    continue
-                whole = True
-            else:
-                touching = [w for w in found if w.admits(account, region)]
-                whole = any(w.opens_at <= sums[3] and sums[4] < w.closes_at for w in touching)
-                if not whole and touching:
-                    partial[key] = touching
-            if whole:
+            whole, touching = False, []
+            for w in windows.get(match_key, ()):
+                if account in w.accounts and (w.regions is None or region in w.regions):
+                    if w.opens_at <= sums[3] and sums[4] < w.closes_at:
+                        whole = True
+                        break
+                    touching.append(w)
+            if whole or (source == "MANUAL" and is_pinned(match_key)):
                 origin = (account, region, source)
                 counts[origin] = counts.get(origin, 0) + sums[0]
+            elif touching:
+                partial[key] = touching
         if partial:
             _count_each(observations, partial, counts)
         return counts

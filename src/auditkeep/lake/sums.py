@@ -1,13 +1,17 @@
-"""Rollups added up over days, by the database: for what spans years and is asked for often."""
+"""Rollups by other ways than their match key: added up over days by the database, for what spans
+years and is asked for often, and those of one day that are manual.
+"""
 
 from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
 
 from auditkeep.clock import Day, Instant
+from auditkeep.db.prepared import Prepared
 from auditkeep.db.schema import rollups
 from auditkeep.db.tx import Tx
+from auditkeep.lake.model import Rollup
 
 _IN = 500
 """Values of one SQL IN list."""
@@ -51,6 +55,17 @@ def sums(
         ):
             # PostgreSQL adds integers up to a decimal.
             yield Sum(key, account, region, source, int(items), first, last, batch)
+
+
+_MANUAL = Prepared(
+    *(rollups.c[name] for name in Rollup.__struct_fields__),
+    where=[rollups.c.day == bindparam("day"), rollups.c.source == "MANUAL"],
+)
+
+
+def manual_of(tx: Tx, day: Day) -> list[Rollup]:
+    """What was handed in by people on one day."""
+    return [Rollup(*row) for row in tx.fetch(_MANUAL, day=day)]
 
 
 def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:

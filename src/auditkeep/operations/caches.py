@@ -5,7 +5,20 @@ from dataclasses import dataclass, field
 from auditkeep.evidence.folders import FolderMemo
 from auditkeep.evidence.insights import InsightsMemo
 from auditkeep.evidence.memo import Memo
+from auditkeep.operations.overview import Named, Overview
 from auditkeep.wire.model import Encoded
+
+
+def _sizes() -> Memo[int]:
+    return Memo(4096)
+
+
+def _overviews() -> Memo[Overview]:
+    return Memo(64)
+
+
+def _controls() -> Memo[tuple[Named, ...]]:
+    return Memo(256)
 
 
 def _folders() -> FolderMemo:
@@ -24,3 +37,9 @@ class Caches:
     assessments: Memo[Encoded] = field(default_factory=_assessments)
     """GetAssessment's answers, under version, last batch and the caller's role."""
     insights: InsightsMemo = field(default_factory=InsightsMemo)
+    sizes: Memo[int] = field(default_factory=_sizes)
+    """How many controls an assessment has, under its version."""
+    controls: Memo[tuple[Named, ...]] = field(default_factory=_controls)
+    """The controls of an assessment, under its version."""
+    overviews: Memo[Overview] = field(default_factory=_overviews)
+    """What insights list over all assessments, under their versions, the day and the last batch."""

@@ -1,0 +1,60 @@
+"""What insights list of a day over all assessments: kept whole, under all it was computed from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from auditkeep.evidence.counts import Counts
+
+NAME = 60
+"""Characters of a name that count for the order of a list, so that they fit a token."""
+
+
+class Named(msgspec.Struct, frozen=True, gc=False):
+    """A control of an assessment, as far as insights show it."""
+
+    ordinal: int
+    control_id: str
+    name: str
+    set_name: str
+    removed: bool
+    domains: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class ControlRow:
+    """One control of the library, over the assessments that were asked about."""
+
+    id: str
+    name: str
+    set_name: str = ""
+    ordinal: int = 0
+    counts: Counts = field(default_factory=Counts)
+
+    @property
+    def rank(self) -> tuple[int | str, ...]:
+        return -self.counts.noncompliant, self.name[:NAME], self.id, self.ordinal
+
+
+@dataclass(slots=True)
+class DomainRow:
+    """One domain, over the assessments that were asked about."""
+
+    id: str
+    name: str
+    failing: int = 0
+    controls: int = 0
+    counts: Counts = field(default_factory=Counts)
+
+    @property
+    def rank(self) -> tuple[int | str, ...]:
+        return -self.counts.noncompliant, self.name[:NAME], self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Domains with evidence, and the controls of each; nothing changes once it is made."""
+
+    domains: Sequence[DomainRow]
+    controls: Mapping[str, Sequence[ControlRow]]
