@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,6 +20,24 @@ _BUS_WRONG = "write the bus's ARN, arn:aws:events:REGION:ACCOUNT:event-bus/NAME"
 _FROM_WRONG = "AUDITKEEP_SMTP_HOST needs AUDITKEEP_SMTP_FROM, the address that mail comes from"
 _LOGIN_WRONG = "AUDITKEEP_SMTP_USER and its password (or AUDITKEEP_SMTP_PASSWORD_FILE) go together"
 _CLEAR_WRONG = "a password is never sent in clear: AUDITKEEP_SMTP_TLS must be starttls or tls"
+
+QuotaName = Literal[
+    "active-assessments",
+    "member-accounts",
+    "accounts-per-assessment",
+    "custom-controls",
+    "custom-frameworks",
+    "share-recipients",
+    "share-days",
+    "sources-per-control",
+    "core-controls",
+    "common-controls",
+    "manual-items-per-day",
+    "manual-file-bytes",
+    "report-items",
+    "tags",
+]
+"""What is limited by number; `accounts.quotas` says what each means."""
 
 
 class Settings(BaseSettings):
@@ -111,6 +129,11 @@ class Settings(BaseSettings):
         description="Proxies whose X-Forwarded-For and X-Forwarded-Proto count, for the policy "
         "conditions `aws:SourceIp` and `aws:SecureTransport`: CIDR ranges between commas.",
     )
+    quotas: dict[QuotaName, Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="Quotas that differ from AWS's, as a JSON object of names and numbers; one "
+        "tenant's are set with `auditkeep quotas set`.",
+    )
     usage_price: Decimal = Field(
         default=Decimal("1.25"),
         ge=0,
@@ -123,17 +146,11 @@ class Settings(BaseSettings):
     link_minutes: int = Field(
         default=15, ge=1, le=720, description="How long presigned links for files are valid."
     )
-    upload_limit: int = Field(
-        default=100 * 1024 * 1024, ge=1, description="The largest manual evidence file, in bytes."
-    )
     report_volume_rows: int = Field(
         default=2000, ge=10, le=2000, description="Rows of one listing volume of a report."
     )
     report_memory_mb: int = Field(
         default=1024, ge=128, description="Memory that rendering one report volume may take."
-    )
-    report_limit: int = Field(
-        default=22_000, ge=1, description="Evidence items that one report may hold."
     )
 
     # --- notices and events, on their way out

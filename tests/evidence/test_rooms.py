@@ -60,7 +60,7 @@ def test_a_day_with_an_edge_is_counted_by_its_observations(tx: Tx, lake: Lake) -
 def test_totals_add_up_all_days_and_stop_at_a_freeze(tx: Tx, lake: Lake) -> None:
     reached = last_batch_no(tx)
     pin = Pin(A, 1, "arn:aws:iam::111122223333:user/jane", "request", NOW)
-    manual.import_all(tx, lake, pin, [Text("a")], largest=10)
+    manual.import_all(tx, lake, pin, [Text("a")], largest=10, daily=100)
     keep(tx, lake, [fact(Instant(NOW + 20 * 60 * MINUTE)) for _ in range(5)])
     assert totals(tx, lake, [_lens(tx)]) == {1: Total(system=8, manual=1)}
     assert totals(tx, lake, [_lens(tx).up_to(reached)]) == {1: Total(system=3)}
@@ -95,7 +95,7 @@ def test_a_selection_is_what_a_report_holds(tx: Tx, lake: Lake) -> None:
 
 def test_manual_evidence_stands_among_the_rest(tx: Tx, lake: Lake) -> None:
     pin = Pin(A, 1, "arn:aws:iam::111122223333:user/jane", "request", _minute(9))
-    assert manual.import_all(tx, lake, pin, [Text("we looked")], largest=10) == [None]
+    assert manual.import_all(tx, lake, pin, [Text("we looked")], largest=10, daily=100) == [None]
     item = items.page(tx, lake, SECRET, _lens(tx), TODAY, after=None, limit=1)[0]
     assert item.kind == "Manual"
     assert item.iam_id == pin.uploader
@@ -153,7 +153,7 @@ def test_assessments_that_look_alike_are_counted_once(
 
     monkeypatch.setattr("auditkeep.evidence.insights.count", counted)
     pin = Pin(ids[3], 1, "arn:aws:iam::111122223333:user/jane", "request", NOW)
-    manual.import_all(tx, lake, pin, [Text("a")], largest=10)
+    manual.import_all(tx, lake, pin, [Text("a")], largest=10, daily=100)
     watched = [Watched(one, 1, 2, None) for one in ids]
     memo = InsightsMemo()
     shown = insights.of_day(tx, lake, memo, watched, TODAY)

@@ -13,7 +13,7 @@ from auditkeep.frameworks import sharing_rules as rules
 from auditkeep.frameworks.sharing_model import KeptStatus, ShareAction, ShareStatus, Side
 
 SENT = Instant(1_700_000_000_000_000)
-END = rules.expiry(SENT)
+END = rules.expiry(SENT, 120)
 STATUSES: tuple[ShareStatus, ...] = get_args(ShareStatus)
 KEPT: tuple[KeptStatus, ...] = get_args(KeptStatus)
 ACTIONS: tuple[ShareAction, ...] = get_args(ShareAction)

@@ -15,8 +15,9 @@ from tests.operations.making import (
     shown,
 )
 
+from auditkeep.accounts import quotas
 from auditkeep.errors import AccessDenied, InvalidRequest, NotFound, QuotaExceeded
-from auditkeep.operations.auditmanager import assessments, controls, delegations, scoping, tags
+from auditkeep.operations.auditmanager import assessments, controls, delegations, tags
 from auditkeep.operations.call import Call
 from auditkeep.wire.models import auditmanager as am
 
@@ -104,9 +105,9 @@ def test_an_unknown_framework_is_not_found(call: Call) -> None:
         assessments.create_assessment(call, ask_for(ABSENT))
 
 
-def test_quotas_of_assessments_and_of_accounts(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoping, "ACTIVE_QUOTA", 2)
-    monkeypatch.setattr(scoping, "ACCOUNTS_QUOTA", 3)
+def test_quotas_of_assessments_and_of_accounts(call: Call) -> None:
+    quotas.save(call.tx, "active-assessments", 2)
+    quotas.save(call.tx, "member-accounts", 3)
     assessment(call, accounts=["111122223333", "222222222222"])
     with pytest.raises(QuotaExceeded, match="4 different accounts"):
         assessment(call, accounts=["333333333333", "444444444444"])

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from auditkeep.accounts import quotas
 from auditkeep.clock import SECOND, Instant
 from auditkeep.errors import InvalidRequest, NotFound, QuotaExceeded
-from auditkeep.frameworks import rules
 from auditkeep.ids import new_id
 from auditkeep.operations.auditmanager import controls as operations
 from auditkeep.operations.auditmanager.controls import (
@@ -180,8 +180,8 @@ def test_a_keyword_nobody_knows_is_accepted(call: Call) -> None:
     assert sources_of(made(call, msgspec.structs.replace(source, source_type="AWS_Config")))
 
 
-def test_the_quota_of_controls_holds(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "CONTROL_QUOTA", 2)
+def test_the_quota_of_controls_holds(call: Call) -> None:
+    quotas.save(call.tx, "custom-controls", 2)
     made(call)
     made(call)
     with pytest.raises(QuotaExceeded, match="quota of 2"):

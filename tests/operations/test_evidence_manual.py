@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.operations.making import assessment, at, by, rows_of, shown
 
+from auditkeep.accounts import quotas
 from auditkeep.assessments.model import Delegation
 from auditkeep.assessments.review import add_delegation
 from auditkeep.clock import Instant, day_of
@@ -179,7 +180,7 @@ def test_a_file_must_be_what_its_name_says(
     call: Call, name: str, content: bytes, fault: str
 ) -> None:
     made = assessment(call)
-    settings = call.deps.settings.model_copy(update={"upload_limit": 1000})
+    settings = call.deps.settings.model_copy(update={"quotas": {"manual-file-bytes": 1000}})
     call = _with_settings(call, settings)
     given = _upload_url(call, name)["evidenceFileName"]
     _put(call, given, content)
@@ -223,7 +224,7 @@ def test_an_item_has_exactly_one_form(call: Call, forms: Any) -> None:
 def test_the_days_limit_is_an_error_of_the_items_beyond_it(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "DAILY", 3)
+    quotas.save(call.tx, "manual-items-per-day", 3)
     made = assessment(call)
     say = am.ManualEvidence(text_response="a")
     assert _import(call, made, say, say) == []

@@ -27,7 +27,9 @@ BASE = "http://127.0.0.1:8080"
 
 @pytest.fixture
 def deps(deps: Deps) -> Deps:
-    return replace(deps, settings=Settings(data=deps.settings.data, upload_limit=3 * CHUNK))
+    return replace(
+        deps, settings=Settings(data=deps.settings.data, quotas={"manual-file-bytes": 3 * CHUNK})
+    )
 
 
 @pytest.fixture

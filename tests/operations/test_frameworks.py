@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from auditkeep.accounts import quotas
 from auditkeep.clock import SECOND, Instant
 from auditkeep.errors import InvalidRequest, NotFound, QuotaExceeded
-from auditkeep.frameworks import rules
 from auditkeep.ids import new_id
 from auditkeep.library.content import framework_id
 from auditkeep.operations.auditmanager.controls import create_control
@@ -118,8 +118,8 @@ def test_another_tenants_control_cannot_be_used(call: Call, elsewhere: Call) -> 
         made(elsewhere, group("A", own_control(call)))
 
 
-def test_the_quota_of_frameworks_holds(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "FRAMEWORK_QUOTA", 1)
+def test_the_quota_of_frameworks_holds(call: Call) -> None:
+    quotas.save(call.tx, "custom-frameworks", 1)
     own = own_control(call)
     made(call, group("A", own))
     with pytest.raises(QuotaExceeded, match="custom frameworks"):

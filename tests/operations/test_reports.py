@@ -118,7 +118,7 @@ def test_nothing_selected_is_refused(call: Call) -> None:
 
 def test_more_than_a_report_may_hold_is_refused(call: Call) -> None:
     where = selected(call)
-    settings = call.deps.settings.model_copy(update={"report_limit": 2})
+    settings = call.deps.settings.model_copy(update={"quotas": {"report-items": 2}})
     with pytest.raises(InvalidRequest, match="3 evidence items are selected; a report may hold 2"):
         create(replace(call, deps=replace(call.deps, settings=settings)), where)
 

@@ -12,14 +12,13 @@ from tests.operations.making import at, by, rows_of, shown
 
 from auditkeep.access.grants import ADMINISTRATOR
 from auditkeep.access.principals import Principal
+from auditkeep.accounts import quotas, tags
 from auditkeep.accounts import store as accounts
-from auditkeep.accounts import tags
 from auditkeep.clock import DAY, MINUTE, FixedClock, Instant, wire
 from auditkeep.db import schema
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
 from auditkeep.errors import InvalidRequest, NotFound, QuotaExceeded
-from auditkeep.frameworks import rules, sharing_rules
 from auditkeep.ids import Tenant, new_id
 from auditkeep.operations.auditmanager import controls, frameworks, organisation, sharing
 from auditkeep.operations.call import Call, Deps
@@ -381,28 +380,26 @@ def test_deleting_a_framework_revokes_its_open_requests(call: Call, call_as: Any
         answer(elsewhere, open_one["id"], "ACCEPT")
 
 
-def test_the_recipients_quotas_hold_and_leave_the_offer_open(
-    call: Call, elsewhere: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_recipients_quotas_hold_and_leave_the_offer_open(call: Call, elsewhere: Call) -> None:
     sent = start(call, framework(call, own_control(call, "a"), own_control(call, "b")))
     own_control(elsewhere)
-    monkeypatch.setattr(rules, "CONTROL_QUOTA", 2)
+    quotas.save(elsewhere.tx, "custom-controls", 2)
     with pytest.raises(QuotaExceeded, match=r"1 custom controls .* would get 2 more"):
         answer(elsewhere, sent["id"], "ACCEPT")
-    monkeypatch.setattr(rules, "CONTROL_QUOTA", 3)
-    monkeypatch.setattr(rules, "FRAMEWORK_QUOTA", 0)
+    quotas.save(elsewhere.tx, "custom-controls", 3)
+    quotas.save(elsewhere.tx, "custom-frameworks", 0)
     with pytest.raises(QuotaExceeded, match="custom frameworks"):
         answer(elsewhere, sent["id"], "ACCEPT")
     assert (rows_of(elsewhere, "controls"), rows_of(elsewhere, "frameworks")) == (1, 0)
-    monkeypatch.setattr(rules, "FRAMEWORK_QUOTA", 1)
+    quotas.save(elsewhere.tx, "custom-frameworks", 1)
     assert answer(elsewhere, sent["id"], "ACCEPT")["status"] == "SHARED"
 
 
 def test_the_quota_of_recipients_counts_accounts_with_open_requests(
-    call: Call, call_as: Any, monkeypatch: pytest.MonkeyPatch
+    call: Call, call_as: Any
 ) -> None:
     elsewhere, third = call_as(Tenant(RECIPIENT, HERE)), call_as(Tenant("444455556666", HERE))
-    monkeypatch.setattr(sharing_rules, "RECIPIENTS_QUOTA", 1)
+    quotas.save(call.tx, "share-recipients", 1)
     sent = start(call, framework(call))
     start(call, framework(call))
     with pytest.raises(InvalidRequest, match="quota is 1"):

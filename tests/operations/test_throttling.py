@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.operations.in_process import Api
 from tests.wire.model_cases import Sent
 
+from auditkeep.accounts import quotas
 from auditkeep.clock import MINUTE, SECOND, FixedClock, Instant
 from auditkeep.db.database import Database
 from auditkeep.errors import Throttled
@@ -108,6 +109,30 @@ def test_no_stretch_of_time_sees_more_than_burst_and_rate(
             assert last - first + 1 <= burst + passed * rate + 1e-3
 
 
+def test_a_tenant_may_have_a_rate_of_its_own_which_is_looked_up_once_a_minute() -> None:
+    asked: list[Tenant] = []
+    rates = {HERE: 2.0}
+
+    def rate_of(tenant: Tenant) -> float | None:
+        asked.append(tenant)
+        return rates.get(tenant)
+
+    throttle = Throttle(10, 1, rate_of)
+    assert admitted(throttle, 9, START) == 1
+    assert admitted(throttle, 9, START + SECOND // 10) == 0
+    assert admitted(throttle, 9, START + SECOND // 2) == 1
+    other = Tenant("444455556666", "us-east-1")
+    assert (
+        admitted(throttle, 9, START, other) + admitted(throttle, 9, START + SECOND // 10, other)
+        == 2
+    )
+    assert asked == [HERE, other]
+    rates.clear()
+    assert admitted(throttle, 9, START + MINUTE) == 1
+    assert admitted(throttle, 9, START + MINUTE + SECOND // 10) == 1
+    assert asked == [HERE, other, HERE]
+
+
 @pytest.fixture
 def api(db: Database, deps: Deps, clock: FixedClock) -> Api:
     settings = Settings(data=deps.settings.data, throttle_rate=2, throttle_burst=3)
@@ -154,3 +179,17 @@ def test_who_may_do_nothing_is_throttled_before_policies_are_asked(api: Api) -> 
     reader = api.key("reader", "AuditkeepReadOnly")
     register = Sent("POST", b"/account/registerAccount", b"", b"{}")
     assert [api.ask(register, reader).status for _ in range(4)] == [403, 403, 403, 429]
+
+
+def test_a_rate_set_for_one_tenant_counts_for_it_alone(
+    api: Api, db: Database, tenant: Tenant
+) -> None:
+    with db.write(tenant) as tx:
+        quotas.save(tx, "api-rate", 1)
+    status = Sent("GET", b"/account/status", b"", b"")
+    for _ in range(3):
+        assert api.ask(status).status == 200
+    refused = dict(api.ask(status).headers)
+    assert refused[b"x-amz-retry-after"] == b"1000"
+    elsewhere = [api.ask(status, region="eu-west-1") for _ in range(4)]
+    assert dict(elsewhere[-1].headers)[b"x-amz-retry-after"] == b"500"

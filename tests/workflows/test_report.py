@@ -107,7 +107,7 @@ class House:
                 manual.Text("we looked"),
                 manual.Stocked("s3://stock/policy.pdf", "stock/policy"),
             ]
-            outcomes = manual.import_all(call.tx, self.lake, pin, offers, largest=1000)
+            outcomes = manual.import_all(call.tx, self.lake, pin, offers, largest=1000, daily=100)
             assert outcomes == [None, None]
         with self.call() as call:
             ask = am.GetEvidenceFoldersByAssessmentRequest(assessment_id=where)

@@ -39,15 +39,15 @@ def of_many(tx: Tx, arns: Collection[str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def add(tx: Tx, arn: str, tags: Mapping[str, str] | None) -> None:
-    """Set tags beside those there are, replacing equal keys; InvalidRequest beyond 50."""
+def add(tx: Tx, arn: str, tags: Mapping[str, str] | None, most: int = MOST) -> None:
+    """Set tags beside those there are, replacing equal keys; InvalidRequest beyond `most`."""
     if not tags:
         return
     tx.lock_tenant()  # or two requests at once could each find room for the fiftieth
     total = len(of(tx, arn).keys() | tags.keys())
-    if total > MOST:
+    if total > most:
         raise InvalidRequest.of_field(
-            "tags", f"would make {total} on this resource; it may have {MOST}."
+            "tags", f"would make {total} on this resource; it may have {most}."
         )
     rows = [{"arn": arn, "key": key, "value": value} for key, value in tags.items()]
     tx.upsert(_TABLE, rows, replace=["value"])

@@ -531,6 +531,8 @@ rollups = _owned(
     ),
 )
 
+quotas = _owned("quotas", _text("name"), _int("value"), key=("name",))  # see accounts.quotas
+
 usage = _owned(
     "usage",  # observations that an active lens saw when they were appended, see lake.metering
     _int("day"),  # of the append

@@ -28,9 +28,6 @@ from auditkeep.lake.model import Stored
 from auditkeep.lake.read import rollups
 from auditkeep.observations import Observation, Provenance
 
-DAILY = 100
-"""Items of one control in one day."""
-
 UPLOAD_KEPT = 24 * 60 * MINUTE
 """How long an uploaded file waits to be imported."""
 
@@ -105,19 +102,20 @@ class Pin:
 
 
 def import_all(
-    tx: Tx, lake: Lake, pin: Pin, offers: Sequence[Offer], *, largest: int
+    tx: Tx, lake: Lake, pin: Pin, offers: Sequence[Offer], *, largest: int, daily: int
 ) -> list[Refused | None]:
     """Keep what can be kept, in one batch; for each offer None, or why it was refused.
 
-    `largest` is the size in bytes that a file may have.
+    `largest` is the size in bytes that a file may have, `daily` how many items one control takes in
+    one day.
     """
     tx.lock_tenant()  # or two requests at once could each find room for the last item of the day
-    room = DAILY - _today(tx, pin)
+    room = daily - _today(tx, pin)
     outcomes: list[Refused | None] = []
     kept: list[Observation] = []
     for number, offer in enumerate(offers):
         descriptor: _Descriptor | Refused = Refused(
-            "429", f"This control has its {DAILY} manual items of today already."
+            "429", f"This control has its {daily} manual items of today already."
         )
         if len(kept) < room:
             descriptor = _described(tx, lake, pin, offer, largest)

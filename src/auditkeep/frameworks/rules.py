@@ -7,6 +7,7 @@ rule may be made after the control that waits for it.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from auditkeep.errors import InvalidRequest, NotFound, QuotaExceeded
 from auditkeep.frameworks.model import (
@@ -18,18 +19,28 @@ from auditkeep.frameworks.model import (
     SetUpOption,
 )
 
-CONTROL_QUOTA = 500
-"""Custom controls of one account in one region (spec 9.3)."""
-
-FRAMEWORK_QUOTA = 100
-"""Custom frameworks of one account in one region, received ones included (spec 9.3)."""
-
 _GROUPS: dict[MappingType, str] = {"Core_Control": "control", "Common_Control": "commonControl"}
 """Source types that name another control, and what that is called where there is none."""
 
-_MOST = {"Common_Control": (5, "common controls"), "Core_Control": (50, "core controls")}
 MOST_SOURCES = 100
-"""Sources of one control that are no core or common controls (spec 1.3)."""
+"""Sources of one control that are no core or common controls, with AWS (spec 1.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MostSources:
+    """How many sources of each kind one control may have; AWS's numbers (spec 1.3)."""
+
+    own: int = MOST_SOURCES
+    core: int = 50
+    common: int = 5
+
+    def of(self, kind: str) -> tuple[int, str]:
+        """The number, and what is counted."""
+        if kind == "Common_Control":
+            return self.common, "common controls"
+        if kind == "Core_Control":
+            return self.core, "core controls"
+        return self.own, "data sources of your own"
 
 
 def set_up_option(kind: MappingType, asked: SetUpOption | None) -> SetUpOption:
@@ -46,16 +57,18 @@ def set_up_option(kind: MappingType, asked: SetUpOption | None) -> SetUpOption:
 
 
 def check_sources(
-    sources: Sequence[MappingSource], group: Callable[[MappingType, str], Control | None]
+    sources: Sequence[MappingSource],
+    group: Callable[[MappingType, str], Control | None],
+    limits: MostSources = MostSources(),  # frozen
 ) -> None:
     """Keywords where evidence is collected, controls that exist, and not too many of each."""
     for source_id in _repeated(s.id for s in sources):
         raise InvalidRequest.of_field(
             "controlMappingSources", f"hold the source id '{source_id}' twice."
         )
-    counts = Counter(s.type if s.type in _MOST else "other" for s in sources)
+    counts = Counter(s.type if s.type in _GROUPS else "other" for s in sources)
     for kind, count in counts.items():
-        most, words = _MOST.get(kind, (MOST_SOURCES, "data sources of your own"))
+        most, words = limits.of(kind)
         if count > most:
             raise InvalidRequest.of_field(
                 "controlMappingSources", f"hold {count} {words}; a control may have {most}."

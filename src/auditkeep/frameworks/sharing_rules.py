@@ -31,12 +31,8 @@ from auditkeep.clock import DAY, Instant
 from auditkeep.errors import InvalidRequest
 from auditkeep.frameworks.sharing_model import KeptStatus, ShareAction, ShareStatus, Side
 
-LIFETIME: Final = 120 * DAY
 LAST_DAYS: Final = 30 * DAY
 """How long before its end a request is EXPIRING."""
-
-RECIPIENTS_QUOTA = 100
-"""Accounts that one account in one region may have open requests with at a time (spec 9.3)."""
 
 OPEN: Final = frozenset[ShareStatus]({"ACTIVE", "EXPIRING"})
 """A request that awaits its answer."""
@@ -62,8 +58,9 @@ ANSWERS: Final[Mapping[ShareAction, Answer]] = {
 }
 
 
-def expiry(sent_at: Instant) -> Instant:
-    return Instant(sent_at + LIFETIME)
+def expiry(sent_at: Instant, days: int) -> Instant:
+    """When a request ends that nobody answers: with AWS, 120 days after it was sent."""
+    return Instant(sent_at + days * DAY)
 
 
 def status_at(kept: KeptStatus, expires_at: Instant, now: Instant) -> ShareStatus:

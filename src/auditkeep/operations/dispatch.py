@@ -17,11 +17,13 @@ from collections.abc import Mapping
 from time import perf_counter
 
 from auditkeep.access.credentials import Credentials
+from auditkeep.accounts import quotas
 from auditkeep.accounts import store as accounts
 from auditkeep.activity.heard import Heard
 from auditkeep.clock import SECOND, Clock
 from auditkeep.db.database import Database
 from auditkeep.errors import Contended, NotWrittenYet, RequestError, Throttled, UnknownOperation
+from auditkeep.ids import Tenant
 from auditkeep.operations.authenticate import Authenticator
 from auditkeep.operations.authorise import Authoriser
 from auditkeep.operations.call import Call, Deps, Handler
@@ -58,7 +60,8 @@ class Dispatcher:
         self._clock = clock
         self._table = table
         self._router = Router(operations)
-        self._throttle = Throttle(deps.settings.throttle_rate, deps.settings.throttle_burst)
+        settings = deps.settings
+        self._throttle = Throttle(settings.throttle_rate, settings.throttle_burst, self._rate_of)
         self._authoriser = Authoriser(db, Proxies(deps.settings.proxies))
         self._external_url = deps.settings.external_url.rstrip("/")
         self._authenticator = Authenticator(Credentials(db, deps.lake.provider), self._external_url)
@@ -140,6 +143,10 @@ class Dispatcher:
         if heard.reads:
             self._recording.read(heard)
         return Response(200, body, (JSON,))
+
+    def _rate_of(self, tenant: Tenant) -> float | None:
+        with self._db.read(tenant) as tx:
+            return quotas.rate(tx)
 
     def _base_url(self, request: Request) -> str:
         if self._external_url:

@@ -19,6 +19,7 @@ from functools import partial
 from typing import BinaryIO, TypeVar, cast
 from urllib.parse import quote, unquote_to_bytes
 
+from auditkeep.accounts import quotas
 from auditkeep.clock import Clock, Instant
 from auditkeep.db.database import Database
 from auditkeep.db.schema import uploads
@@ -64,7 +65,7 @@ class Files:
         self._db = db
         self._lake: Lake = deps.lake
         self._links = deps.links
-        self._limit = deps.settings.upload_limit
+        self._settings = deps.settings
         self._clock = clock
         self._pool = ThreadPoolExecutor(deps.settings.threads, thread_name_prefix="files")
 
@@ -105,11 +106,16 @@ class Files:
         self, scope: Scope, receive: Receive, tenant: Tenant, name: str, now: Instant
     ) -> Response:
         """Keep the body under `name`; a second upload takes the first one's place."""
+        largest = await self._in_thread(partial(self._largest, tenant))
         with Spool() as spool:
-            async for part in _chunks(parts_of(scope, receive, self._limit)):
+            async for part in _chunks(parts_of(scope, receive, largest)):
                 await self._in_thread(partial(spool.append, part))
             kept = await self._in_thread(partial(self._keep, tenant, name, spool, now))
         return Response(200, b"", ((b"etag", f'"{kept.sha256.hex()}"'.encode()),))
+
+    def _largest(self, tenant: Tenant) -> int:
+        with self._db.read(tenant) as tx:
+            return quotas.limit(tx, self._settings, "manual-file-bytes")
 
     def _keep(self, tenant: Tenant, name: str, spool: Spool, now: Instant) -> Blob:
         row = uploads.c.name == name

@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 from sqlalchemy import or_, select
 
+from auditkeep.accounts import quotas
 from auditkeep.assessments import review
 from auditkeep.assessments import store as assessments
 from auditkeep.assessments.model import Assessment
@@ -149,11 +150,9 @@ def _archive(maker: Maker, tx: Tx, report: Report, now: Instant) -> Iterator[byt
     assessment = assessments.get(tx, report.assessment_id)
     frozen = assessment.frozen_at_batch
     expected = items.count_selected(tx, lake, assessment.id, frozen)
-    if expected > maker.deps.settings.report_limit:
-        raise ReportError(
-            f"{expected:,} evidence items are selected; a report may hold "
-            f"{maker.deps.settings.report_limit:,}."
-        )
+    most = quotas.limit(tx, maker.deps.settings, "report-items")
+    if expected > most:
+        raise ReportError(f"{expected:,} evidence items are selected; a report may hold {most:,}.")
     log = LogReader.newest(tx, lake)
     plan = Plan(
         tenant=tx.tenant,

@@ -22,6 +22,7 @@ from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.people import require_known
 from auditkeep.operations.auditmanager.standing import assessment_for, log_assessment, require
 from auditkeep.operations.call import Call, pair
+from auditkeep.operations.limits import limit
 from auditkeep.wire import paging
 from auditkeep.wire.models import auditmanager as am
 
@@ -68,7 +69,7 @@ def create_assessment(call: Call, ask: am.CreateAssessmentRequest) -> am.CreateA
         for position, s in enumerate(framework.sets)
     ]
     store.insert(call.tx, assessment, sets, members)
-    tags.add(call.tx, assessment.arn(call.tenant), ask.tags)
+    tags.add(call.tx, assessment.arn(call.tenant), ask.tags, limit(call, "tags"))
     scoping.open_lenses(call, assessment, members, call.now)
     log_assessment(call, assessment, "CREATE")
     telling.emit(call, assessment, "Assessment Created")

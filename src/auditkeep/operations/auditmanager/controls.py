@@ -21,6 +21,7 @@ from auditkeep.frameworks.wire import (
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.propagation import control_deleted, control_edited
 from auditkeep.operations.call import Call, pair
+from auditkeep.operations.limits import limit
 from auditkeep.wire import paging
 from auditkeep.wire.models import auditmanager as am
 
@@ -31,7 +32,7 @@ def create_control(call: Call, ask: am.CreateControlRequest) -> am.CreateControl
     sources = tuple(from_wire_source(s) for s in ask.control_mapping_sources)
     _check_sources(call, sources)
     call.tx.lock_tenant()  # the quota holds for requests at the same time, too
-    rules.check_quota("control", store.count_controls(call.tx), rules.CONTROL_QUOTA)
+    rules.check_quota("control", store.count_controls(call.tx), limit(call, "custom-controls"))
     person = ids.person_of(call.principal.arn)
     control = Control(
         id=ids.new_id(),
@@ -49,7 +50,7 @@ def create_control(call: Call, ask: am.CreateControlRequest) -> am.CreateControl
     )
     store.save_control(call.tx, control)
     _tell_doubts(control)
-    tags.add(call.tx, control_arn(control, call.tenant), ask.tags)
+    tags.add(call.tx, control_arn(control, call.tenant), ask.tags, limit(call, "tags"))
     return am.CreateControlResponse(control=_shown(call, control))
 
 
@@ -118,7 +119,12 @@ def delete_control(call: Call, ask: am.DeleteControlRequest) -> am.DeleteControl
 
 
 def _check_sources(call: Call, sources: tuple[MappingSource, ...]) -> None:
-    rules.check_sources(sources, call.deps.library.group)
+    most = rules.MostSources(
+        own=limit(call, "sources-per-control"),
+        core=limit(call, "core-controls"),
+        common=limit(call, "common-controls"),
+    )
+    rules.check_sources(sources, call.deps.library.group, most)
     if call.deps.settings.strict_keywords:
         warnings.refuse_unknown(sources)
 

@@ -21,6 +21,7 @@ from auditkeep.frameworks.wire import (
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.sharing import framework_deleted
 from auditkeep.operations.call import Call, pair
+from auditkeep.operations.limits import limit
 from auditkeep.wire import paging
 from auditkeep.wire.models import auditmanager as am
 
@@ -32,7 +33,9 @@ def create_assessment_framework(
     sets = tuple(_control_set(s.name, s.name, s.controls or ()) for s in ask.control_sets)
     call.tx.lock_tenant()  # the quota holds for requests at the same time, too
     _check_sets(call, sets)
-    rules.check_quota("framework", store.count_frameworks(call.tx), rules.FRAMEWORK_QUOTA)
+    rules.check_quota(
+        "framework", store.count_frameworks(call.tx), limit(call, "custom-frameworks")
+    )
     person = ids.person_of(call.principal.arn)
     framework = Framework(
         id=ids.new_id(),
@@ -47,7 +50,7 @@ def create_assessment_framework(
         updated_by=person,
     )
     store.save_framework(call.tx, framework)
-    tags.add(call.tx, framework_arn(framework, call.tenant), ask.tags)
+    tags.add(call.tx, framework_arn(framework, call.tenant), ask.tags, limit(call, "tags"))
     return am.CreateAssessmentFrameworkResponse(framework=_shown(call, framework))
 
 

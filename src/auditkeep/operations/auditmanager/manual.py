@@ -9,6 +9,7 @@ from auditkeep.evidence.formats import name_fault
 from auditkeep.evidence.manual import Offer, Pin, Refused, Stocked, Text, Uploaded
 from auditkeep.operations.auditmanager.standing import log_part, require
 from auditkeep.operations.call import Call, pair
+from auditkeep.operations.limits import limit
 from auditkeep.reports import destination
 from auditkeep.wire.models import auditmanager as am
 
@@ -80,8 +81,10 @@ def _import(
     )
     meant = [_offer(one) for one in asked]
     offers = [o for o in meant if not isinstance(o, Refused)]
-    largest = call.deps.settings.upload_limit
-    done = iter(manual.import_all(call.tx, call.deps.lake, pin, offers, largest=largest))
+    largest, daily = limit(call, "manual-file-bytes"), limit(call, "manual-items-per-day")
+    done = iter(
+        manual.import_all(call.tx, call.deps.lake, pin, offers, largest=largest, daily=daily)
+    )
     return [o if isinstance(o, Refused) else next(done) for o in meant]
 
 

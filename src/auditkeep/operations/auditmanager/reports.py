@@ -8,6 +8,7 @@ from auditkeep.lake.blobs import delete_blob
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.standing import assessment_for, log_part
 from auditkeep.operations.call import Call, pair
+from auditkeep.operations.limits import limit
 from auditkeep.reports import checking, destination, store
 from auditkeep.reports.model import JOB, Report
 from auditkeep.verify.findings import Verdict
@@ -134,15 +135,15 @@ def validate_assessment_report_integrity(
 
 def _require_selection(call: Call, assessment_id: str, frozen_at_batch: int | None) -> None:
     chosen = items.count_selected(call.tx, call.deps.lake, assessment_id, frozen_at_batch)
-    limit = call.deps.settings.report_limit
+    most = limit(call, "report-items")
     if chosen == 0:
         raise InvalidRequest(
             "No evidence is selected for this report. Add evidence to the assessment report first."
         )
-    if chosen > limit:
+    if chosen > most:
         raise InvalidRequest(
-            f"{chosen:,} evidence items are selected; a report may hold {limit:,}. Select fewer, "
-            "or raise AUDITKEEP_REPORT_LIMIT."
+            f"{chosen:,} evidence items are selected; a report may hold {most:,}. Select fewer, "
+            "or have the quota report-items raised."
         )
 
 

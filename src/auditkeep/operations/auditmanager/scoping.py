@@ -15,14 +15,9 @@ from auditkeep.evidence import lens
 from auditkeep.evidence.lens import Reach
 from auditkeep.ids import principal_of
 from auditkeep.operations.call import Call
+from auditkeep.operations.limits import limit
 from auditkeep.reports import destination as report_places
 from auditkeep.wire.models import auditmanager as am
-
-ACTIVE_QUOTA = 100
-"""ACTIVE assessments of one account in one region."""
-
-ACCOUNTS_QUOTA = 250
-"""Different accounts over all ACTIVE assessments."""
 
 
 def accounts(scope: am.Scope) -> tuple[ScopedAccount, ...]:
@@ -83,18 +78,27 @@ def destination(asked: am.AssessmentReportsDestination) -> str:
 
 
 def check_quotas(call: Call, wanted: frozenset[str], assessment_id: str | None) -> None:
-    """QuotaExceeded if a new (None) or changed assessment would be one too many, or too wide."""
+    """QuotaExceeded if a new (None) or changed assessment would be one too many, or too wide.
+
+    One assessment alone that names too many accounts is an InvalidRequest (spec 10.4).
+    """
+    widest = limit(call, "accounts-per-assessment")
+    if len(wanted) > widest:
+        raise InvalidRequest.of_field(
+            "scope", f"names {len(wanted)} accounts; one assessment may have {widest}."
+        )
+    most, accounts = limit(call, "active-assessments"), limit(call, "member-accounts")
     others = [a for a in store.active(call.tx) if a.id != assessment_id]
-    if assessment_id is None and len(others) >= ACTIVE_QUOTA:
+    if assessment_id is None and len(others) >= most:
         raise QuotaExceeded(
-            f"There are {len(others)} ACTIVE assessments, which is the quota of {ACTIVE_QUOTA}. "
+            f"There are {len(others)} ACTIVE assessments, which is the quota of {most}. "
             "Make one INACTIVE or delete it first."
         )
     union = wanted.union(*(a.document.account_ids for a in others))
-    if len(union) > ACCOUNTS_QUOTA:
+    if len(union) > accounts:
         raise QuotaExceeded(
             f"With this scope {len(union)} different accounts would be in ACTIVE assessments; "
-            f"the quota is {ACCOUNTS_QUOTA}."
+            f"the quota is {accounts}."
         )
 
 

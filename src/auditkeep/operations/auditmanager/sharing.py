@@ -15,6 +15,7 @@ from auditkeep.frameworks.sharing_model import ShareRequest, Snapshot
 from auditkeep.ids import Tenant, new_id, person_of
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.call import Call, pair
+from auditkeep.operations.limits import limit
 from auditkeep.wire import paging
 from auditkeep.wire.models import auditmanager as am
 
@@ -42,7 +43,7 @@ def start_assessment_framework_share(
         subject=sharing_snapshot.described(snapshot),
         created_at=call.now,
         updated_at=call.now,
-        expires_at=sharing_rules.expiry(call.now),
+        expires_at=sharing_rules.expiry(call.now, limit(call, "share-days")),
         comment=ask.comment or None,
     )
     before = _renewable(call, request)
@@ -155,11 +156,12 @@ def _snapshot(call: Call, framework_id: str) -> Snapshot:
 
 def _check_recipients(call: Call, destination: Tenant) -> None:
     open_to = sharing_store.recipients(call.tx, call.now) | {destination.account}
-    if len(open_to) > sharing_rules.RECIPIENTS_QUOTA:
+    most = limit(call, "share-recipients")
+    if len(open_to) > most:
         # The model gives this operation no quota error (spec 10.7).
         raise InvalidRequest(
             f"Frameworks are being shared with {len(open_to) - 1} accounts, and the quota is "
-            f"{sharing_rules.RECIPIENTS_QUOTA}. Revoke a request that is still open first."
+            f"{most}. Revoke a request that is still open first."
         )
 
 
@@ -181,10 +183,13 @@ def _renewable(call: Call, request: ShareRequest) -> ShareRequest | None:
 
 def _accept(call: Call, snapshot: Snapshot) -> None:
     library = call.deps.library
-    rules.check_quota("framework", store.count_frameworks(call.tx), rules.FRAMEWORK_QUOTA)
+    rules.check_quota(
+        "framework", store.count_frameworks(call.tx), limit(call, "custom-frameworks")
+    )
     if snapshot.controls:
         existing = store.count_controls(call.tx)
-        rules.check_quota("control", existing, rules.CONTROL_QUOTA, len(snapshot.controls))
+        most = limit(call, "custom-controls")
+        rules.check_quota("control", existing, most, len(snapshot.controls))
     framework, controls = sharing_snapshot.copied(snapshot, person_of(call.principal.arn), call.now)
     for control in controls:
         store.save_control(call.tx, control)

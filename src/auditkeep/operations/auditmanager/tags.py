@@ -12,6 +12,7 @@ from auditkeep.errors import InvalidRequest, NotFound
 from auditkeep.frameworks import store as frameworks
 from auditkeep.frameworks.wire import control_arn, framework_arn
 from auditkeep.operations.call import Call, pair
+from auditkeep.operations.limits import limit
 from auditkeep.wire.models import auditmanager as am
 
 _ARN = re.compile(
@@ -28,7 +29,7 @@ def list_tags_for_resource(
 
 def tag_resource(call: Call, ask: am.TagResourceRequest) -> am.TagResourceResponse:
     _require_own(call, ask.resource_arn)
-    tags.add(call.tx, ask.resource_arn, ask.tags)
+    tags.add(call.tx, ask.resource_arn, ask.tags, limit(call, "tags"))
     _changed(call, ask.resource_arn)
     return am.TagResourceResponse()
 
