@@ -18,6 +18,7 @@ import uvicorn
 
 from auditkeep import settings
 from auditkeep.access.credentials import Credentials
+from auditkeep.activity.batcher import ActivityThread, Batcher
 from auditkeep.app.parts import Parts, open_parts
 from auditkeep.app.web import Web
 from auditkeep.clock import SystemClock
@@ -27,7 +28,7 @@ from auditkeep.wire.asgi import Endpoint
 from auditkeep.wire.errors import JSON, to_response
 from auditkeep.wire.messages import Request, Response
 
-TENANT = """SELECT status, kms_key, settings, last_batch_no FROM tenants
+TENANT = """SELECT status, kms_key, settings, last_evidence_batch FROM tenants
     WHERE account = ? AND region = ?"""
 ASSESSMENT = """SELECT id, name, status, document, created_at, updated_at, version, frozen_at_batch
     FROM assessments WHERE account = ? AND region = ? AND id = ?"""
@@ -82,6 +83,8 @@ def main() -> None:
     data, port, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     parts = open_parts(settings.load(data), SystemClock())
     web = Web.over(parts)
+    batcher = Batcher(parts.lake, parts.deps.heard, parts.clock)
+    ActivityThread(batcher, parts.clock).start()  # as in service, its share of the processor too
     beside = {
         b"bare": signed_only(parts, size, nothing),
         b"read": signed_only(parts, size, same_rows(parts)),
