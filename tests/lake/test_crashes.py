@@ -120,7 +120,8 @@ POINTS = [
     (name, time)
     for name in NAMES
     for time in (1, 3)
-    if (name, time) != ("bucket.key-kept", 3) and not name.startswith(("destroy.", "activity."))
+    if (name, time) != ("bucket.key-kept", 3)
+    and not name.startswith(("destroy.", "activity.", "recover."))
 ]
 
 

@@ -17,7 +17,7 @@ from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.signing import SigningKey
 from auditkeep.db.database import Database
-from auditkeep.db.schema import tenants
+from auditkeep.db.schema import meta, tenants
 from auditkeep.errors import ObjectExists
 from auditkeep.evidence import lens
 from auditkeep.evidence.lens import Reach
@@ -75,9 +75,16 @@ def open_lake(data: Path, url: str) -> Lake:
         objects=LocalObjects(data / "objects"),
         provider=LocalKeyProvider.open(keys / "master.key"),
         keystore=KeyStore(keys / "buckets"),
-        signer=Signer("auditkeep.test/log", SigningKey.open(keys / "log.key")),
+        signer=Signer(_origin(db), SigningKey.open(keys / "log.key")),
         meter=LensMeter(),
     )
+
+
+def _origin(db: Database) -> str:
+    """The log's name, which changes when a new epoch begins."""
+    with db.system_read() as tx:
+        found = tx.scalar(tx.select(meta.c.value).where(meta.c.key == "log_origin"))
+    return str(found or "auditkeep.test/log")
 
 
 def make_small() -> None:

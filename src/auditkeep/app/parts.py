@@ -34,6 +34,7 @@ from auditkeep.ids import Tenant, is_account, new_id
 from auditkeep.lake.blobs import put_blob
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.objects import LocalObjects
+from auditkeep.lake.recovery import Recovered, recover
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.library.library import Library
@@ -118,6 +119,18 @@ class Parts:
                 sequencer.step()
         except Busy:
             return
+
+    def recover_log(self) -> Recovered:
+        """Make a restored database and the published log agree; see `lake.recovery`.
+
+        Parts opened before know the log by its former name if a new epoch begins: open them anew.
+        """
+        with self.db.system_read() as tx:
+            rows = tx.all(tx.select(meta.c.key, meta.c.value))
+        told = {row.key: row.value for row in rows}
+        home = Tenant(told["account"], told["region"])
+        _, done = recover(self.lake, home, "auditkeep log recover", self.clock.now())
+        return done
 
     def tenants(self) -> list[Tenant]:
         """Every tenant that is registered."""

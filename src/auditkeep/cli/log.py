@@ -73,3 +73,20 @@ def audit(
                 return 130
     report(found.summary(), as_json=json)
     return 0 if found.sound else 1
+
+
+def recover(*, data: Data, json: Json = False) -> int:
+    """After a restore: go on with the published log, and declare what was lost.
+
+    Stop the server first. What was published after the backup is read back from the log's tiles;
+    where that is impossible, a new epoch of the log begins, which names the one before. Run it
+    again if it was cut off.
+    """
+    from auditkeep import app
+    from auditkeep.clock import SystemClock
+    from auditkeep.settings import load
+
+    with app.opened(load(data), SystemClock()) as parts:
+        done = parts.recover_log()
+    report(done.summary(), as_json=json)
+    return 0

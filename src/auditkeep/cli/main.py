@@ -64,6 +64,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "log key": log.key,
     "log checkpoint": log.checkpoint,
     "log audit": log.audit,
+    "log recover": log.recover,
     "notify address put": notify.put_address,
     "notify address list": notify.list_addresses,
     "notify address delete": notify.delete_address,

@@ -35,6 +35,9 @@ Name = Literal[
     "activity.kept",
     "activity.before-gathered",
     "activity.gathered",
+    "recover.before-commit",
+    "recover.committed",
+    "recover.before-declared",
 ]
 NAMES: tuple[str, ...] = get_args(Name)
 

@@ -1,8 +1,10 @@
 """The lake's parts in one frozen bundle, built once by the composition root and handed on."""
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import msgspec
 
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers import KeyProvider
@@ -14,7 +16,17 @@ from auditkeep.lake.buckets import BucketKeys
 from auditkeep.lake.columns import ColumnsCache
 from auditkeep.lake.metering import Meter, Unmetered
 from auditkeep.lake.objects import ObjectStore
-from auditkeep.tlog.note import Signer
+from auditkeep.tlog.note import Signer, Verifier
+
+EPOCHS = "log_epochs"
+"""The row of `meta` that lists former logs."""
+
+
+class FormerLog(msgspec.Struct, frozen=True):
+    """A log that ended: its key, and the note by which it names the one that follows."""
+
+    vkey: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +47,21 @@ class Lake:
     """Set after each append that has something for the log; the sequencer's thread waits for it."""
     meter: Meter = field(default_factory=Unmetered)
     """Says which new observations are seen by a lens."""
+    former: tuple[FormerLog, ...] = ()
+    """The logs before this one, oldest first; see `epochs`."""
 
     @property
     def origin(self) -> str:
         return self.signer.name
+
+    @property
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """The keys that checkpoints of this log and of those before it are signed by."""
+        return (self.signer.verifier, *(Verifier.parse(log.vkey) for log in self.former))
+
+    def renamed(self, signer: Signer, former: tuple[FormerLog, ...]) -> "Lake":
+        """The same lake whose log goes on under another name."""
+        return replace(self, signer=signer, former=former)
 
     @classmethod
     def open(
@@ -59,6 +82,8 @@ class Lake:
         """
         with db.system_read() as tx:
             known = _identity(tx)
+            told = tx.scalar(tx.select(meta.c.value).where(meta.c.key == EPOCHS))
+        former = msgspec.json.decode(told or "[]", type=tuple[FormerLog, ...])
         ours = {"master_key": provider.key_id, "log_key": signer.vkey}
         for name, value in ours.items():
             if known.get(name, value) != value:
@@ -80,6 +105,7 @@ class Lake:
             tail=ColumnsCache(),
             appended=threading.Event(),
             meter=meter or Unmetered(),
+            former=former,
         )
 
 

@@ -42,7 +42,7 @@ def require_not_behind(tx: Tx | SystemTx, lake: Lake) -> None:
     if seen.origin != lake.origin:
         raise LogError(
             f"The published checkpoint is of the log {seen.origin}, this deployment's log is "
-            f"{lake.origin}."
+            f"{lake.origin}. If the log has just begun a new epoch, run `auditkeep log recover`."
         )
     if root is None or bytes(root) != seen.root:
         raise LogError(

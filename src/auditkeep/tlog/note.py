@@ -105,6 +105,10 @@ class Signer:
     def sign(self, body: bytes) -> bytes:
         return self._key.sign(body)
 
+    def renamed(self, name: str) -> "Signer":
+        """The same key under another name, for a log that begins anew."""
+        return Signer(name, self._key)
+
     def __repr__(self) -> str:
         return f"Signer({self.vkey})"
 

@@ -17,6 +17,7 @@ from auditkeep.lake.audit.findings import State
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sequencer import FOLDER, newest_row
 from auditkeep.tlog.checkpoint import Checkpoint, open_checkpoint
+from auditkeep.tlog.epoch import follow
 from auditkeep.tlog.merkle import EMPTY_ROOT, leaf_hash, node_hash
 from auditkeep.tlog.merkle import root as merkle_root
 from auditkeep.tlog.tiles import HEIGHT, WIDTH, bundle, entries_path, tile_path
@@ -96,9 +97,11 @@ def _held(lake: Lake, text: str | None, size: int, found: State) -> Checkpoint |
     if text is None:
         return None
     try:
-        held = open_checkpoint(text, [lake.signer.verifier])
+        held = open_checkpoint(text, lake.verifiers)
     except ProofError as error:
         found.problem(f"The checkpoint you hold is not one of this log: {error}")
+        return None
+    if held.origin != lake.origin and _was_lost(lake, held, found):
         return None
     if held.size > size:
         found.problem(
@@ -107,6 +110,27 @@ def _held(lake: Lake, text: str | None, size: int, found: State) -> Checkpoint |
         )
         return None
     return held
+
+
+def _was_lost(lake: Lake, held: Checkpoint, found: State) -> bool:
+    """Whether a checkpoint of a former log lies beyond what the epochs since have kept of it."""
+    notes = [log.note for log in lake.former]
+    epochs = follow(notes, [v for v in lake.verifiers if v.name == held.origin])
+    kept = min((epoch.kept_size for epoch in epochs), default=held.size)
+    if not epochs or held.size <= kept:
+        return False
+    last = epochs[0].last_size
+    if held.size > last:
+        found.problem(
+            f"The checkpoint you hold has {held.size} entries, but the log {held.origin} is said "
+            f"to have ended with {last}: some of it was concealed."
+        )
+    else:
+        found.notice(
+            f"The checkpoint you hold, of {held.size} entries, is beyond the {kept} that were kept "
+            f"when the log {held.origin} had to begin anew; what it covers from there on is lost."
+        )
+    return True
 
 
 def _walk(lake: Lake, size: int, outside: Sequence[Checkpoint], found: State, tick: Tick) -> None:
@@ -247,7 +271,7 @@ def _check_note(lake: Lake, size: int, root: bytes, note: str | None, found: Sta
     if note is None:
         return  # decided, and about to be signed
     try:
-        signed = open_checkpoint(note, [lake.signer.verifier])
+        signed = open_checkpoint(note, lake.verifiers)
     except ProofError as error:
         found.problem(f"The checkpoint of {size} entries is not signed by the log's key: {error}")
         return
@@ -276,6 +300,6 @@ def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
 def require_held(lake: Lake, text: str) -> None:
     """LogError at once for a file that is no checkpoint at all, before hours of work."""
     try:
-        open_checkpoint(text, [lake.signer.verifier])
+        open_checkpoint(text, lake.verifiers)
     except ProofError as error:
         raise LogError(f"The checkpoint that was given cannot be used: {error}") from error

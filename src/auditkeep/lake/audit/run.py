@@ -133,7 +133,7 @@ class _Run:
             origin=state.origin,
             size=covered.size,
             problems=(*log.problems, *state.problems, *more),
-            notices=tuple(state.notices),
+            notices=(*log.notices, *state.notices),
             counts=state.counts,
             started_at=state.started_at,
             resumed=resumed,

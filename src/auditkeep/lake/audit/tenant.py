@@ -118,12 +118,13 @@ class TenantAudit:
                         if fault := self._allowed.add(id_, raw):
                             self._found.problem(f"{self._where(batch)}: {fault}")
         for recovery in self._allowed.recoveries:
-            self._found.lost.extend(r for r in recovery.lost if r not in self._found.lost)
+            if recovery.origin == self._lake.origin:
+                self._found.lost.extend(r for r in recovery.lost if r not in self._found.lost)
             if recovery.lost:
                 spans = ", ".join(f"{low} to {high}" for low, high in recovery.lost)
                 self._found.notice(
-                    f"A restore before {recovery.at} lost what entries {spans} of the log stood "
-                    f"for, as {recovery.principal} declared with `auditkeep log recover`."
+                    f"A restore before {recovery.at} lost what entries {spans} of the log "
+                    f"{recovery.origin} stood for, as {recovery.principal} declared."
                 )
 
     def _records(self, tx: Tx, batch: _Batch, found: State) -> list[tuple[bytes, bytes]]:

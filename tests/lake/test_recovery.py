@@ -1,0 +1,335 @@
+"""Real restores of a copied data directory: an honest one goes on with the log it had published."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.lake.audit.house import audited, log
+from tests.lake.checking import check_log, check_proofs
+from tests.lake.making import EVERYTHING, NOW, TENANT, add, some
+from tests.lake.worker import open_lake
+
+from auditkeep.clock import MINUTE, Instant, SystemClock
+from auditkeep.db.schema import checkpoints, log_entries, meta
+from auditkeep.errors import LogError
+from auditkeep.lake import published
+from auditkeep.lake.crashpoints import EXIT_CODE
+from auditkeep.lake.lake import Lake
+from auditkeep.lake.read import observations
+from auditkeep.lake.recovery import Recovered, recover
+from auditkeep.lake.sequencer import Sequencer
+from auditkeep.lake.sweep import sweep
+from auditkeep.tlog.checkpoint import Checkpoint, open_checkpoint
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class House:
+    """A data directory that can be backed up and restored as operators do: the database's file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        self.data.mkdir()
+        self._backup = folder / "backup.db"
+        self.lake = self.open()
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.data / 'audit.db'}"
+
+    def open(self) -> Lake:
+        return open_lake(self.data, self.url)
+
+    def back_up(self) -> None:
+        self.lake.db.close()
+        assert (
+            not (self.data / "audit.db-wal").exists()
+            or not (self.data / "audit.db-wal").stat().st_size
+        )
+        shutil.copy(self.data / "audit.db", self._backup)
+        self.lake = self.open()
+
+    def restore(self) -> None:
+        self.lake.db.close()
+        for file in self.data.glob("audit.db*"):
+            file.unlink()
+        shutil.copy(self._backup, self.data / "audit.db")
+        self.lake = self.open()
+
+    def recover(self) -> Recovered:
+        self.lake, done = recover(self.lake, TENANT, "test", NOW)
+        return done
+
+    def published(self) -> Checkpoint:
+        found = published.read(self.lake.objects)
+        assert found is not None
+        return found
+
+    def note(self) -> str:
+        return self.lake.objects.get(published.NAME).decode()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
+    yield made
+    made.lake.db.close()
+
+
+def lived(house: House, *, waiting: bool = False) -> list[Checkpoint]:
+    """Three batches, a backup, five more, a restore; the checkpoints that were published."""
+    seen = []
+    for unit in range(3):
+        add(house.lake, f"unit-{unit}", some(unit * 10, 10))
+        log(house.lake)
+        seen.append(house.published())
+    if waiting:
+        add(house.lake, "unit-waiting", some(900, 2))
+    house.back_up()
+    for unit in range(3, 8):
+        add(house.lake, f"unit-{unit}", some(unit * 10, 10))
+        log(house.lake)
+        seen.append(house.published())
+    house.restore()
+    return seen
+
+
+def go_on(house: House, seen: list[Checkpoint]) -> None:
+    """Work goes on, and everything published before is the beginning of what is published now."""
+    add(house.lake, "unit-later", some(500, 10))
+    check_log(house.lake, seen)
+    with house.lake.db.read(TENANT) as tx:
+        stored = observations(tx, house.lake, [EVERYTHING], limit=1_000)
+    check_proofs(house.lake, stored)
+
+
+def test_a_restored_database_refuses_to_append_and_names_the_command(house: House) -> None:
+    lived(house)
+    with pytest.raises(LogError, match="auditkeep log recover"):
+        add(house.lake, "unit-later", some(500, 10))
+    with pytest.raises(LogError, match="auditkeep log recover"):
+        Sequencer(house.lake)
+    with pytest.raises(LogError, match="auditkeep log recover"):
+        sweep(house.lake, TENANT, Instant(SystemClock().now() + 61 * MINUTE))
+    found = audited(house.lake)
+    assert any("rolled back or restored" in p for p in found.problems)
+
+
+def test_what_was_published_is_read_back_from_the_tiles(house: House) -> None:
+    seen = lived(house)
+    done = house.recover()
+    assert (done.how, done.before, done.matched) == ("replayed", 3, 0)
+    assert done.lost == ((3, 7),)
+    assert done.size == 9, "with the batch that says so"
+    assert done.origin == "auditkeep.test/log"
+    go_on(house, seen)
+    found = audited(house.lake, held=Checkpoint.signed(seen[-1], house.lake.signer))
+    assert found.problems == ()
+    (notice,) = found.notices
+    assert "entries 3 to 7 of the log auditkeep.test/log" in notice
+    assert "as test declared" in notice
+
+
+def test_batches_that_waited_in_the_backup_get_the_index_they_had(house: House) -> None:
+    seen = lived(house, waiting=True)
+    done = house.recover()
+    assert (done.how, done.matched, done.lost) == ("replayed", 1, ((4, 8),))
+    go_on(house, seen)
+    assert audited(house.lake).sound
+
+
+def test_what_was_indexed_but_not_signed_keeps_its_index(house: House) -> None:
+    add(house.lake, "unit-0", some(0, 10))
+    log(house.lake)
+    add(house.lake, "unit-1", some(10, 10))
+    with house.lake.db.system_write() as tx:  # as a backup between two steps of the sequencer
+        tx.run(tx.update(log_entries).where(log_entries.c.log_index.is_(None)).values(log_index=1))
+    house.back_up()
+    add(house.lake, "unit-2", some(20, 10))
+    log(house.lake)
+    seen = [house.published()]
+    house.restore()
+    done = house.recover()
+    assert (done.how, done.lost) == ("replayed", ((2, 2),))
+    go_on(house, seen)
+
+
+def test_a_second_recovery_finds_nothing_to_do(house: House) -> None:
+    lived(house)
+    house.recover()
+    again = house.recover()
+    assert (again.how, again.lost, again.size) == ("nothing", (), 9)
+
+
+def test_nothing_to_recover_changes_nothing(house: House) -> None:
+    assert house.recover().how == "nothing"
+    add(house.lake, "unit-0", some(0, 10))
+    log(house.lake)
+    before = house.note()
+    assert house.recover().how == "nothing"
+    assert house.note() == before
+    assert house.recover().summary()["entries"] == 1
+
+
+@pytest.mark.parametrize(
+    "gone", ["log/tile/entries/000.p/3", "log/tile/0/000.p/3", "log/tile/"], ids=["b", "t", "all"]
+)
+def test_lost_tiles_are_made_again_from_the_database(house: House, gone: str) -> None:
+    for unit in range(3):
+        add(house.lake, f"unit-{unit}", some(unit * 10, 10))
+    log(house.lake)
+    seen = [house.published()]
+    for name in list(house.lake.objects.list(gone)):
+        house.lake.objects.delete(name)
+    done = house.recover()
+    assert done.how == "tiles"
+    go_on(house, seen)
+    assert audited(house.lake).sound
+
+
+# --- a new epoch ---------------------------------------------------------------------------------
+
+
+def broken(house: House) -> list[Checkpoint]:
+    """A restore after which what was published cannot be read back."""
+    seen = lived(house)
+    for name in list(house.lake.objects.list("log/tile/entries/")):
+        house.lake.objects.delete(name)
+    return seen
+
+
+def test_a_log_that_cannot_be_read_back_begins_anew_and_names_the_former(house: House) -> None:
+    seen = broken(house)
+    former = house.lake.signer
+    done = house.recover()
+    assert (done.how, done.origin) == ("epoch", "auditkeep.test/log/epoch-2")
+    assert done.lost == ((3, 7),)
+    (log_before,) = house.lake.former
+    assert log_before.vkey == former.vkey
+    kept = [c for c in seen if c.size <= 3]
+    go_on(house, kept)
+    newest = open_checkpoint(house.note(), [house.lake.signer.verifier])
+    assert newest.origin == "auditkeep.test/log/epoch-2"
+    assert newest.size == 5, "three that were kept, what was lost, and one more"
+    found = audited(house.lake)
+    assert found.problems == ()
+    assert "entries 3 to 7 of the log auditkeep.test/log stood for" in found.notices[0]
+
+
+def test_the_new_epoch_is_still_there_when_the_lake_is_opened_again(house: House) -> None:
+    broken(house)
+    house.recover()
+    lake = house.lake
+    lake.db.close()
+    again = house.lake = house.open()
+    assert again.origin == lake.origin
+    assert again.former == lake.former
+    log(again)
+    assert audited(again).sound
+
+
+def test_no_name_has_two_roots_for_one_size(house: House) -> None:
+    seen = {(c.origin, c.size): c.root for c in broken(house)}
+    house.recover()
+    for unit in range(20, 26):
+        add(house.lake, f"unit-{unit}", some(unit * 10, 10))
+        log(house.lake)
+        c = house.published()
+        assert seen.setdefault((c.origin, c.size), c.root) == c.root
+    sizes = [size for origin, size in seen if origin == "auditkeep.test/log/epoch-2"]
+    assert set(sizes) & {4, 5, 6, 7, 8}, "the same sizes, under another name"
+
+
+@pytest.mark.parametrize(("size", "told"), [(2, None), (3, None), (5, "notice"), (99, "problem")])
+def test_checkpoints_of_the_former_log_are_held_to_what_was_kept(
+    house: House, size: int, told: str | None
+) -> None:
+    seen = {c.size: c for c in broken(house)}
+    former = house.lake.signer
+    house.recover()
+    held = seen.get(size) or Checkpoint(former.name, size, b"r" * 32)
+    found = audited(house.lake, held=held.signed(former))
+    lost = [n for n in found.notices if "that were kept when the log" in n]
+    assert bool(lost) == (told == "notice")
+    assert bool(found.problems) == (told == "problem"), found.problems
+
+
+def test_a_former_checkpoint_with_another_root_is_an_attack(house: House) -> None:
+    broken(house)
+    former = house.lake.signer
+    house.recover()
+    held = Checkpoint(former.name, 2, b"r" * 32).signed(former)
+    assert any("rewritten" in p for p in audited(house.lake, held=held).problems)
+
+
+def test_a_damaged_published_checkpoint_begins_an_epoch_too(house: House) -> None:
+    add(house.lake, "unit-0", some(0, 10))
+    log(house.lake)
+    house.lake.objects.replace(published.NAME, b"damaged")
+    with pytest.raises(LogError, match="auditkeep log recover"):
+        add(house.lake, "unit-1", some(10, 10))
+    assert house.recover().how == "epoch"
+    go_on(house, [])
+    assert audited(house.lake).sound
+
+
+def test_epochs_are_numbered(house: House) -> None:
+    add(house.lake, "unit-0", some(0, 10))
+    log(house.lake)
+    for number in (2, 3):
+        house.lake.objects.replace(published.NAME, b"damaged")
+        assert house.recover().origin == f"auditkeep.test/log/epoch-{number}"
+    assert len(house.lake.former) == 2
+    go_on(house, [])
+    assert audited(house.lake).sound
+
+
+def test_a_database_that_does_not_give_its_own_root_is_not_gone_on_with(house: House) -> None:
+    broken(house)
+    with house.lake.db.system_write() as tx:
+        tx.run(tx.update(log_entries).where(log_entries.c.log_index == 1).values(entry=b"x" * 32))
+    before = sorted(house.lake.objects.list(""))
+    with pytest.raises(LogError, match="do not give the root"):
+        house.recover()
+    assert sorted(house.lake.objects.list("")) == before
+    with house.lake.db.system_read() as tx:
+        names = {r.key for r in tx.all(tx.select(meta.c.key))}
+    assert "log_epochs" not in names
+
+
+# --- cut off -------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "at", ["recover.before-commit", "recover.committed", "recover.before-declared"]
+)
+@pytest.mark.parametrize("how", ["replayed", "epoch"])
+def test_a_recovery_that_is_cut_off_is_run_again(house: House, at: str, how: str) -> None:
+    seen = lived(house) if how == "replayed" else broken(house)
+    house.lake.db.close()
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.lake.restorer", str(house.data), house.url],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "src", "AUDITKEEP_CRASH_AT": at},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == EXIT_CODE, done.stderr
+    house.lake = house.open()
+    house.recover()
+    with house.lake.db.system_read() as tx:
+        names = {r.key for r in tx.all(tx.select(meta.c.key))}
+        rows = tx.all(tx.select(checkpoints.c.size))
+    assert "log_recovery" not in names
+    assert len(rows) == len({r.size for r in rows})
+    kept = seen if how == "replayed" else seen[:3]
+    go_on(house, kept)
+    found = audited(house.lake)
+    assert found.problems == ()
+    assert any("3 to 7" in n for n in found.notices), "declared once it could be"
