@@ -73,6 +73,7 @@ class Notes:
     log_key: str
     report_key: str
     consistency: Sequence[formats.ConsistencyLine] = ()
+    epochs: Sequence[formats.EpochLine] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +297,9 @@ class _Builder:
         if notes.consistency:
             lines = b"".join(msgspec.json.encode(line) + b"\n" for line in notes.consistency)
             yield from self._add(formats.CONSISTENCY, lines)
+        if notes.epochs:
+            lines = b"".join(msgspec.json.encode(line) + b"\n" for line in notes.epochs)
+            yield from self._add(formats.EPOCHS, lines)
         yield from self._add(formats.RECORDS, self._proofs.records())
         yield from self._add(formats.BATCHES, self._proofs.batches())
 

@@ -33,7 +33,7 @@ def check(tx: Tx, lake: Lake, place: Place) -> Verdict:
             return _unreadable(error)
         except OSError as error:
             raise StorageFull("There is no room to unpack the report for its check.") from error
-        return verify_archive(Path(copy.name), [lake.signer.vkey])
+        return verify_archive(Path(copy.name), [key.vkey for key in lake.verifiers])
 
 
 def _unreadable(error: DecryptionFailed) -> Verdict:

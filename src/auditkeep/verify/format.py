@@ -25,7 +25,9 @@ REPORT_KEY = "proofs/report-key.txt"
 BATCHES = "proofs/batches.jsonl"
 RECORDS = "proofs/records.jsonl"
 CONSISTENCY = "proofs/consistency.jsonl"
-"""Paths inside the report's folder, the one that holds `digest.txt`. CONSISTENCY is optional."""
+EPOCHS = "proofs/epochs.jsonl"
+"""Paths inside the report's folder, the one that holds `digest.txt`. CONSISTENCY and EPOCHS are
+optional."""
 
 _OWN = frozenset(
     {
@@ -38,6 +40,7 @@ _OWN = frozenset(
         BATCHES,
         RECORDS,
         CONSISTENCY,
+        EPOCHS,
     }
 )
 _VOLUME = re.compile(r"volumes/[A-Za-z0-9._-]+\.pdf")
@@ -138,6 +141,12 @@ class ConsistencyLine(msgspec.Struct, frozen=True):
     old: int
     new: int
     path: tuple[str, ...]
+
+
+class EpochLine(msgspec.Struct, frozen=True):
+    """A line of epochs.jsonl: the note by which a former log names the one that follows it."""
+
+    note: str
 
 
 class Owner(msgspec.Struct, frozen=True):

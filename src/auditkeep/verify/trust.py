@@ -3,6 +3,9 @@
 Rule: a key that comes with what it signs proves nothing about who made it. Only a log key pinned
 beforehand (or given by the auditor) makes an archive valid; with the archive's own key everything
 is checked all the same, and the answer is a doubt that shows the key's fingerprint.
+
+A log that had to begin anew is followed from the key of the one before: the archive carries the
+notes by which each names the next (docs/formats.md, "Epochs").
 """
 
 from collections.abc import Sequence
@@ -12,6 +15,7 @@ import msgspec
 
 from auditkeep.errors import KeyUnusable, ProofError
 from auditkeep.tlog.checkpoint import Checkpoint, open_checkpoint
+from auditkeep.tlog.epoch import Epoch, follow
 from auditkeep.tlog.merkle import verify_consistency
 from auditkeep.tlog.note import Verifier, open_note, split
 from auditkeep.verify.container import Container
@@ -19,9 +23,11 @@ from auditkeep.verify.findings import Findings
 from auditkeep.verify.format import (
     CHECKPOINT,
     CONSISTENCY,
+    EPOCHS,
     LOG_KEY,
     REPORT_KEY,
     ConsistencyLine,
+    EpochLine,
     parse_report_key,
 )
 from auditkeep.verify.record import hex_bytes
@@ -46,13 +52,17 @@ def establish(
     note = _text(archive, folder + CHECKPOINT, found)
     carried = _carried_key(archive, folder, found)
     origin = _origin(note) or (carried.name if carried else "")
-    keys = _keys(origin, [Verifier.parse(vkey) for vkey in pinned], carried, found)
+    known = [Verifier.parse(vkey) for vkey in pinned]
+    notes = _epoch_notes(archive, folder, found)
+    epochs = follow(notes, known)
+    keys = _keys(origin, [*known, *(epoch.verifier for epoch in epochs)], carried, found)
     if not keys:
         return Trust()
     checkpoint = _checkpoint(note, keys, found) if note is not None else None
     report_key = _report_key(archive, folder, origin, keys, found)
     if held is not None and checkpoint is not None:
-        _compare(archive, folder, checkpoint, held, keys, found)
+        former = follow(notes, [*known, *keys])
+        _compare(archive, folder, checkpoint, held, [*keys, *known], former, found)
     return Trust(keys[0], checkpoint, report_key)
 
 
@@ -120,6 +130,7 @@ def _compare(
     checkpoint: Checkpoint,
     text: str,
     keys: Sequence[Verifier],
+    epochs: Sequence[Epoch],
     found: Findings,
 ) -> None:
     """The archive's checkpoint and one that the auditor holds must be states of one history."""
@@ -128,7 +139,10 @@ def _compare(
     except ProofError as error:
         found.problem(f"The checkpoint you hold cannot be compared with the archive's: {error}")
         return
-    if held.origin != checkpoint.origin:
+    since = _since(held.origin, checkpoint.origin, epochs)
+    if since and not _was_kept(held, since, found):
+        return
+    if held.origin != checkpoint.origin and not since:
         found.problem(
             f"The checkpoint you hold is of the log {held.origin}, the archive's of "
             f"{checkpoint.origin}."
@@ -159,6 +173,49 @@ def _compare(
             f"The archive's checkpoint ({checkpoint.size} entries) and the one you hold "
             f"({held.size} entries) are not states of one history: {error}"
         )
+
+
+def _since(held: str, now: str, epochs: Sequence[Epoch]) -> list[Epoch]:
+    """The epochs that lead from one log's name to another's; none if they do not."""
+    found: list[Epoch] = []
+    at = held
+    for epoch in epochs:
+        if epoch.former == at:
+            found.append(epoch)
+            at = epoch.verifier.name
+    return found if at == now else []
+
+
+def _was_kept(held: Checkpoint, since: Sequence[Epoch], found: Findings) -> bool:
+    """Whether a former log's checkpoint is a state of this one too; what is otherwise is said."""
+    kept, last = min(epoch.kept_size for epoch in since), since[0].last_size
+    if held.size <= kept:
+        return True
+    if held.size > last:
+        found.problem(
+            f"The checkpoint you hold has {held.size} entries, but the log {held.origin} is said "
+            f"to have ended with {last}: some of it was concealed."
+        )
+    else:
+        found.doubt(
+            f"The log {held.origin} ended, and its successor keeps {kept} of its entries: the "
+            f"checkpoint you hold has {held.size}, and what it covers beyond is lost. Ask the "
+            "log's owner about that restore."
+        )
+    return False
+
+
+def _epoch_notes(archive: Container, folder: str, found: Findings) -> list[str]:
+    """The notes that the archive carries; none if its log never had to begin anew."""
+    name = folder + EPOCHS
+    if name not in archive:
+        return []
+    try:
+        lines = archive.lines(name, _LINE_LIMIT)
+        return [msgspec.json.decode(text, type=EpochLine).note for text in lines]
+    except (msgspec.MsgspecError, UnicodeDecodeError, ProofError) as error:
+        found.problem(f"{name} cannot be read: {error}.")
+        return []
 
 
 def _consistency(

@@ -42,7 +42,7 @@ from auditkeep.reports.proofs import Proven
 from auditkeep.reports.spool import Spool
 from auditkeep.settings import Settings
 from auditkeep.tlog.note import sign
-from auditkeep.verify.format import ConsistencyLine, report_key_body
+from auditkeep.verify.format import ConsistencyLine, EpochLine, report_key_body
 from auditkeep.work.pump import Handler
 
 BUCKET_CLASS = "reports"
@@ -221,6 +221,7 @@ def _notes(maker: Maker, tx: Tx, log: LogReader) -> Notes:
             )
             for size in handed_out.sizes(tx.system(), log.checkpoint.size)
         ],
+        epochs=[EpochLine(former.note) for former in maker.lake.former],
     )
 
 
