@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,13 +46,10 @@ class House:
         return open_lake(self.data, self.url)
 
     def back_up(self) -> None:
-        self.lake.db.close()
-        assert (
-            not (self.data / "audit.db-wal").exists()
-            or not (self.data / "audit.db-wal").stat().st_size
-        )
-        shutil.copy(self.data / "audit.db", self._backup)
-        self.lake = self.open()
+        source, target = sqlite3.connect(self.data / "audit.db"), sqlite3.connect(self._backup)
+        source.backup(target)
+        for connection in (source, target):
+            connection.close()
 
     def restore(self) -> None:
         self.lake.db.close()
