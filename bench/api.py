@@ -224,14 +224,20 @@ def _process(module: str, *words: str, after: list[str] | None = None) -> Iterat
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", module, *words, str(port), *(after or [])]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait(url, process)
-        yield url, process
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stderr=said)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _wait(url, process)
+            yield url, process
+        finally:
+            ended = process.poll()
+            process.terminate()
+            process.wait(timeout=30)
+            if ended is not None:  # it was not we who ended it
+                said.seek(0)
+                told = said.read()[-4_000:].decode(errors="replace")
+                sys.stderr.write(f"the server ended with {ended}:\n{told}\n")
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:

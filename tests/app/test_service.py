@@ -1,8 +1,12 @@
 """Starting and stopping: what is held is let go of, also when a start fails."""
 
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,3 +76,26 @@ def test_a_port_in_use_is_told_and_everything_is_let_go_of(settings: Settings) -
         with pytest.raises(SetupError, match="--port"):
             service.start("127.0.0.1", taken.getsockname()[1])
     _serves(settings)
+
+
+def test_a_server_that_is_told_to_end_says_so_and_lets_go_in_order(settings: Settings) -> None:
+    """SIGTERM, as systemd and containers send it: what was begun is finished, and the code is 0."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = ["serve", "--data", str(settings.data), "--port", str(port)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "auditkeep.cli.main", *words], stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health").close()
+            break
+        except (urllib.error.URLError, ConnectionError):
+            assert process.poll() is None
+            time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert "ending, as SIGTERM asks" in said
+    assert said.rstrip().endswith("auditkeep: ended.")

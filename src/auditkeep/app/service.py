@@ -1,11 +1,13 @@
 """The server: API and worker in one process. One `serve` per data directory."""
 
+import faulthandler
 import logging
 import signal
 import socket
 import sys
 import threading
 import time
+from types import FrameType
 
 import uvicorn
 from sqlalchemy import func
@@ -85,10 +87,19 @@ class Service:
                 "Put a TLS proxy in front.\n"
             )
         sys.stderr.write(f"auditkeep: serving on http://{host}:{bound.getsockname()[1]}\n")
+        # Without a handler of ours the HTTP server would end the process by the signal itself, and
+        # nothing below would be let go of in order.
+        signal.signal(signal.SIGTERM, _told)
+        faulthandler.enable()  # a fault in native code says where it was
         try:
             self._begin().run(sockets=[bound])
+        except BaseException as error:
+            if not isinstance(error, KeyboardInterrupt):
+                _log.exception("The server ends: %s", type(error).__name__)
+            raise
         finally:
             self.stop()
+        sys.stderr.write("auditkeep: ended.\n")
 
     def wait(self) -> None:
         """Until Ctrl-C."""
@@ -230,6 +241,11 @@ def _members(parts: Parts) -> MembersThread | None:
     from auditkeep.sources import organizations  # noqa: PLC0415  # boto3 need not be loaded always
 
     return MembersThread(parts.db, parts.deps, parts.clock, organizations.read)
+
+
+def _told(number: int, _frame: FrameType | None) -> None:
+    """Somebody asked the process to end; the HTTP server has answered what it had begun."""
+    sys.stderr.write(f"auditkeep: ending, as {signal.Signals(number).name} asks.\n")
 
 
 def _sequencer(lake: Lake) -> Sequencer:
