@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.result import Result
 
-PARTS = ("ingest", "lake", "api")
+PARTS = ("ingest", "lake", "audit", "api")
 
 
 def machine() -> dict[str, object]:

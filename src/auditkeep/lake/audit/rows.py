@@ -5,15 +5,21 @@ what readers search by: they must say what the envelope says, or a changed copy 
 the logged one is intact.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
 import msgspec
 
-from auditkeep.clock import Instant, iso
+from auditkeep.clock import Instant
 from auditkeep.lake.columns import Columns
 from auditkeep.lake.encoding import NONCE_SIZE, TimeWriter
+from auditkeep.lake.parquet import SEPARATOR
 
+_NAMES = (
+    *("id", "event time", "source", "match key", "account", "region", "verdict"),
+    *("resources", "resources", "verdicts of resources"),
+)
+MANUAL = "MANUAL"
 _LEAF = b"\x00auditkeep/leaf/1"
 
 
@@ -48,10 +54,9 @@ class ManualFile(msgspec.Struct, frozen=True):
 _envelope = msgspec.json.Decoder(_Envelope).decode
 _manual = msgspec.json.Decoder(ManualFile).decode
 
-Light = tuple[
-    bytes, int, str, str, str, str, str | None, Sequence[str] | None, Sequence[str] | None
-]
-"""id, event time, source, match key, account, region, verdict, resources, their verdicts."""
+Light = tuple[str, str, str, str, str, str, str | None, int, str, str]
+"""id in hex, event time as ISO 8601, source, match key, account, region, verdict, number of
+resources, and these and their verdicts, each joined by `SEPARATOR`."""
 
 
 def leaves(
@@ -69,77 +74,57 @@ def nonces(joined: bytes) -> list[bytes]:
     return [joined[at : at + NONCE_SIZE] for at in range(0, len(joined), NONCE_SIZE)]
 
 
-def light_of(columns: Columns) -> Iterator[Light]:
+def light_of(columns: Columns, times: TimeWriter) -> Iterator[Light]:
     """What a tail blob says of its rows beside their envelopes."""
     light = columns.light
     for index in range(len(columns)):
+        resources = light.resources[index]
         yield (
-            columns.id(index),
-            light.event_times[index],
+            columns.id(index).hex(),
+            times.iso(Instant(light.event_times[index])),
             light.sources[index],
             light.match_keys[index],
             light.accounts[index],
             light.regions[index],
             light.verdicts[index],
-            light.resources[index],
-            light.resource_verdicts[index],
+            len(resources),
+            SEPARATOR.join(resources),
+            SEPARATOR.join(light.resource_verdicts[index]),
         )
 
 
-class Readings:
-    """Compares what is searched with what was logged; made once, it remembers days it has named."""
-
-    def __init__(self) -> None:
-        self._times = TimeWriter()
-        self._collected: tuple[int, str] = (-1, "")
-
-    def differing(self, light: Light, collected_at: int, envelope: bytes) -> str | None:
-        """The first member that differs from the envelope's; None if all agree."""
-        try:
-            told = _envelope(envelope)
-        except msgspec.MsgspecError:
-            return "envelope"
-        if self._collected[0] != collected_at:
-            self._collected = collected_at, iso(Instant(collected_at))
-        id_, at, source, match_key, account, region, verdict, resources, verdicts = light
-        reading = told.reading
-        if (
-            told.id == id_.hex()
-            and told.event_time == self._times.iso(Instant(at))
-            and told.source == source
-            and reading.match_key == match_key
-            and reading.account == account
-            and reading.region == region
-            and reading.verdict == (verdict or "")
-            and told.collected_at == self._collected[1]
-            and _same(reading.resources, resources or (), verdicts or ())
-        ):
-            return None
-        pairs = {
-            "id": (told.id, id_.hex()),
-            "event time": (told.event_time, self._times.iso(Instant(at))),
-            "source": (told.source, source),
-            "match key": (reading.match_key, match_key),
-            "account": (reading.account, account),
-            "region": (reading.region, region),
-            "verdict": (reading.verdict, verdict or ""),
-            "time of collection": (told.collected_at, self._collected[1]),
-        }
-        return next((name for name, (one, other) in pairs.items() if one != other), "resources")
-
-
-def manual_file(source: str, raw: bytes) -> tuple[str, str] | None:
-    """(object id, SHA-256 in hex) of the file that a manual observation came with."""
-    if source != "MANUAL":
+def differing(light: Light, collected_at: str, envelope: bytes) -> str | None:
+    """The first member of a row that is not what its envelope says; None if all agree."""
+    try:
+        told = _envelope(envelope)
+    except msgspec.MsgspecError:
+        return "envelope"
+    reading = told.reading
+    resources = reading.resources
+    logged = (
+        told.id,
+        told.event_time,
+        told.source,
+        reading.match_key,
+        reading.account,
+        reading.region,
+        reading.verdict,
+        len(resources),
+        SEPARATOR.join([r.value for r in resources]) if resources else "",
+        SEPARATOR.join([r.verdict for r in resources]) if resources else "",
+    )
+    if logged == light and told.collected_at == collected_at:
         return None
+    if light[6] is None:  # where a source gives no verdict, a segment has none
+        return differing((*light[:6], "", *light[7:]), collected_at, envelope)
+    pairs = zip(_NAMES, logged, light, strict=True)
+    return next((name for name, one, other in pairs if one != other), "time of collection")
+
+
+def manual_file(raw: bytes) -> tuple[str, str] | None:
+    """(object id, SHA-256 in hex) of the file that a manual observation came with."""
     try:
         told = _manual(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return None if told.object is None or told.sha256 is None else (told.object, told.sha256)
-
-
-def _same(told: Sequence[_Resource], values: Sequence[str], verdicts: Sequence[str]) -> bool:
-    if not told:
-        return not values
-    return [r.value for r in told] == list(values) and [r.verdict for r in told] == list(verdicts)

@@ -37,7 +37,7 @@ from auditkeep.lake.batch import load_leaves, open_opening
 from auditkeep.lake.blobs import get_blob
 from auditkeep.lake.columns import tail_object, unpack
 from auditkeep.lake.destruction import DESTROYED
-from auditkeep.lake.encoding import batch_record
+from auditkeep.lake.encoding import TimeWriter, batch_record
 from auditkeep.lake.governance import CLASS
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.segments import object_name
@@ -90,7 +90,7 @@ class TenantAudit:
         self._at = at
         self._tick = tick
         self._allowed = Allowed()
-        self._readings = checks.Readings()
+        self._times = TimeWriter()
         self._lost_keys: set[str] = set()
 
     def check(self) -> None:
@@ -281,20 +281,22 @@ class TenantAudit:
             heavy = columns.heavy
             nonces = checks.nonces(heavy.nonces)
             leaves = checks.leaves(nonces, heavy.envelopes, heavy.raws)
-            lights = list(checks.light_of(columns))
+            lights = list(checks.light_of(columns, self._times))
         except (AuditkeepError, msgspec.MsgspecError, ValueError, IndexError) as error:
             found.problem(f"{where}: its observations cannot be read ({error})")
             return
         self._check_leaves(batch, where, leaves, found)
+        collected_at = iso(Instant(columns.light.collected_at))
         for index, (light, envelope, raw) in enumerate(
             zip(lights, heavy.envelopes, heavy.raws, strict=True)
         ):
-            told = self._readings.differing(light, columns.light.collected_at, envelope)
+            told = checks.differing(light, collected_at, envelope)
             if told is not None:
                 self._misread(where, index, light[0], told, found)
-            self._check_manual(tx, where, index, light[2], raw, found)
+            if light[2] == checks.MANUAL:
+                self._check_manual(tx, where, index, raw, found)
             if kept is not None:
-                kept.append((light[0], raw))
+                kept.append((bytes.fromhex(light[0]), raw))
         found.counts.observations += len(leaves)
 
     def _check_segment(
@@ -345,24 +347,26 @@ class TenantAudit:
         kept: list[tuple[bytes, bytes]] | None,
     ) -> None:
         leaves = checks.leaves(
-            [row[14] for row in part], [row[12] for row in part], [row[13] for row in part]
+            [row[15] for row in part], [row[13] for row in part], [row[14] for row in part]
         )
-        differing = self._readings.differing
+        differing = checks.differing
+        collected = {row[2]: iso(Instant(row[2])) for row in part}
         for row, leaf in zip(part, leaves, strict=True):
             batch_no, index = row[0], row[1]
             sheet = sheets.get(batch_no)
             if sheet is None or not sheet.put(index, leaf):
                 found.problem(
-                    f"{where}: observation {row[3].hex()} is there as number {index} of batch "
+                    f"{where}: observation {row[3]} is there as number {index} of batch "
                     f"{batch_no}, where it does not belong."
                 )
                 continue
-            told = differing(row[3:12], row[2], row[12])
+            told = differing(row[3:13], collected[row[2]], row[13])
             if told is not None:
                 self._misread(sheet.where, index, row[3], told, found)
-            self._check_manual(tx, sheet.where, index, row[5], row[13], found)
+            if row[5] == checks.MANUAL:
+                self._check_manual(tx, sheet.where, index, row[14], found)
             if kept is not None:
-                kept.append((row[3], row[13]))
+                kept.append((bytes.fromhex(row[3]), row[14]))
         found.counts.observations += len(part)
 
     def _close(self, sheet: "_Sheet", found: State) -> None:
@@ -404,16 +408,14 @@ class TenantAudit:
             "changed: bytes, envelope or nonce are not those that were logged."
         )
 
-    def _misread(self, where: str, index: int, id_: bytes, member: str, found: State) -> None:
+    def _misread(self, where: str, index: int, id_: str, member: str, found: State) -> None:
         found.problem(
-            f"{where}: observation number {index} ({id_.hex()}) is searched under another {member} "
+            f"{where}: observation number {index} ({id_}) is searched under another {member} "
             "than was logged."
         )
 
-    def _check_manual(
-        self, tx: Tx, where: str, index: int, source: str, raw: bytes, found: State
-    ) -> None:
-        file = checks.manual_file(source, raw)
+    def _check_manual(self, tx: Tx, where: str, index: int, raw: bytes, found: State) -> None:
+        file = checks.manual_file(raw)
         if file is None:
             return
         row = tx.first(tx.select(blobs.c.sha256).where(blobs.c.id == file[0]))
