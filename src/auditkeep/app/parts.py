@@ -120,7 +120,7 @@ class Parts:
         except Busy:
             return
 
-    def recover_log(self) -> Recovered:
+    def recover_log(self, principal: str) -> Recovered:
         """Make a restored database and the published log agree; see `lake.recovery`.
 
         Parts opened before know the log by its former name if a new epoch begins: open them anew.
@@ -129,7 +129,7 @@ class Parts:
             rows = tx.all(tx.select(meta.c.key, meta.c.value))
         told = {row.key: row.value for row in rows}
         home = Tenant(told["account"], told["region"])
-        _, done = recover(self.lake, home, "auditkeep log recover", self.clock.now())
+        _, done = recover(self.lake, home, principal, self.clock.now())
         return done
 
     def tenants(self) -> list[Tenant]:

@@ -1,5 +1,6 @@
 """`auditkeep log …`: what an auditor is handed, and all that is stored checked against the log."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -87,6 +88,6 @@ def recover(*, data: Data, json: Json = False) -> int:
     from auditkeep.settings import load
 
     with app.opened(load(data), SystemClock()) as parts:
-        done = parts.recover_log()
+        done = parts.recover_log(f"the operator (uid {os.getuid()}, auditkeep log recover)")
     report(done.summary(), as_json=json)
     return 0
