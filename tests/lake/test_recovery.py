@@ -15,7 +15,17 @@ from tests.lake.making import EVERYTHING, NOW, TENANT, add, some
 from tests.lake.worker import open_lake
 
 from auditkeep.clock import MINUTE, Instant, SystemClock
-from auditkeep.db.schema import checkpoints, log_entries, meta
+from auditkeep.db.database import Database
+from auditkeep.db.schema import (
+    batches,
+    checkpoints,
+    log_entries,
+    meta,
+    observation_ids,
+    tail,
+    tenants,
+    units,
+)
 from auditkeep.errors import LogError
 from auditkeep.lake import published
 from auditkeep.lake.crashpoints import EXIT_CODE
@@ -297,6 +307,33 @@ def test_a_database_that_does_not_give_its_own_root_is_not_gone_on_with(house: H
     with house.lake.db.system_read() as tx:
         names = {r.key for r in tx.all(tx.select(meta.c.key))}
     assert "log_epochs" not in names
+
+
+# --- on both databases ---------------------------------------------------------------------------
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("how", ["replayed", "epoch"])
+def test_recovery_is_the_same_on_both_databases(lake: Lake, db: Database, how: str) -> None:
+    for unit in range(3):
+        add(lake, f"unit-{unit}", some(unit * 10, 10))
+        log(lake)
+    with db.write(TENANT) as tx:  # as a restore from a backup after the first batch leaves it
+        for table in (batches, tail, observation_ids, units):
+            tx.run(tx.delete(table).where(table.c.batch_no > 1))
+        tx.run(tx.update(tenants).values(last_batch_no=1))
+        system = tx.system()
+        system.run(system.delete(checkpoints).where(checkpoints.c.size > 1))
+        system.run(system.delete(log_entries).where(log_entries.c.log_index >= 1))
+    if how == "epoch":
+        lake.objects.delete("log/tile/entries/000.p/3")
+    lake, done = recover(lake, TENANT, "test", NOW)
+    assert (done.how, done.before, done.lost) == (how, 1, ((1, 2),))
+    add(lake, "unit-1", some(10, 10))
+    log(lake)
+    found = audited(lake)
+    assert found.problems == ()
+    assert len(found.notices) == 1
 
 
 # --- cut off -------------------------------------------------------------------------------------
