@@ -453,6 +453,31 @@ def test_destructions_that_do_not_hold(
     assert told in problem
 
 
+def test_governance_records_count_from_segments_too_and_once_each(lake: Lake) -> None:
+    from tests.lake.destroyer import asked
+
+    from auditkeep.lake.destruction import destroy_class
+
+    for name in ("a", "b"):
+        add(lake, f"unit-{name}", some(10 * ord(name), 3), klass=f"manual/{name}")
+        with lake.db.write(TENANT) as tx:
+            destroy_class(tx, lake, f"manual/{name}", asked(name), NOW)
+    while seal(lake, TENANT, now=NOW, max_age=-1):
+        pass
+    log(lake)
+    done = audited(lake)
+    assert done.problems == ()
+    assert (done.counts.destroyed, done.counts.segments) == (2, 1)
+
+
+def test_a_destruction_that_is_not_in_the_log_allows_nothing(house: Lake) -> None:
+    with house.db.system_write() as tx:
+        tx.run(tx.delete(log_entries).where(log_entries.c.log_index == 9))
+    found = problems(house)
+    assert any("Batch 9 " in p and "no destruction record names it" in p for p in found), found
+    assert any("Batch 10 " in p and "its entry is missing" in p for p in found)
+
+
 def _forged(openings: governance.Openings) -> tuple[tuple[str, str], ...]:
     ((_, record),) = openings.openings
     return (("00" * 32, record),)
@@ -653,6 +678,27 @@ def test_an_audit_beside_a_sealer_finds_nothing_wrong(house: Lake) -> None:
     done = audited(house, progress=Sealer())
     assert done.problems == ()
     assert done.counts.batches == 10
+
+
+def test_a_class_destroyed_between_two_looks(house: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch's row was read while its segment was there; then the class was destroyed."""
+    from tests.lake.destroyer import asked
+
+    from auditkeep.lake.destruction import destroy_class
+
+    while seal(house, TENANT, now=NOW, max_age=-1):
+        pass
+    log(house)
+    check = tenant_module.TenantAudit._check_batch
+
+    def destroy_first(self: tenant_module.TenantAudit, batch: tenant_module._Batch) -> None:
+        if batch.batch_no == 7:
+            with house.db.write(TENANT) as tx:
+                destroy_class(tx, house, "manual/b", asked("b"), NOW)
+        check(self, batch)
+
+    monkeypatch.setattr(tenant_module.TenantAudit, "_check_batch", destroy_first)
+    assert problems(house) == ()
 
 
 def test_memory_does_not_grow_with_a_segment(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,8 @@ LATE = 10 * MINUTE
 """How much older than the newest checkpoint a batch may be without being in the log."""
 
 Tick = Callable[[], None]
+_Kept = tuple[int, bytes, bytes]
+"""Batch, id and raw bytes of an observation."""
 _FILES = 200
 
 
@@ -91,6 +93,7 @@ class TenantAudit:
         self._tick = tick
         self._allowed = Allowed()
         self._times = TimeWriter()
+        self._governed = 0
         self._lost_keys: set[str] = set()
 
     def check(self) -> None:
@@ -105,11 +108,10 @@ class TenantAudit:
     # --- governance --------------------------------------------------------------------------
 
     def _read_governance(self) -> None:
-        """Take in governance records, from batches that hold."""
-        number = 0
-        while chosen := self._next(number, AT_A_TIME, klass=CLASS):
+        """Take in governance records that are new since the last time, from batches that hold."""
+        while chosen := self._next(self._governed, AT_A_TIME, klass=CLASS):
             for batch in chosen:
-                number = batch.batch_no
+                self._governed = batch.batch_no
                 quiet = State(self._found.origin, self._found.started_at)
                 with self._lake.db.read(self._tenant) as tx:
                     kept = self._records(tx, batch, quiet)
@@ -129,14 +131,15 @@ class TenantAudit:
 
     def _records(self, tx: Tx, batch: _Batch, found: State) -> list[tuple[bytes, bytes]]:
         """(id, raw bytes) of a governance batch, after its opening and leaves were checked."""
-        kept: list[tuple[bytes, bytes]] = []
-        if not self._check_opening(batch, found):
+        kept: list[_Kept] = []
+        if batch.entry is None or not self._check_opening(batch, found):
             return []
         if batch.segment_id is None:
             self._check_tail(tx, batch, found, kept)
         else:
             self._check_segment(tx, batch.segment_id, found, kept)
-        return kept
+        # A segment gives the rows of other batches too, whose openings were not looked at.
+        return [(id_, raw) for batch_no, id_, raw in kept if batch_no == batch.batch_no]
 
     # --- batches -----------------------------------------------------------------------------
 
@@ -165,6 +168,7 @@ class TenantAudit:
         self._one(batch, trial)
         if not trial.sound:
             self._at.segments, self._lost_keys = seen, lost
+            self._read_governance()
             # It may have been sealed or destroyed since its row was read: look once more.
             again = self._next(batch.batch_no - 1, 1)
             trial = State(self._found.origin, self._found.started_at)
@@ -265,9 +269,7 @@ class TenantAudit:
 
     # --- observations ------------------------------------------------------------------------
 
-    def _check_tail(
-        self, tx: Tx, batch: _Batch, found: State, kept: list[tuple[bytes, bytes]] | None
-    ) -> None:
+    def _check_tail(self, tx: Tx, batch: _Batch, found: State, kept: list[_Kept] | None) -> None:
         where = f"{self._where(batch)} (in the tail)"
         blob = tx.scalar(tx.select(tail.c.blob).where(tail.c.batch_no == batch.batch_no))
         if blob is None:
@@ -296,14 +298,17 @@ class TenantAudit:
             if light[2] == checks.MANUAL:
                 self._check_manual(tx, where, index, raw, found)
             if kept is not None:
-                kept.append((bytes.fromhex(light[0]), raw))
+                kept.append((batch.batch_no, bytes.fromhex(light[0]), raw))
         found.counts.observations += len(leaves)
 
     def _check_segment(
-        self, tx: Tx, segment_id: str, found: State, kept: list[tuple[bytes, bytes]] | None
+        self, tx: Tx, segment_id: str, found: State, kept: list[_Kept] | None
     ) -> int:
         """Read a segment once, for all of its batches; the last of them."""
         members = self._members(tx, segment_id)
+        if not members:  # destroyed since its batch was read: a second look tells
+            found.problem(f"The segment {segment_id} of {self._owner} has no batches any more.")
+            return 0
         last = max(b.batch_no for b in members)
         row = tx.first(tx.select(segments).where(segments.c.id == segment_id))
         name = object_name(self._tenant, segment_id)
@@ -344,7 +349,7 @@ class TenantAudit:
         part: Sequence[tuple[Any, ...]],
         sheets: dict[int, "_Sheet"],
         found: State,
-        kept: list[tuple[bytes, bytes]] | None,
+        kept: list[_Kept] | None,
     ) -> None:
         leaves = checks.leaves(
             [row[15] for row in part], [row[13] for row in part], [row[14] for row in part]
@@ -366,7 +371,7 @@ class TenantAudit:
             if row[5] == checks.MANUAL:
                 self._check_manual(tx, sheet.where, index, row[14], found)
             if kept is not None:
-                kept.append((bytes.fromhex(row[3]), row[14]))
+                kept.append((batch_no, bytes.fromhex(row[3]), row[14]))
         found.counts.observations += len(part)
 
     def _close(self, sheet: "_Sheet", found: State) -> None:
