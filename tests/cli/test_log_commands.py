@@ -5,12 +5,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.cli.test_command_line import ACCOUNT, Run, data, run
+from tests.cli.conftest import ACCOUNT, Run
 
 from auditkeep.cli.progress import AuditProgress
 from auditkeep.lake.audit.findings import Counts
-
-__all__ = ["data", "run"]
 
 EVENT = {
     "eventVersion": "1.08",
