@@ -1,10 +1,11 @@
-"""The server that `bench.api` asks: the API as served, and beside it two handlers that do less.
+"""The server that `bench.api` asks: the API as served, and beside it handlers that do less.
 
     python -m bench.api_server DATA PORT SIZE
 
 All run in one process on the same endpoint code, threads and key lookup, and answer SIZE bytes.
-`/bare/…` verifies the signature and nothing else; `/read/…` also reads the rows that GetAssessment
-depends on, in one transaction, with the raw driver.
+`/bare/…` verifies the signature and nothing else; `/read/…`, `/list/…` and `/write/…` also read or
+write the rows that the operation at the rest of the path depends on, in one transaction, with the
+raw driver.
 """
 
 import sqlite3
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import uvicorn
 
@@ -28,55 +30,77 @@ from auditkeep.wire.asgi import Endpoint
 from auditkeep.wire.errors import JSON, to_response
 from auditkeep.wire.messages import Request, Response
 
-TENANT = """SELECT status, kms_key, settings, last_evidence_batch FROM tenants
-    WHERE account = ? AND region = ?"""
-ASSESSMENT = """SELECT id, name, status, document, created_at, updated_at, version, frozen_at_batch
-    FROM assessments WHERE account = ? AND region = ? AND id = ?"""
+OWNER = "account = ? AND region = ?"
+TENANT = f"SELECT status, kms_key, settings, last_evidence_batch FROM tenants WHERE {OWNER}"
+COLUMNS = "id, name, status, document, created_at, updated_at, version, frozen_at_batch"
+ASSESSMENT = f"SELECT {COLUMNS} FROM assessments WHERE {OWNER} AND id = ?"
+PAGE = f"""SELECT {COLUMNS} FROM assessments WHERE {OWNER}
+    ORDER BY created_at DESC, id DESC LIMIT 101"""
+DELEGATIONS = f"SELECT * FROM delegations WHERE {OWNER} AND assessment_id IN "
+TAGGED = f"SELECT count(*) FROM tags WHERE {OWNER} AND arn = ? AND key NOT IN ('team', 'stage')"
+TAG = """INSERT INTO tags (account, region, arn, key, value) VALUES (?, ?, ?, ?, 'x')
+    ON CONFLICT (account, region, arn, key) DO UPDATE SET value = excluded.value"""
+TOUCH = f"UPDATE assessments SET version = version + 1 WHERE {OWNER} AND id = ?"
 
-Read = Callable[[str, str, Request], None]
+Work = Callable[[sqlite3.Connection, tuple[str, str], Request], None]
 
 
-def signed_only(parts: Parts, size: int, read: Read) -> Endpoint:
-    """Verify the signature, `read`, and answer constant bytes."""
+def signed_only(parts: Parts, size: int, work: Work | None) -> Endpoint:
+    """Verify the signature, do the work in a transaction, and answer constant bytes."""
     credentials, verifier = Credentials(parts.db, parts.lake.provider), sigv4.Verifier()
     answer = Response(200, b"{" + b" " * (size - 2) + b"}", (JSON,))
+    kept = threading.local()
 
     def handle(request: Request) -> Response:
         now = parts.clock.now()
         try:
-            signed = sigv4.parse(request)
-            known = credentials.find(signed.access_key_id, now)
+            asked = sigv4.parse(request)
+            known = credentials.find(asked.access_key_id, now)
             if known is None:
                 return Response(403, b"")
-            verifier.verify(request, signed, known.secret, "auditmanager", now)
+            verifier.verify(request, asked, known.secret, "auditmanager", now)
         except RequestError as error:
             return to_response(error, request.request_id)
-        read(known.principal.account, signed.region, request)
+        if work is not None:
+            db = getattr(kept, "db", None)
+            if db is None:
+                db = kept.db = _connected(parts.settings.data / "audit.db")
+            db.execute("BEGIN" if request.method == "GET" else "BEGIN IMMEDIATE")
+            work(db, (known.principal.account, asked.region), request)
+            db.execute("COMMIT")
         return answer
 
     return Endpoint(handle, threads=parts.settings.threads)
 
 
-def nothing(_account: str, _region: str, _request: Request) -> None:
-    """The bare handler reads nothing."""
+def _connected(file: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(file, isolation_level=None, timeout=30)
+    db.execute("PRAGMA synchronous=FULL")
+    return db
 
 
-def same_rows(parts: Parts) -> Read:
-    """What GetAssessment reads, by the driver alone; a connection for each thread."""
-    kept = threading.local()
+def read(db: sqlite3.Connection, owner: tuple[str, str], request: Request) -> None:
+    """What GetAssessment reads."""
+    db.execute(TENANT, owner).fetchone()
+    db.execute(ASSESSMENT, (*owner, request.path.rpartition(b"/")[2].decode())).fetchone()
 
-    def read(account: str, region: str, request: Request) -> None:
-        connection = getattr(kept, "connection", None)
-        if connection is None:
-            file = parts.settings.data / "audit.db"
-            connection = kept.connection = sqlite3.connect(file, isolation_level=None)
-        connection.execute("BEGIN")
-        connection.execute(TENANT, (account, region)).fetchone()
-        wanted = request.path.rpartition(b"/")[2].decode()
-        connection.execute(ASSESSMENT, (account, region, wanted)).fetchone()
-        connection.execute("COMMIT")
 
-    return read
+def listing(db: sqlite3.Connection, owner: tuple[str, str], _request: Request) -> None:
+    """What ListAssessments reads."""
+    db.execute(TENANT, owner).fetchone()
+    found = [row[0] for row in db.execute(PAGE, owner).fetchall()]
+    db.execute(f"{DELEGATIONS} ({', '.join('?' * len(found))})", (*owner, *found)).fetchall()
+
+
+def write(db: sqlite3.Connection, owner: tuple[str, str], request: Request) -> None:
+    """What TagResource reads and writes."""
+    arn = unquote(request.path.rpartition(b"/")[2].decode())
+    assessment = arn.rpartition("/")[2]
+    db.execute(TENANT, owner).fetchone()
+    db.execute(ASSESSMENT, (*owner, assessment)).fetchone()
+    db.execute(TAGGED, (*owner, arn)).fetchone()
+    db.executemany(TAG, [(*owner, arn, "team"), (*owner, arn, "stage")])
+    db.execute(TOUCH, (*owner, assessment))
 
 
 def main() -> None:
@@ -86,8 +110,10 @@ def main() -> None:
     batcher = Batcher(parts.lake, parts.deps.heard, parts.clock)
     ActivityThread(batcher, parts.clock).start()  # as in service, its share of the processor too
     beside = {
-        b"bare": signed_only(parts, size, nothing),
-        b"read": signed_only(parts, size, same_rows(parts)),
+        b"bare": signed_only(parts, size, None),
+        b"read": signed_only(parts, size, read),
+        b"list": signed_only(parts, size, listing),
+        b"write": signed_only(parts, size, write),
     }
 
     async def application(scope: Any, receive: Any, send: Any) -> None:

@@ -103,10 +103,15 @@ def test_uses_of_a_control_are_those_of_active_assessments(tx: Tx) -> None:
 def test_pages_run_newest_first_with_ids_breaking_ties(tx: Tx) -> None:
     made = [_made(tx, created=Instant(NOW + n // 2))[0] for n in range(5)]
     expected = sorted(made, key=lambda a: (a.created_at, a.id), reverse=True)
-    found: list[Assessment] = []
+    found: list[store.Head] = []
     while batch := store.page(tx, None, (found[-1].created_at, found[-1].id) if found else None, 2):
         found += batch
-    assert found == expected
+    assert [(h.id, h.version, h.created_at) for h in found] == [
+        (a.id, a.version, a.created_at) for a in expected
+    ]
+    assert {a.id: a for a in store.some(tx, [a.id for a in expected])} == {
+        a.id: a for a in expected
+    }
     store.save(tx, replace(made[0], status="INACTIVE"))
     assert len(store.page(tx, "ACTIVE", None, 10)) == store.count_active(tx) == 4
     assert store.names(tx, {made[1].id}) == {made[1].id: "assessment"}

@@ -11,7 +11,7 @@ from auditkeep.db.database import Database
 from auditkeep.db.prepared import Prepared
 from auditkeep.db.schema import tags
 from auditkeep.db.tx import Tx
-from auditkeep.errors import NotFound, StorageError
+from auditkeep.errors import Contended, NotFound, StorageError
 from auditkeep.ids import Tenant
 
 _VALUES = Prepared(tags.c.key, where=[tags.c.arn == bindparam("arn")])
@@ -96,3 +96,19 @@ def test_a_database_that_was_closed_can_be_read_again(db: Database, tenant: Tena
     db.close()
     with db.read(tenant) as tx:
         assert prepared(tx) == {"one"}
+
+
+def test_writers_take_turns_and_one_that_writes_already_is_told(
+    db: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = [threading.Thread(target=put, args=(db, tenant, str(n))) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with db.read(tenant) as tx:
+        assert len(prepared(tx)) == 20
+    monkeypatch.setattr("auditkeep.db.dialect.BUSY_TIMEOUT_MS", 10)
+    with db.write(tenant), pytest.raises(Contended, match="busy"), db.write(tenant):
+        pass
+    put(db, tenant, "afterwards")

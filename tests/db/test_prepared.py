@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import bindparam
 
 from auditkeep.db.database import Database
-from auditkeep.db.prepared import Prepared
+from auditkeep.db.prepared import Prepared, PreparedChange
 from auditkeep.db.schema import (
     assessment_controls,
     meta,
@@ -63,3 +63,31 @@ def test_a_driver_that_refuses_is_answered_in_our_words(db: Database, tenant: Te
 def test_a_query_over_the_deployments_own_tables_cannot_be_prepared() -> None:
     with pytest.raises(StorageError, match="tenants' own tables"):
         Prepared(meta.c.value)
+
+
+_RENAMED = PreparedChange(
+    tags, where=[tags.c.arn == bindparam("named")], values={"value": bindparam("new")}
+)
+
+
+@pytest.mark.both_databases
+def test_a_prepared_change_touches_its_tenants_rows_only(db: Database, tenant: Tenant) -> None:
+    for owner in (tenant, OTHER):
+        with db.write(owner) as tx:
+            tx.insert(tags, *({"arn": "a", "key": k, "value": "old"} for k in ("x", "y")))
+    with db.write(tenant) as tx:
+        assert tx.change(_RENAMED, named="a", new="new") == 2
+        assert tx.change(_RENAMED, named="none", new="new") == 0
+    for owner, value in ((tenant, "new"), (OTHER, "old")):
+        with db.read(owner) as tx:
+            assert {r.value for r in tx.fetch(_TAGS, arn="a")} == {value}
+            with pytest.raises(StorageError, match="for reading"):
+                tx.change(_RENAMED, named="a", new="x")
+
+
+@pytest.mark.both_databases
+def test_a_limited_query_gives_no_more_rows(db: Database, tenant: Tenant) -> None:
+    limited = Prepared(tags.c.key, order_by=[tags.c.key], limited=True)
+    with db.write(tenant) as tx:
+        tx.insert(tags, *({"arn": "a", "key": k, "value": ""} for k in "cab"))
+        assert [r.key for r in tx.fetch(limited, limit=2)] == ["a", "b"]

@@ -140,14 +140,6 @@ def roles_of(tx: Tx, assessment: Assessment, arn: str) -> Roles:
     return Roles(owner=False, delegate_of=frozenset(d.set_id for d in mine))
 
 
-def visible_to(tx: Tx, assessments: Sequence[Assessment], arn: str) -> frozenset[str]:
-    """The ids of those that a principal owns or, while they are ACTIVE, is a delegate in."""
-    owned = {a.id for a in assessments if any(same_principal(o, arn) for o in a.document.owners)}
-    others = [a.id for a in assessments if a.active and a.id not in owned]
-    mine = (d for d in delegations_of(tx, others) if same_principal(d.role_arn, arn))
-    return frozenset(owned | {d.assessment_id for d in mine})
-
-
 # --- the change log --------------------------------------------------------------------------
 
 

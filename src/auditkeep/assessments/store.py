@@ -6,7 +6,7 @@ an assessment are cached under.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Row, and_, bindparam, func, or_
@@ -22,7 +22,7 @@ from auditkeep.assessments.model import (
     SetStatus,
 )
 from auditkeep.clock import Instant
-from auditkeep.db.prepared import Prepared
+from auditkeep.db.prepared import Prepared, PreparedChange
 from auditkeep.db.schema import (
     assessment_control_sets,
     assessment_controls,
@@ -85,6 +85,42 @@ _STANDING_ON = Prepared(
 _WITH_LAST_BATCH = Prepared(
     *_COLUMNS, tenants.c.last_evidence_batch, where=[assessments.c.id == bindparam("id")]
 )
+
+
+_ONE_TOUCHED = [assessments.c.id == bindparam("touched")]
+_TOUCHED = PreparedChange(
+    assessments, where=_ONE_TOUCHED, values={"version": assessments.c.version + 1}
+)
+_CHANGED = PreparedChange(
+    assessments,
+    where=_ONE_TOUCHED,
+    values={"version": assessments.c.version + 1, "updated_at": bindparam("now")},
+)
+
+
+def _paged(*, by_status: bool, continued: bool) -> Prepared:
+    table = assessments.c
+    where: list[Any] = [table.status == bindparam("status")] if by_status else []
+    if continued:
+        created: Any = bindparam("created")
+        key: Any = bindparam("id")
+        tied = and_(table.created_at == created, table.id < key)
+        where.append(or_(table.created_at < created, tied))
+    return Prepared(
+        table.id,
+        table.version,
+        table.created_at,
+        where=where,
+        order_by=[table.created_at.desc(), table.id.desc()],
+        limited=True,
+    )
+
+
+_PAGES = {
+    (by_status, continued): _paged(by_status=by_status, continued=continued)
+    for by_status in (False, True)
+    for continued in (False, True)
+}
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
@@ -194,20 +230,34 @@ def standing_on(tx: Tx, since: Instant) -> list[Standing]:
     return [_standing(row) for row in tx.fetch(_STANDING_ON, since=since)]
 
 
+class Head(NamedTuple):
+    """An assessment by what changes when it does."""
+
+    id: str
+    version: int
+    created_at: Instant
+
+
 def page(
     tx: Tx,
     status: AssessmentStatus | None,
     after: tuple[Instant, str] | None,
     limit: int,
-) -> list[Assessment]:
+) -> list[Head]:
     """Newest first, ids breaking ties, from behind `after` on."""
-    created, key = assessments.c.created_at, assessments.c.id
-    query = tx.select(*_COLUMNS).order_by(created.desc(), key.desc()).limit(limit)
+    values: dict[str, object] = {"limit": limit}
     if status is not None:
-        query = query.where(assessments.c.status == status)
+        values["status"] = status
     if after is not None:
-        query = query.where(or_(created < after[0], and_(created == after[0], key < after[1])))
-    return [_assessment(r) for r in tx.all(query)]
+        values["created"], values["id"] = after
+    rows = tx.fetch(_PAGES[status is not None, after is not None], **values)
+    return [Head(*row) for row in rows]
+
+
+def some(tx: Tx, assessment_ids: Collection[str]) -> list[Assessment]:
+    """Those of the assessments that there are, in no order."""
+    rows = tx.all(tx.select(*_COLUMNS).where(assessments.c.id.in_(assessment_ids)))
+    return [_assessment(r) for r in rows]
 
 
 def names(tx: Tx, assessment_ids: Collection[str]) -> dict[str, str]:
@@ -245,10 +295,10 @@ def save(tx: Tx, assessment: Assessment) -> Assessment:
 
 def touch(tx: Tx, assessment_id: str, now: Instant | None = None) -> None:
     """Say that a part has changed; with `now` also that people will care when."""
-    values: dict[str, Any] = {"version": assessments.c.version + 1}
-    if now is not None:
-        values["updated_at"] = now
-    tx.run(tx.update(assessments).where(assessments.c.id == assessment_id).values(**values))
+    if now is None:
+        tx.change(_TOUCHED, touched=assessment_id)
+    else:
+        tx.change(_CHANGED, touched=assessment_id, now=now)
 
 
 def delete(tx: Tx, assessment_id: str) -> None:

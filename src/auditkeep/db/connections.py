@@ -131,6 +131,23 @@ class Snapshots:
             self._all.clear()
 
 
+class Turns:
+    """Writers of this process, one at a time: on SQLite they would else poll for each other."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def mine(self) -> Iterator[None]:
+        """Contended when others write for too long, or the caller itself writes already."""
+        if not self._lock.acquire(timeout=dialects.BUSY_TIMEOUT_MS / 1000):
+            raise dialects.stayed_busy()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
 @contextmanager
 def transaction(engine: Engine, *, write: bool) -> Iterator[Source]:
     """Commit at the end, roll back on any exception; drivers' errors become ours."""

@@ -1,7 +1,7 @@
 """Opening the database: engine, schema version, and transactions to hand out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from alembic import command
@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from auditkeep.db import dialect
-from auditkeep.db.connections import Snapshots, reading, transaction
+from auditkeep.db.connections import Snapshots, Turns, reading, transaction
 from auditkeep.db.hold import ConnectionHold, FileHold, Hold
 from auditkeep.db.tx import SystemTx, Tx
 from auditkeep.errors import NewerSchema, SetupError
@@ -26,6 +26,9 @@ class Database:
         self._engine = dialect.open_engine(url)
         embedded = self._engine.dialect.name == "sqlite"
         self._snapshots = Snapshots(self._engine) if embedded else None
+        self._turn: Callable[[], AbstractContextManager[None]] = (
+            Turns().mine if embedded else nullcontext
+        )
 
     def migrate(self) -> None:
         """Bring the schema up to this version's; NewerSchema when it is ahead of us already."""
@@ -58,7 +61,7 @@ class Database:
     @contextmanager
     def write(self, tenant: Tenant) -> Iterator[Tx]:
         """Commits at the end of the block; what `after_commit` was given runs then."""
-        with transaction(self._engine, write=True) as source:
+        with self._turn(), transaction(self._engine, write=True) as source:
             tx = Tx(source, tenant, writable=True)
             yield tx
         tx.run_after_commit()
@@ -70,7 +73,7 @@ class Database:
 
     @contextmanager
     def system_write(self) -> Iterator[SystemTx]:
-        with transaction(self._engine, write=True) as source:
+        with self._turn(), transaction(self._engine, write=True) as source:
             tx = SystemTx(source, writable=True)
             yield tx
         tx.run_after_commit()

@@ -7,9 +7,10 @@ COMMITTED for writes, which order themselves by locking the tenant's row.
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Table, create_engine, event, func, text
+from sqlalchemy import Connection, Engine, Insert, Select, Table, create_engine, event, func, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -112,7 +113,21 @@ def upsert(
     """
     if not rows:
         return
-    postgres = connection.dialect.name == "postgresql"
+    named = (tuple(replace), tuple(add), tuple(largest), tuple(smallest))
+    statement = _merging(connection.dialect.name == "postgresql", table, *named)
+    connection.execute(statement, [dict(r) for r in rows])
+
+
+@cache
+def _merging(
+    postgres: bool,
+    table: Table,
+    replace: tuple[str, ...],
+    add: tuple[str, ...],
+    largest: tuple[str, ...],
+    smallest: tuple[str, ...],
+) -> Insert:
+    """The statement of `upsert`: to build it costs more than to run it, and there are few."""
     insert = postgresql.insert(table) if postgres else sqlite.insert(table)
     greatest, least = (func.greatest, func.least) if postgres else (func.max, func.min)
     new = insert.excluded
@@ -121,12 +136,9 @@ def upsert(
     changes |= {c: greatest(table.c[c], new[c]) for c in largest}
     changes |= {c: least(table.c[c], new[c]) for c in smallest}
     key = [c.name for c in table.primary_key.columns]
-    statement = (
-        insert.on_conflict_do_update(index_elements=key, set_=changes)
-        if changes
-        else insert.on_conflict_do_nothing(index_elements=key)
-    )
-    connection.execute(statement, [dict(r) for r in rows])
+    if changes:
+        return insert.on_conflict_do_update(index_elements=key, set_=changes)
+    return insert.on_conflict_do_nothing(index_elements=key)
 
 
 def explain(error: DBAPIError) -> AuditkeepError:
@@ -137,5 +149,10 @@ def explain(error: DBAPIError) -> AuditkeepError:
     if getattr(error.orig, "sqlstate", None) in _UNDONE:
         return Contended("Two changes waited for each other, and the database undid this one.")
     if "locked" in words or "busy" in words:
-        return Contended("The database stayed busy for too long; try again.", again=False)
+        return stayed_busy()
     return StorageError(f"The database refused: {error.orig}")
+
+
+def stayed_busy() -> Contended:
+    """Of a writer that has waited for others as long as one may."""
+    return Contended("The database stayed busy for too long; try again.", again=False)

@@ -1,16 +1,16 @@
-"""Prepared queries: for the few reads that stand in the path of nearly every request.
+"""Prepared statements: for the few that stand in the path of nearly every request.
 
-SQLAlchemy builds a statement anew for each execution, which costs more than running it. A
-`Prepared` is written once, compiled once for each dialect, and run by the driver itself; it is
-held to the tenant as every query of a `Tx` is, and can be run through `Tx.fetch` only. Values
-that differ are `bindparam`s, given by name when it is run.
+SQLAlchemy builds a statement anew for each execution, which costs more than running it. These are
+written once, compiled once for each dialect, and run by the driver itself; they are held to the
+tenant as every statement of a `Tx` is, and can be run through `Tx.fetch` and `Tx.change` only.
+Values that differ are `bindparam`s, given by name when it is run.
 """
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table, and_, bindparam, select
+from sqlalchemy import ColumnElement, Table, and_, bindparam, select, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
@@ -20,61 +20,99 @@ from auditkeep.errors import StorageError
 
 
 class _Compiled:
-    """One query in the words of one dialect."""
+    """One statement in the words of one dialect."""
 
-    def __init__(self, statement: Any, dialect: Dialect) -> None:
+    def __init__(self, statement: Any, columns: Sequence[Any], dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
         self.fixed: Mapping[str, Any] = compiled.params
         self.order: Sequence[str] | None = compiled.positiontup
         processors = [
-            column.type.dialect_impl(dialect).result_processor(dialect, None)
-            for column in statement.selected_columns
+            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
         ]
         self.processors = processors if any(processors) else None
 
+    def run(
+        self, source: Source, values: Mapping[str, Any], *, rows: bool
+    ) -> tuple[Sequence[Any], int]:
+        """Its rows, if it has any, and how many it touched; DBAPIError as SQLAlchemy raises it."""
+        given = {**self.fixed, **values}
+        parameters = given if self.order is None else [given[name] for name in self.order]
+        cursor = source.cursor()
+        try:
+            cursor.execute(self.sql, parameters)
+            return cursor.fetchall() if rows else (), cursor.rowcount
+        except source.dialect.loaded_dbapi.Error as error:
+            raise DBAPIError(self.sql, None, error) from error
+        finally:
+            cursor.close()
 
-class Prepared:
-    """SELECT `columns` of the tenant's rows, where all of `conditions` hold."""
 
-    def __init__(
-        self, *columns: Any, where: Sequence[Any] = (), order_by: Sequence[Any] = ()
-    ) -> None:
-        statement = select(*columns)
-        for table in statement.columns_clause_froms:
-            if not isinstance(table, Table) or table.name not in schema.TENANT_TABLES:
-                raise StorageError(f"A prepared query reads tenants' own tables, not '{table}'.")
-            statement = statement.where(
-                and_(
-                    table.c.account == bindparam("_account"), table.c.region == bindparam("_region")
-                )
-            )
-        self._statement = statement.where(*where).order_by(*order_by)
-        names = [str(c.key) for c in self._statement.selected_columns]
-        self._row: Callable[..., Any] = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024
+class _Prepared:
+    """A statement, and what it came to in each dialect that it was run in."""
+
+    def __init__(self, statement: Any, columns: Sequence[Any]) -> None:
+        self._statement = statement
+        self._columns = columns
         self._compiled: dict[str, _Compiled] = {}
 
-    def run(self, source: Source, values: Mapping[str, Any]) -> list[Any]:
-        """The rows, as named tuples; DBAPIError as the other queries of a transaction raise it."""
-        dialect = source.dialect
+    def _in(self, dialect: Dialect) -> _Compiled:
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
             # Two threads may compile it at once; they come to the same.
-            compiled = self._compiled[dialect.name] = _Compiled(self._statement, dialect)
-        given = {**compiled.fixed, **values}
-        names = compiled.order
-        parameters = given if names is None else [given[name] for name in names]
-        cursor = source.cursor()
-        try:
-            cursor.execute(compiled.sql, parameters)
-            rows = cursor.fetchall()
-        except dialect.loaded_dbapi.Error as error:
-            raise DBAPIError(compiled.sql, None, error) from error
-        finally:
-            cursor.close()
+            compiled = _Compiled(self._statement, self._columns, dialect)
+            self._compiled[dialect.name] = compiled
+        return compiled
+
+
+class Prepared(_Prepared):
+    """SELECT `columns` of the tenant's rows where all conditions hold, up to `limit` if limited."""
+
+    def __init__(
+        self,
+        *columns: Any,
+        where: Sequence[Any] = (),
+        order_by: Sequence[Any] = (),
+        limited: bool = False,
+    ) -> None:
+        statement = select(*columns)
+        for table in statement.columns_clause_froms:
+            statement = statement.where(_owned(table))
+        statement = statement.where(*where).order_by(*order_by)
+        if limited:
+            statement = statement.limit(bindparam("limit"))
+        selected = list(statement.selected_columns)
+        names = [str(c.key) for c in selected]
+        self._row: Callable[..., Any] = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024
+        super().__init__(statement, selected)
+
+    def run(self, source: Source, values: Mapping[str, Any]) -> list[Any]:
+        """The rows, as named tuples."""
+        compiled = self._in(source.dialect)
+        rows, _ = compiled.run(source, values, rows=True)
         if compiled.processors is None:
             return [self._row(*row) for row in rows]
         return [self._row(*_processed(compiled.processors, row)) for row in rows]
+
+
+class PreparedChange(_Prepared):
+    """UPDATE the tenant's rows where all conditions hold; `values` are columns' new expressions."""
+
+    def __init__(self, table: Table, *, where: Sequence[Any], values: Mapping[str, Any]) -> None:
+        super().__init__(update(table).where(_owned(table), *where).values(**values), ())
+
+    def run(self, source: Source, values: Mapping[str, Any]) -> int:
+        """How many rows there were."""
+        return self._in(source.dialect).run(source, values, rows=False)[1]
+
+
+def _owned(table: Any) -> ColumnElement[bool]:
+    if not isinstance(table, Table) or table.name not in schema.TENANT_TABLES:
+        raise StorageError(f"A prepared statement is about tenants' own tables, not '{table}'.")
+    mine: ColumnElement[bool] = and_(
+        table.c.account == bindparam("_account"), table.c.region == bindparam("_region")
+    )
+    return mine
 
 
 def _processed(processors: Sequence[Any], row: Sequence[Any]) -> list[Any]:

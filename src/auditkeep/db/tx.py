@@ -27,7 +27,7 @@ from sqlalchemy.sql.base import Executable
 
 from auditkeep.db import dialect, schema
 from auditkeep.db.connections import Source
-from auditkeep.db.prepared import Prepared
+from auditkeep.db.prepared import Prepared, PreparedChange
 from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
 
@@ -137,6 +137,12 @@ class Tx(_Handle):
         """The tenant's rows that a prepared query finds, as named tuples."""
         owner = {"_account": self.tenant.account, "_region": self.tenant.region}
         return query.run(self._source, {**owner, **values})
+
+    def change(self, statement: PreparedChange, **values: Any) -> int:
+        """Run a prepared UPDATE of the tenant's rows; the number of rows it touched."""
+        self.require_writable()
+        owner = {"_account": self.tenant.account, "_region": self.tenant.region}
+        return statement.run(self._source, {**owner, **values})
 
     def insert(self, table: Table, *rows: Mapping[str, Any]) -> None:
         self.mine(table)

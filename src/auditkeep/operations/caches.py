@@ -1,12 +1,25 @@
 """What one process remembers between requests, each under all it was computed from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from auditkeep.clock import Instant
 from auditkeep.evidence.folders import FolderMemo
 from auditkeep.evidence.insights import InsightsMemo
 from auditkeep.evidence.memo import Memo
 from auditkeep.operations.overview import Named, Overview
 from auditkeep.wire.model import Encoded
+from auditkeep.wire.models import auditmanager as am
+
+
+class Listed(NamedTuple):
+    """An assessment as lists show it: to its owners, and to each delegate with what is theirs."""
+
+    key: tuple[Instant, str]
+    item: am.AssessmentMetadataItem
+    owners: frozenset[str]
+    delegates: Mapping[str, am.AssessmentMetadataItem]
 
 
 def _sizes() -> Memo[int]:
@@ -29,6 +42,10 @@ def _assessments() -> Memo[Encoded]:
     return Memo(64)
 
 
+def _listed() -> Memo[Listed]:
+    return Memo(5_000)
+
+
 @dataclass(frozen=True, slots=True)
 class Caches:
     """Bounded, shared by all threads, and never wrong: see `evidence.memo`."""
@@ -36,6 +53,8 @@ class Caches:
     folders: FolderMemo = field(default_factory=_folders)
     assessments: Memo[Encoded] = field(default_factory=_assessments)
     """GetAssessment's answers, under version, last batch and the caller's role."""
+    listed: Memo[Listed] = field(default_factory=_listed)
+    """Items of ListAssessments, under their version."""
     insights: InsightsMemo = field(default_factory=InsightsMemo)
     sizes: Memo[int] = field(default_factory=_sizes)
     """How many controls an assessment has, under its version."""

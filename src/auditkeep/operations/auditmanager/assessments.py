@@ -1,13 +1,11 @@
 """Assessments: made from a framework, changed, ended, deleted (spec sections 2.2 and 10.4)."""
 
-from collections.abc import Sequence
-
 from msgspec.structs import replace
 
-from auditkeep.access import grants
 from auditkeep.accounts import organisation, tags
 from auditkeep.assessments import review, rules, store, wire
-from auditkeep.assessments.model import Assessment, ControlSet, Delegation, Document
+from auditkeep.assessments.model import Assessment, ControlSet, Document
+from auditkeep.clock import Instant
 from auditkeep.errors import InvalidRequest
 from auditkeep.evidence import lens, selection
 from auditkeep.evidence.ids import manual_class
@@ -18,6 +16,7 @@ from auditkeep.lake import governance
 from auditkeep.lake.destruction import destroy_class
 from auditkeep.operations.auditmanager import answers, scoping, telling
 from auditkeep.operations.auditmanager.copying import assessed, copy_of_framework
+from auditkeep.operations.auditmanager.listing import listed, shown
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.people import require_known
 from auditkeep.operations.auditmanager.standing import assessment_for, log_assessment, require
@@ -91,22 +90,17 @@ def list_assessments(call: Call, ask: am.ListAssessmentsRequest) -> am.ListAsses
     scope = paging.scope("ListAssessments", call.tenant, ask.status)
     after = time_key(paging.read(ask.next_token, secret, scope))
     wanted = paging.size(ask.max_results) + 1
-    visible: list[Assessment] = []
+    visible: list[tuple[tuple[Instant, str], am.AssessmentMetadataItem]] = []
     while len(visible) < wanted:
-        batch = store.page(call.tx, ask.status, after, wanted)
-        visible += _visible(call, batch)
-        if len(batch) < wanted:
+        heads = store.page(call.tx, ask.status, after, wanted)
+        found = ((one.key, shown(call.principal, one)) for one in listed(call, heads))
+        visible += [(key, item) for key, item in found if item is not None]
+        if len(heads) < wanted:
             break
-        after = batch[-1].created_at, batch[-1].id
-    shown, token = paging.page(
-        visible[:wanted], ask.max_results, lambda a: (a.created_at, a.id), secret, scope
-    )
-    delegations = _seen_delegations(call, shown)
+        after = heads[-1].created_at, heads[-1].id
+    page, token = paging.page(visible[:wanted], ask.max_results, lambda one: one[0], secret, scope)
     return am.ListAssessmentsResponse(
-        assessment_metadata=tuple(
-            wire.to_item(a, [d for d in delegations if d.assessment_id == a.id]) for a in shown
-        ),
-        next_token=token,
+        assessment_metadata=tuple(item for _, item in page), next_token=token
     )
 
 
@@ -238,27 +232,6 @@ def _owners_after(call: Call, before: Document, roles: tuple[am.Role, ...]) -> t
     require_known(call, (o for o in owners if o not in before.owners))
     kept = (o for o in before.owners if same_principal(o, call.principal.arn))
     return (*owners, *(o for o in kept if not any(same_principal(o, new) for new in owners)))
-
-
-def _seen_delegations(call: Call, assessments: Sequence[Assessment]) -> list[Delegation]:
-    """All of those that the caller owns, or administers; of others the caller's own."""
-    me = call.principal.arn
-    everything = grants.is_administrator(call.principal)
-    owned = {
-        a.id
-        for a in assessments
-        if everything or any(same_principal(o, me) for o in a.document.owners)
-    }
-    found = review.delegations_of(call.tx, [a.id for a in assessments])
-    return [d for d in found if d.assessment_id in owned or same_principal(d.role_arn, me)]
-
-
-def _visible(call: Call, assessments: Sequence[Assessment]) -> list[Assessment]:
-    """Those of some assessments that the caller owns, works on or administers."""
-    if grants.is_administrator(call.principal):
-        return list(assessments)
-    visible = review.visible_to(call.tx, assessments, call.principal.arn)
-    return [a for a in assessments if a.id in visible]
 
 
 OPERATIONS = (
