@@ -24,7 +24,9 @@ from auditkeep.activity.batcher import ActivityThread, Batcher
 from auditkeep.app.parts import Parts, open_parts
 from auditkeep.app.web import Web
 from auditkeep.clock import SystemClock
+from auditkeep.crypto.aead import seal
 from auditkeep.errors import RequestError
+from auditkeep.ids import new_id
 from auditkeep.wire import sigv4
 from auditkeep.wire.asgi import Endpoint
 from auditkeep.wire.errors import JSON, to_response
@@ -40,6 +42,12 @@ DELEGATIONS = f"SELECT * FROM delegations WHERE {OWNER} AND assessment_id IN "
 TAGGED = f"SELECT count(*) FROM tags WHERE {OWNER} AND arn = ? AND key NOT IN ('team', 'stage')"
 TAG = """INSERT INTO tags (account, region, arn, key, value) VALUES (?, ?, ?, ?, 'x')
     ON CONFLICT (account, region, arn, key) DO UPDATE SET value = excluded.value"""
+RECORDS = (
+    "CREATE TABLE IF NOT EXISTS bench_records (id TEXT PRIMARY KEY, record BLOB) WITHOUT ROWID"
+)
+RECORD = "INSERT INTO bench_records VALUES (?, ?)"
+TOLD = b" " * 1_000
+"""About as long as the record of the call, which is kept sealed, in the same transaction."""
 TOUCH = f"UPDATE assessments SET version = version + 1 WHERE {OWNER} AND id = ?"
 
 Work = Callable[[sqlite3.Connection, tuple[str, str], Request], None]
@@ -76,6 +84,7 @@ def signed_only(parts: Parts, size: int, work: Work | None) -> Endpoint:
 def _connected(file: Path) -> sqlite3.Connection:
     db = sqlite3.connect(file, isolation_level=None, timeout=30)
     db.execute("PRAGMA synchronous=FULL")
+    db.execute(RECORDS)
     return db
 
 
@@ -101,6 +110,8 @@ def write(db: sqlite3.Connection, owner: tuple[str, str], request: Request) -> N
     db.execute(TAGGED, (*owner, arn)).fetchone()
     db.executemany(TAG, [(*owner, arn, "team"), (*owner, arn, "stage")])
     db.execute(TOUCH, (*owner, assessment))
+    row = new_id()
+    db.execute(RECORD, (row, seal(b"k" * 32, TOLD, row.encode())))
 
 
 def main() -> None:

@@ -69,6 +69,16 @@ class Api:
         service: str = "auditmanager",
     ) -> Response:
         """Sign and send a request that no client would make."""
+        return self.answer(self.signed(sent, key, region=region, service=service))
+
+    def signed(
+        self,
+        sent: Sent,
+        key: AccessKey | None = None,
+        *,
+        region: str = "us-east-1",
+        service: str = "auditmanager",
+    ) -> Request:
         who = key or self.admin
         url = BASE + sent.path.decode() + (f"?{sent.query.decode()}" if sent.query else "")
         request = AWSRequest(sent.method, url, data=sent.body)
@@ -78,9 +88,11 @@ class Api:
             ).add_auth(request)
         headers = [(k.lower().encode(), v.encode()) for k, v in request.headers.items()]
         headers.append((b"host", b"127.0.0.1:8080"))
-        return self.dispatcher.answer(
-            Request(sent.method, sent.path, sent.query, tuple(headers), sent.body, REQUEST_ID)
-        )
+        return Request(sent.method, sent.path, sent.query, tuple(headers), sent.body, REQUEST_ID)
+
+    def answer(self, request: Request) -> Response:
+        """As a server answers: at once what can be, and all else the long way."""
+        return self.dispatcher.at_once(request) or self.dispatcher.answer(request)
 
     def call(self, method: Callable[..., Any], /, **ask: Any) -> Any:
         """Call a client's method at this server's time."""
@@ -93,7 +105,7 @@ class Api:
 
     def _send(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         asked = wire_request_of(request, self.added, self.peer)
-        return response_of(request, self.dispatcher.answer(asked))
+        return response_of(request, self.answer(asked))
 
 
 def wire_request_of(request: AWSPreparedRequest, added: Headers = (), peer: str = "") -> Request:

@@ -1,116 +1,116 @@
-"""Requests that meet at the same moment: none undoes what the other did."""
+"""What is answered at once: GetAssessment's last answer, while nothing it depends on has moved."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from tests.operations.making import assessment, shown
+from tests.operations.world import HOME, Made, World
+from tests.wire.model_cases import Sent
 
-from auditkeep.access.grants import ADMINISTRATOR
-from auditkeep.access.principals import Principal
-from auditkeep.accounts import store as accounts
-from auditkeep.clock import FixedClock
-from auditkeep.db.database import Database
-from auditkeep.errors import AuditkeepError, InvalidRequest, NotFound
-from auditkeep.ids import Tenant, new_id
-from auditkeep.operations.auditmanager import assessments, manual
-from auditkeep.operations.call import Call, Deps
-from auditkeep.wire.models import auditmanager as am
+from auditkeep.access import credentials
+from auditkeep.access.credentials import AccessKey
+from auditkeep.clock import SECOND
+from auditkeep.wire.messages import Request, Response
 
-SCOPE = am.Scope(aws_accounts=(am.AWSAccount(id="111122223333"),))
+PATIENT = 10 * SECOND
+"""Longer than a key is remembered."""
 
 
-class Requests:
-    """Calls of an administrator, each in a transaction of its own."""
+def get(world: World, made: Made, key: AccessKey | None = None) -> Request:
+    return world.api.signed(Sent("GET", f"/assessments/{made.id}".encode(), b"", b""), key)
 
-    def __init__(self, db: Database, deps: Deps, clock: FixedClock, tenant: Tenant) -> None:
-        self._db, self._deps, self._clock, self._tenant = db, deps, clock, tenant
 
-    @contextmanager
-    def call(self) -> Iterator[Call]:
-        account = self._tenant.account
-        arn = f"arn:aws:iam::{account}:user/alice"
-        principal = Principal(account, "alice", arn, (ADMINISTRATOR,), "AKIATEST")
-        with self._db.write(self._tenant) as tx:
-            yield Call(
-                tx, self._tenant, principal, self._clock.now(), new_id(), "http://x", self._deps
-            )
-
-    def meet(
-        self, first: Callable[[Call], object], second: Callable[[Call], object]
-    ) -> AuditkeepError | None:
-        """Begin the second while the first has not committed; what becomes of the second."""
-        refused: list[AuditkeepError] = []
-
-        def follow() -> None:
-            try:
-                with self.call() as call:
-                    second(call)
-            except AuditkeepError as error:
-                refused.append(error)
-
-        thread = threading.Thread(target=follow)
-        with self.call() as call:
-            first(call)
-            thread.start()
-            thread.join(0.3)
-        thread.join()
-        return refused[0] if refused else None
+def at_once(world: World, request: Request) -> Response | None:
+    return world.api.dispatcher.at_once(request)
 
 
 @pytest.fixture
-def requests(db: Database, deps: Deps, clock: FixedClock, tenant: Tenant) -> Requests:
-    return Requests(db, deps, clock, tenant)
+def fresh(world_with: Callable[..., World]) -> World:
+    return world_with()
 
 
-@pytest.fixture
-def made(requests: Requests) -> Any:
-    with requests.call() as call:
-        accounts.register(call.tx, None, call.now)
-        return assessment(call)
+def test_the_last_answer_comes_again_while_it_holds(fresh: World) -> None:
+    made = fresh.assessment()
+    request = get(fresh, made)
+    assert at_once(fresh, request) is None
+    answered = fresh.api.dispatcher.answer(request)
+    assert answered.status == 200
+    assert at_once(fresh, request) == answered
+    fresh.ask("tag_resource", resourceArn=made.arn, tags={"team": "platform"})
+    assert at_once(fresh, request) is None
+    changed = fresh.api.dispatcher.answer(request)
+    assert b"platform" in changed.body
+    assert at_once(fresh, request) == changed
+    fresh.ask("delete_assessment", assessmentId=made.id)
+    assert at_once(fresh, request) is None
+    assert fresh.api.dispatcher.answer(request).status == 404
 
 
-def end(made: Any) -> Callable[[Call], object]:
-    ask = am.UpdateAssessmentStatusRequest(assessment_id=made["metadata"]["id"], status="INACTIVE")
-    return lambda call: assessments.update_assessment_status(call, ask)
+def test_each_caller_gets_the_answer_that_is_theirs(fresh: World) -> None:
+    made = fresh.assessment()
+    root = get(fresh, made)
+    reader = fresh.api.key("reader", "AuditkeepReadOnly")
+    fresh.api.dispatcher.answer(root)
+    assert at_once(fresh, root) is not None
+    asked = get(fresh, made, reader)
+    assert fresh.api.dispatcher.answer(asked).status == 403
+    assert at_once(fresh, asked) is None
 
 
-def import_text(made: Any) -> Callable[[Call], object]:
-    one = made["framework"]["controlSets"][0]
-    ask = am.BatchImportEvidenceToAssessmentControlRequest(
-        assessment_id=made["metadata"]["id"],
-        control_set_id=one["id"],
-        control_id=one["controls"][0]["id"],
-        manual_evidence=(am.ManualEvidence(text_response="seen"),),
+def test_who_lost_a_policy_or_a_key_is_not_answered(fresh: World) -> None:
+    made = fresh.assessment()
+    key = fresh.api.key("second", "AWSAuditManagerAdministratorAccess")
+    assert fresh.api.dispatcher.answer(get(fresh, made, key)).status == 200
+    assert at_once(fresh, get(fresh, made, key)) is not None
+    with fresh.db.system_write() as tx:
+        credentials.disable(tx, key.access_key_id, fresh.clock.now())
+    fresh.clock.advance(PATIENT)
+    assert at_once(fresh, get(fresh, made, key)) is None
+    assert fresh.api.dispatcher.answer(get(fresh, made, key)).status == 403
+
+
+def test_a_wrong_signature_and_an_unknown_path_go_the_long_way(fresh: World) -> None:
+    made = fresh.assessment()
+    request = get(fresh, made)
+    fresh.api.dispatcher.answer(request)
+    forged = tuple(
+        (k, v[:-1] + (b"0" if v[-1:] != b"0" else b"1")) if k == b"authorization" else (k, v)
+        for k, v in request.headers
     )
-    return lambda call: manual.batch_import_evidence(call, ask)
+    assert at_once(fresh, replace(request, headers=forged)) is None
+    assert fresh.api.dispatcher.answer(replace(request, headers=forged)).status == 403
+    assert at_once(fresh, replace(request, path=b"/nothing")) is None
 
 
-@pytest.mark.both_databases
-def test_an_update_does_not_revive_what_ended_meanwhile(requests: Requests, made: Any) -> None:
-    ask = am.UpdateAssessmentRequest(
-        assessment_id=made["metadata"]["id"], scope=SCOPE, assessment_name="renamed"
-    )
-    refused = requests.meet(end(made), lambda call: assessments.update_assessment(call, ask))
-    assert isinstance(refused, InvalidRequest)
-    with requests.call() as call:
-        found = shown(
-            assessments.get_assessment(
-                call, am.GetAssessmentRequest(assessment_id=made["metadata"]["id"])
-            )
-        )
-    assert found["assessment"]["metadata"]["status"] == "INACTIVE"
+def test_an_account_that_left_is_not_answered(fresh: World) -> None:
+    made = fresh.assessment()
+    request = get(fresh, made)
+    fresh.api.dispatcher.answer(request)
+    assert at_once(fresh, request) is not None
+    fresh.ask("deregister_account")
+    assert at_once(fresh, request) is None
+    assert fresh.api.dispatcher.answer(request).status == 403
 
 
-@pytest.mark.both_databases
-def test_nothing_is_imported_into_what_ended_or_went_meanwhile(
-    requests: Requests, made: Any
-) -> None:
-    assert isinstance(requests.meet(end(made), import_text(made)), InvalidRequest)
-    gone = am.DeleteAssessmentRequest(assessment_id=made["metadata"]["id"])
-    refused = requests.meet(
-        lambda call: assessments.delete_assessment(call, gone), import_text(made)
-    )
-    assert isinstance(refused, NotFound)
+def test_where_requests_are_counted_none_passes_by(world_with: Callable[..., World]) -> None:
+    world = world_with(throttle_rate=1_000.0)
+    made = world.assessment()
+    request = get(world, made)
+    assert world.api.dispatcher.answer(request).status == 200
+    assert at_once(world, request) is None
+
+
+def test_an_answer_at_once_is_a_call_of_the_activity_log(fresh: World) -> None:
+    made = fresh.assessment()
+    request = get(fresh, made)
+    fresh.api.dispatcher.answer(request)
+    heard = fresh.api.deps.heard
+    heard.take(fresh.clock.now())
+    assert at_once(fresh, request) is not None
+    (call,) = heard.take(fresh.clock.now()).calls
+    assert call.operation is not None
+    assert (call.operation.name, call.reads, call.code) == ("GetAssessment", True, "")
+    assert call.principal is not None
+    assert call.principal.account == HOME

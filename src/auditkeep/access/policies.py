@@ -172,6 +172,15 @@ class Policies:
         )
         return [policy for policy in found if policy is not None]
 
+    def peek(self, principal: Principal, now: Instant) -> list[Policy] | None:
+        """The same without looking up anything; None where something would have to be."""
+        found = [
+            self._managed.get(name) or self._own.peek((principal.account, name), now)
+            for name in principal.policies
+        ]
+        known = [policy for policy in found if policy is not None]
+        return known if len(known) == len(found) else None
+
     def _look_up(self, key: tuple[str, str]) -> Policy | None:
         """AccessDenied for a document that is not understood: it might deny what others allow."""
         try:

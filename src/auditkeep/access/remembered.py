@@ -26,10 +26,15 @@ class Remembered(Generic[K, V]):
         self._lock = threading.Lock()
         self._kept: dict[K, tuple[Instant, V]] = {}
 
-    def get(self, key: K, now: Instant) -> V | None:
+    def peek(self, key: K, now: Instant) -> V | None:
+        """What is remembered, without looking up anything."""
         kept = self._kept.get(key)
-        if kept is not None and 0 <= now - kept[0] < self._ttl:
-            return kept[1]
+        return kept[1] if kept is not None and 0 <= now - kept[0] < self._ttl else None
+
+    def get(self, key: K, now: Instant) -> V | None:
+        known = self.peek(key, now)
+        if known is not None:
+            return known
         value = self._look_up(key)
         with self._lock:
             self._kept.pop(key, None)

@@ -35,8 +35,11 @@ GATHER_EVERY = 15 * SECOND
 the log for ever."""
 SLICE = 50
 """Calls written down before other threads have their turn."""
-MANY = 1_000
-"""Records that make a batch at once, and the most that one batch takes, about."""
+MANY = 250
+"""Records that make a batch at once, and the most that one batch takes, about: whoever wants to
+write waits for no longer."""
+BREATH = 0.01
+"""Seconds between two such batches, in which those who wait to write come first."""
 FILE_RECORDS = 500
 """Records that one observation of reads may hold."""
 
@@ -99,7 +102,7 @@ class Batcher:
         for one in found:
             if now or one.records >= MANY or one.oldest <= due:
                 while self._gather_some(one.owner):
-                    continue
+                    time.sleep(BREATH)
 
     def _gather_some(self, owner: Tenant) -> bool:
         """One batch of an owner's oldest rows; whether there may be more."""

@@ -19,7 +19,7 @@ from auditkeep.activity.heard import Heard, Strangers
 from auditkeep.activity.model import Noted
 from auditkeep.activity.redaction import shown
 from auditkeep.clock import MINUTE, SECOND, Instant, iso
-from auditkeep.ids import Tenant, new_id
+from auditkeep.ids import Tenant, quick_id
 from auditkeep.wire.model import AnyOperation, Shape
 
 VERSION = "1.08"
@@ -239,7 +239,7 @@ def _noted(
     resources: tuple[_Resource, ...] = (),
     kind: str = "AwsApiCall",
 ) -> Noted:
-    event_id = new_id()
+    event_id = quick_id()
     record = _Record(
         VERSION,
         identity,

@@ -39,7 +39,12 @@ class Web:
     @classmethod
     def over(cls, parts: Parts) -> "Web":
         dispatcher = Dispatcher(db=parts.db, deps=parts.deps, clock=parts.clock)
-        endpoint = Endpoint(dispatcher.answer, threads=parts.settings.threads, may_write=may_write)
+        endpoint = Endpoint(
+            dispatcher.answer,
+            threads=parts.settings.threads,
+            may_write=may_write,
+            at_once=dispatcher.at_once,
+        )
         files = Files(db=parts.db, deps=parts.deps, clock=parts.clock)
         provider = parts.deps.lake.provider
         sts = Sts(

@@ -87,6 +87,12 @@ _WITH_LAST_BATCH = Prepared(
 )
 
 
+_GLANCE = Prepared(
+    tenants.c.status,
+    tenants.c.last_evidence_batch,
+    assessments.c.version,
+    where=[assessments.c.id == bindparam("id")],
+)
 _ONE_TOUCHED = [assessments.c.id == bindparam("touched")]
 _TOUCHED = PreparedChange(
     assessments, where=_ONE_TOUCHED, values={"version": assessments.c.version + 1}
@@ -186,6 +192,12 @@ def get_with_last_batch(tx: Tx, assessment_id: str) -> tuple[Assessment, int]:
     if not rows:
         raise NotFound("assessment", assessment_id)
     return _assessment(rows[0]), rows[0].last_evidence_batch
+
+
+def glance(tx: Tx, assessment_id: str) -> Any:
+    """`status` of the tenant, `version`, `last_evidence_batch`; None where there is none."""
+    rows = tx.fetch(_GLANCE, id=assessment_id)
+    return rows[0] if rows else None
 
 
 def active(tx: Tx) -> list[Assessment]:

@@ -1,12 +1,12 @@
-"""Where a transaction's statements go: a pooled connection, or a thread's own one for reading.
+"""Where a transaction's statements go: a pooled connection, or a thread's own one.
 
-Nearly every request reads a row or two. To borrow a connection from SQLAlchemy's pool, begin, end
-and give it back costs several times what those reads do, so on SQLite each thread keeps one
-connection for its snapshots, begun and ended by the driver itself; SQLAlchemy comes in only when a
-statement of its own is run.
+Nearly every request touches a row or two. To borrow a connection from SQLAlchemy's pool, begin, end
+and give it back costs several times what those statements do, so on SQLite each thread keeps one
+connection for its transactions, begun and ended by the driver itself; SQLAlchemy comes in only when
+a statement of its own is run.
 
-Invariants: a snapshot sees one state of the database; a thread that reads inside of its own reading
-gets a pooled connection for the inner one; a connection that met the unexpected is not used again.
+Invariants: a transaction sees one state of the database; one that a thread begins inside of another
+of its own gets a pooled connection; a connection that met the unexpected is not used again.
 """
 
 import threading
@@ -49,8 +49,8 @@ class Borrowed:
         return self.connection.connection.cursor()
 
 
-class Snapshot:
-    """A thread's own connection, while it reads."""
+class Own:
+    """A thread's own connection, in and out of transactions."""
 
     __slots__ = ("__weakref__", "_connection", "_driver", "_engine", "_held", "dialect", "open")
 
@@ -72,14 +72,14 @@ class Snapshot:
     def cursor(self) -> Any:
         return self._driver.cursor()
 
-    def begin(self) -> None:
-        self._run("BEGIN")
+    def begin(self, *, write: bool) -> None:
+        self._run("BEGIN IMMEDIATE" if write else "BEGIN")
         self.open = True
 
-    def end(self) -> None:
+    def end(self, *, commit: bool) -> None:
         self._connection = None
         self.open = False
-        self._run("COMMIT")
+        self._run("COMMIT" if commit else "ROLLBACK")
 
     def discard(self) -> None:
         """Close the connection for good, whatever state it is in."""
@@ -94,40 +94,37 @@ class Snapshot:
             raise DBAPIError(statement, None, error) from error
 
 
-class Snapshots:
-    """Each thread's own connection for reading. Safe to share between threads."""
+class OwnConnections:
+    """Each thread's own connection. Safe to share between threads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._own = threading.local()
-        self._all: weakref.WeakSet[Snapshot] = weakref.WeakSet()
+        self._all: weakref.WeakSet[Own] = weakref.WeakSet()
         self._lock = threading.Lock()
 
-    def begin(self) -> Snapshot | None:
-        """The calling thread's snapshot, begun; None while an earlier one of it is still open."""
-        snapshot: Snapshot | None = getattr(self._own, "snapshot", None)
-        if snapshot is None:
-            snapshot = self._own.snapshot = Snapshot(self._engine)
+    def idle(self) -> Own | None:
+        """The calling thread's connection; None while a transaction of it is open."""
+        own: Own | None = getattr(self._own, "connection", None)
+        if own is None:
+            own = self._own.connection = Own(self._engine)
             with self._lock:
-                self._all.add(snapshot)
-        elif snapshot.open:
-            return None
-        snapshot.begin()
-        return snapshot
+                self._all.add(own)
+        return None if own.open else own
 
-    def discard(self, snapshot: Snapshot) -> None:
+    def discard(self, own: Own) -> None:
         """Never use this connection of the calling thread again."""
-        self._own.snapshot = None
+        self._own.connection = None
         with self._lock:
-            self._all.discard(snapshot)
-        snapshot.discard()
+            self._all.discard(own)
+        own.discard()
 
     def close(self) -> None:
         """Close every thread's connection; whoever reads afterwards gets a new one."""
         self._own = threading.local()
         with self._lock:
-            for snapshot in self._all:
-                snapshot.discard()
+            for own in self._all:
+                own.discard()
             self._all.clear()
 
 
@@ -149,35 +146,40 @@ class Turns:
 
 
 @contextmanager
-def transaction(engine: Engine, *, write: bool) -> Iterator[Source]:
+def transaction(engine: Engine, owned: OwnConnections | None, *, write: bool) -> Iterator[Source]:
     """Commit at the end, roll back on any exception; drivers' errors become ours."""
+    own = None if owned is None else owned.idle()
     try:
-        with engine.connect() as connection:
-            prepared = dialects.begin(connection, write=write)
-            with prepared.begin():
-                yield Borrowed(prepared)
+        if owned is None or own is None:
+            with engine.connect() as connection:
+                prepared = dialects.begin(connection, write=write)
+                with prepared.begin():
+                    yield Borrowed(prepared)
+            return
+        own.begin(write=write)
+        try:
+            yield own
+            own.end(commit=True)
+        except AuditkeepError:
+            own.end(commit=False)
+            raise
+        except BaseException:
+            # a result that the traceback keeps open would hold later snapshots back in this time
+            owned.discard(own)
+            raise
     except DBAPIError as error:
         raise dialects.explain(error) from error
 
 
 @contextmanager
-def reading(engine: Engine, snapshots: Snapshots | None) -> Iterator[Source]:
-    """One state of the database: over the thread's own connection, or else over the pool."""
+def glancing(engine: Engine, owned: OwnConnections | None) -> Iterator[Source]:
+    """For a single prepared query: each call to SQLite lets other threads in, so none is wasted."""
+    own = None if owned is None else owned.idle()
+    if own is None:
+        with transaction(engine, owned, write=False) as source:
+            yield source
+        return
     try:
-        snapshot = None if snapshots is None else snapshots.begin()
-        if snapshots is None or snapshot is None:
-            with transaction(engine, write=False) as source:
-                yield source
-            return
-        try:
-            yield snapshot
-        except AuditkeepError:
-            snapshot.end()
-            raise
-        except BaseException:
-            # a result that the traceback keeps open would hold later snapshots back in this time
-            snapshots.discard(snapshot)
-            raise
-        snapshot.end()
+        yield own
     except DBAPIError as error:
         raise dialects.explain(error) from error

@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from auditkeep.db import dialect
-from auditkeep.db.connections import Snapshots, Turns, reading, transaction
+from auditkeep.db.connections import OwnConnections, Turns, glancing, transaction
 from auditkeep.db.hold import ConnectionHold, FileHold, Hold
 from auditkeep.db.tx import SystemTx, Tx
 from auditkeep.errors import NewerSchema, SetupError
@@ -25,7 +25,7 @@ class Database:
         self.url = url
         self._engine = dialect.open_engine(url)
         embedded = self._engine.dialect.name == "sqlite"
-        self._snapshots = Snapshots(self._engine) if embedded else None
+        self._owned = OwnConnections(self._engine) if embedded else None
         self._turn: Callable[[], AbstractContextManager[None]] = (
             Turns().mine if embedded else nullcontext
         )
@@ -55,25 +55,36 @@ class Database:
     @contextmanager
     def read(self, tenant: Tenant) -> Iterator[Tx]:
         """One consistent snapshot of one tenant."""
-        with reading(self._engine, self._snapshots) as source:
+        with transaction(self._engine, self._owned, write=False) as source:
+            yield Tx(source, tenant, writable=False)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is in this process, so that a glance at it waits for no network."""
+        return self._owned is not None
+
+    @contextmanager
+    def glance(self, tenant: Tenant) -> Iterator[Tx]:
+        """For one prepared query alone, which needs no transaction to see one state."""
+        with glancing(self._engine, self._owned) as source:
             yield Tx(source, tenant, writable=False)
 
     @contextmanager
     def write(self, tenant: Tenant) -> Iterator[Tx]:
         """Commits at the end of the block; what `after_commit` was given runs then."""
-        with self._turn(), transaction(self._engine, write=True) as source:
+        with self._turn(), transaction(self._engine, self._owned, write=True) as source:
             tx = Tx(source, tenant, writable=True)
             yield tx
         tx.run_after_commit()
 
     @contextmanager
     def system_read(self) -> Iterator[SystemTx]:
-        with reading(self._engine, self._snapshots) as source:
+        with transaction(self._engine, self._owned, write=False) as source:
             yield SystemTx(source, writable=False)
 
     @contextmanager
     def system_write(self) -> Iterator[SystemTx]:
-        with self._turn(), transaction(self._engine, write=True) as source:
+        with self._turn(), transaction(self._engine, self._owned, write=True) as source:
             tx = SystemTx(source, writable=True)
             yield tx
         tx.run_after_commit()
@@ -88,8 +99,8 @@ class Database:
         return FileHold(file, name)
 
     def close(self) -> None:
-        if self._snapshots is not None:
-            self._snapshots.close()
+        if self._owned is not None:
+            self._owned.close()
         self._engine.dispose()
 
 

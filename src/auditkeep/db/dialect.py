@@ -6,9 +6,7 @@ COMMITTED for writes, which order themselves by locking the tenant's row.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Insert, Select, Table, create_engine, event, func, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -97,44 +95,27 @@ def skip_locked(statement: Select[Any]) -> Select[Any]:
     return statement.with_for_update(skip_locked=True)
 
 
-def upsert(
-    connection: Connection,
-    table: Table,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    replace: Sequence[str] = (),
-    add: Sequence[str] = (),
-    largest: Sequence[str] = (),
-    smallest: Sequence[str] = (),
-) -> None:
-    """Insert, or where the key exists: replace, add to, or keep the extreme of, the columns named.
+class Merge(NamedTuple):
+    """What becomes of a row whose key exists: columns replaced, added to, kept at their extreme.
 
-    Without any column named an existing row stays as it is.
+    Without any column named it stays as it is.
     """
-    if not rows:
-        return
-    named = (tuple(replace), tuple(add), tuple(largest), tuple(smallest))
-    statement = _merging(connection.dialect.name == "postgresql", table, *named)
-    connection.execute(statement, [dict(r) for r in rows])
+
+    replace: tuple[str, ...] = ()
+    add: tuple[str, ...] = ()
+    largest: tuple[str, ...] = ()
+    smallest: tuple[str, ...] = ()
 
 
-@cache
-def _merging(
-    postgres: bool,
-    table: Table,
-    replace: tuple[str, ...],
-    add: tuple[str, ...],
-    largest: tuple[str, ...],
-    smallest: tuple[str, ...],
-) -> Insert:
-    """The statement of `upsert`: to build it costs more than to run it, and there are few."""
+def merging(*, postgres: bool, table: Table, merge: Merge) -> Insert:
+    """INSERT by primary key that merges with the rows there are."""
     insert = postgresql.insert(table) if postgres else sqlite.insert(table)
     greatest, least = (func.greatest, func.least) if postgres else (func.max, func.min)
     new = insert.excluded
-    changes: dict[str, Any] = {c: new[c] for c in replace}
-    changes |= {c: table.c[c] + new[c] for c in add}
-    changes |= {c: greatest(table.c[c], new[c]) for c in largest}
-    changes |= {c: least(table.c[c], new[c]) for c in smallest}
+    changes: dict[str, Any] = {c: new[c] for c in merge.replace}
+    changes |= {c: table.c[c] + new[c] for c in merge.add}
+    changes |= {c: greatest(table.c[c], new[c]) for c in merge.largest}
+    changes |= {c: least(table.c[c], new[c]) for c in merge.smallest}
     key = [c.name for c in table.primary_key.columns]
     if changes:
         return insert.on_conflict_do_update(index_elements=key, set_=changes)

@@ -10,7 +10,7 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam, select, update
+from sqlalchemy import ColumnElement, Insert, Table, and_, bindparam, select, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
@@ -63,6 +63,50 @@ class _Prepared:
             compiled = _Compiled(self._statement, self._columns, dialect)
             self._compiled[dialect.name] = compiled
         return compiled
+
+
+class Rows:
+    """An INSERT of rows that name the same columns, compiled once for each dialect.
+
+    The rows carry their owner; whoever makes the statement sees to that.
+    """
+
+    def __init__(self, statement: Insert, columns: Sequence[str]) -> None:
+        self._statement = statement
+        self._columns = list(columns)
+        self._compiled: dict[str, tuple[str, Sequence[str] | None] | None] = {}
+
+    def run(self, source: Source, rows: Sequence[Mapping[str, Any]]) -> None:
+        dialect = source.dialect
+        if dialect.name not in self._compiled:
+            self._compiled[dialect.name] = self._in(dialect)
+        compiled = self._compiled[dialect.name]
+        if compiled is None:
+            source.connection.execute(self._statement, [dict(row) for row in rows])
+            return
+        sql, order = compiled
+        given: list[Any] = (
+            [dict(row) for row in rows]
+            if order is None
+            else [[row[name] for name in order] for row in rows]
+        )
+        cursor = source.cursor()
+        try:
+            if len(given) == 1:
+                cursor.execute(sql, given[0])
+            else:
+                cursor.executemany(sql, given)
+        except dialect.loaded_dbapi.Error as error:
+            raise DBAPIError(sql, None, error) from error
+        finally:
+            cursor.close()
+
+    def _in(self, dialect: Dialect) -> tuple[str, Sequence[str] | None] | None:
+        """SQL and the order of its parameters; None where SQLAlchemy has to fill something in."""
+        compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._columns)
+        if compiled.insert_prefetch or set(compiled.params) - set(self._columns):
+            return None
+        return str(compiled), compiled.positiontup
 
 
 class Prepared(_Prepared):

@@ -6,6 +6,7 @@ be written. `SystemTx` reaches the deployment's own tables. Stores take one and 
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -27,7 +28,7 @@ from sqlalchemy.sql.base import Executable
 
 from auditkeep.db import dialect, schema
 from auditkeep.db.connections import Source
-from auditkeep.db.prepared import Prepared, PreparedChange
+from auditkeep.db.prepared import Prepared, PreparedChange, Rows
 from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
 
@@ -86,7 +87,8 @@ class _Handle:
 
     def lock(self, name: str) -> None:
         """Hold `name` until this transaction ends; whoever asks for it too waits."""
-        dialect.lock(self._connection, name)
+        if self.postgres:  # on SQLite every writer is alone already
+            dialect.lock(self._connection, name)
 
     def driver(self) -> Connection:
         """The connection itself, for the lake's bulk paths; they name the tenant themselves."""
@@ -115,8 +117,7 @@ class Tx(_Handle):
 
     def mine(self, table: Table) -> Any:
         """The condition that a row of `table` is the tenant's."""
-        if table.name not in schema.TENANT_TABLES:
-            raise StorageError(f"Table '{table.name}' belongs to the deployment, not to a tenant.")
+        _require_owned(table)
         return and_(table.c.account == self.tenant.account, table.c.region == self.tenant.region)
 
     def select(self, *columns: Any) -> Select[Any]:
@@ -145,9 +146,11 @@ class Tx(_Handle):
         return statement.run(self._source, {**owner, **values})
 
     def insert(self, table: Table, *rows: Mapping[str, Any]) -> None:
-        self.mine(table)
+        _require_owned(table)
+        self.require_writable()
         if rows:
-            self.run(insert(table), [self._owned(r) for r in rows])
+            owned = [self._owned(r) for r in rows]
+            _inserting(table, tuple(owned[0])).run(self._source, owned)
 
     def upsert(
         self,
@@ -159,18 +162,13 @@ class Tx(_Handle):
         largest: Sequence[str] = (),
         smallest: Sequence[str] = (),
     ) -> None:
-        """Insert or merge by primary key, see `dialect.upsert`."""
-        self.mine(table)
+        """Insert or merge by primary key, see `dialect.merging`."""
+        _require_owned(table)
         self.require_writable()
-        dialect.upsert(
-            self._connection,
-            table,
-            [self._owned(r) for r in rows],
-            replace=replace,
-            add=add,
-            largest=largest,
-            smallest=smallest,
-        )
+        if rows:
+            owned = [self._owned(r) for r in rows]
+            merge = dialect.Merge(tuple(replace), tuple(add), tuple(largest), tuple(smallest))
+            _merging(self.postgres, table, merge, tuple(owned[0])).run(self._source, owned)
 
     def update(self, table: Table) -> Update:
         return update(table).where(self.mine(table))
@@ -211,7 +209,9 @@ class SystemTx(_Handle):
         self, table: Table, rows: Sequence[Mapping[str, Any]], *, replace: Sequence[str] = ()
     ) -> None:
         self.require_writable()
-        dialect.upsert(self._connection, table, rows, replace=replace)
+        if rows:
+            merge = dialect.Merge(tuple(replace))
+            _merging(self.postgres, table, merge, tuple(rows[0])).run(self._source, rows)
 
     def update(self, table: Table) -> Update:
         return update(table)
@@ -224,6 +224,22 @@ class SystemTx(_Handle):
         tx = Tx(self._source, tenant, writable=self._writable)
         tx._after = self._after
         return tx
+
+
+def _require_owned(table: Table) -> None:
+    if table.name not in schema.TENANT_TABLES:
+        raise StorageError(f"Table '{table.name}' belongs to the deployment, not to a tenant.")
+
+
+@cache
+def _inserting(table: Table, columns: tuple[str, ...]) -> Rows:
+    """Built once: there are few tables, and to build a statement costs more than to run it."""
+    return Rows(insert(table), columns)
+
+
+@cache
+def _merging(postgres: bool, table: Table, merge: dialect.Merge, columns: tuple[str, ...]) -> Rows:
+    return Rows(dialect.merging(postgres=postgres, table=table, merge=merge), columns)
 
 
 def _tables(part: Any) -> Iterator[Table]:

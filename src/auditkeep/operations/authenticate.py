@@ -46,6 +46,19 @@ class Authenticator:
             raise KeyUnknown(
                 "The access key is not known here, or it was disabled, or its session was revoked."
             )
+        return self._checked(request, signed, known, service, now)
+
+    def at_once(
+        self, request: Request, service: str, now: Instant
+    ) -> tuple[Principal, Tenant] | None:
+        """`authenticate` without waiting for anything; None for a key not used a moment ago."""
+        signed = sigv4.parse(request)
+        known = self._credentials.peek(signed.access_key_id, now)
+        return None if known is None else self._checked(request, signed, known, service, now)
+
+    def _checked(
+        self, request: Request, signed: sigv4.Signed, known: Known, service: str, now: Instant
+    ) -> tuple[Principal, Tenant]:
         if signed.token is not None or known.token_digest is not None:
             _check_token(known, signed.token)
         self._verifier.verify(request, signed, known.secret, service, now)

@@ -75,6 +75,25 @@ class Authoriser:
 
         return inside
 
+    def at_once(
+        self,
+        principal: Principal,
+        operation: AnyOperation,
+        tenant: Tenant,
+        ask: Shape,
+        now: Instant,
+    ) -> bool:
+        """Whether policies that are known, and ask for nothing of the request, allow it."""
+        attached = self._policies.peek(principal, now)
+        if attached is None or any(p.asks for p in (*attached, *principal.limits)):
+            return False
+        action = resources.action_of(operation)
+        resource = resources.resource_of(operation, tenant, ask)
+        return all(
+            policy.decide(policies, action, resource, policy.NOTHING).allowed
+            for policies in ((attached, principal.limits) if principal.limits else (attached,))
+        )
+
 
 def tags_of(tx: Tx, resource: str) -> dict[str, str]:
     """The tags that `aws:ResourceTag` speaks of."""

@@ -13,6 +13,13 @@ from auditkeep.wire.model import Encoded
 from auditkeep.wire.models import auditmanager as am
 
 
+class KeptAnswer(NamedTuple):
+    """GetAssessment's answer to one principal, who may be an owner of the assessment."""
+
+    encoded: Encoded
+    to_owner: bool
+
+
 class Listed(NamedTuple):
     """An assessment as lists show it: to its owners, and to each delegate with what is theirs."""
 
@@ -38,8 +45,8 @@ def _folders() -> FolderMemo:
     return FolderMemo(20_000)
 
 
-def _assessments() -> Memo[Encoded]:
-    return Memo(64)
+def _assessments() -> Memo[KeptAnswer]:
+    return Memo(128)
 
 
 def _listed() -> Memo[Listed]:
@@ -51,8 +58,8 @@ class Caches:
     """Bounded, shared by all threads, and never wrong: see `evidence.memo`."""
 
     folders: FolderMemo = field(default_factory=_folders)
-    assessments: Memo[Encoded] = field(default_factory=_assessments)
-    """GetAssessment's answers, under version, last batch and the caller's role."""
+    assessments: Memo[KeptAnswer] = field(default_factory=_assessments)
+    """GetAssessment's answers, under version, last batch and who asked."""
     listed: Memo[Listed] = field(default_factory=_listed)
     """Items of ListAssessments, under their version."""
     insights: InsightsMemo = field(default_factory=InsightsMemo)

@@ -4,8 +4,8 @@ One router and one table serve them all; the path finds the operation, and the s
 signature's scope must be the operation's own. What has no function answers 501.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 from auditkeep.operations.auditmanager import (
     accounts,
@@ -25,7 +25,7 @@ from auditkeep.operations.auditmanager import (
     sharing,
     tags,
 )
-from auditkeep.operations.call import Handler
+from auditkeep.operations.call import Call, Handler
 from auditkeep.operations.controlcatalog import catalogue as control_catalogue
 from auditkeep.wire.model import AnyOperation
 from auditkeep.wire.models import auditmanager as am
@@ -67,6 +67,15 @@ OPEN_TO_UNREGISTERED: Final = frozenset(
     }
 )
 """What works before RegisterAccount (specification section 2.1)."""
+
+Glance = Callable[[Call, Any], bytes | None]
+GLANCES: Final[Mapping[AnyOperation, Glance]] = {
+    am.GET_ASSESSMENT: assessments.glance,
+}
+"""Tried before the operation: the bytes of an answer that still holds, found by one query alone.
+
+None where there is no such answer, for whatever reason; the operation then says which.
+"""
 
 _READING_POSTS: Final = frozenset({am.VALIDATE_ASSESSMENT_REPORT_INTEGRITY, *cc.OPERATIONS})
 _WRITING_GETS: Final = frozenset({am.GET_EVIDENCE_FILE_UPLOAD_URL})

@@ -53,6 +53,10 @@ class Throttle:
         self._buckets: OrderedDict[Tenant, _Bucket] = OrderedDict()
         self._lock = threading.Lock()
 
+    @property
+    def on(self) -> bool:
+        return self._rate > 0
+
     def take(self, tenant: Tenant, now: Instant) -> None:
         """Take a token; Throttled, with the time to wait for one, when the bucket has none."""
         if not self._rate:

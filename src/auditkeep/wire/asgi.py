@@ -5,6 +5,8 @@ threads, and sends what comes back with the request's id. It knows no operation,
 database. Invariants: the event loop never waits for work; a request is either answered by the
 function or refused before it; an answer leaves only when the function has returned; requests that
 may write, and so may wait for another writer, never take the threads of those that only read.
+A request that the function can answer from memory takes no thread at all: to hand it over and back
+would cost more than the answer.
 Which those are, whoever makes the application says by a rule on method and path.
 """
 
@@ -25,6 +27,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Answer = Callable[[Request], Response]
 MayWrite = Callable[[Request], bool]
+AtOnce = Callable[[Request], Response | None]
 """Whether a request may write, told from method and path alone: it is asked on the event loop."""
 
 BODY_LIMIT = 10 * 1024 * 1024
@@ -48,6 +51,11 @@ def by_method(request: Request) -> bool:
     return request.method != "GET"
 
 
+def never(_: Request) -> Response | None:
+    """Nothing can be answered at once."""
+    return None
+
+
 class Endpoint:
     """Serves `answer` over ASGI; `close` it when no more requests come."""
 
@@ -58,8 +66,11 @@ class Endpoint:
         threads: int,
         body_limit: int = BODY_LIMIT,
         may_write: MayWrite = by_method,
+        at_once: AtOnce = never,
     ) -> None:
+        """`at_once` answers, without waiting for anything, what can be answered so."""
         self._answer = answer
+        self._at_once = at_once
         self._may_write = may_write
         self._body_limit = body_limit
         writers = max(1, threads // 2)
@@ -92,6 +103,8 @@ class Endpoint:
         try:
             body = await read_body(scope, receive, self._body_limit)
             request = request_of(scope, body, request_id)
+            if request.method == "GET" and (response := self._at_once(request)) is not None:
+                return response
             pool = self._writers if self._may_write(request) else self._readers
             return await asyncio.get_running_loop().run_in_executor(pool, self._answer, request)
         except InvalidRequest as error:

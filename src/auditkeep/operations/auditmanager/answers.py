@@ -4,8 +4,10 @@ All that the answer depends on, besides who asks, are the assessment's version, 
 too, and the lake's last batch: an answer kept under both is right for as long as neither moves.
 """
 
+from collections.abc import Hashable
 from typing import cast
 
+from auditkeep.access import grants
 from auditkeep.accounts import tags
 from auditkeep.assessments import review, store, wire
 from auditkeep.assessments.model import AssessedControl, Assessment
@@ -13,6 +15,7 @@ from auditkeep.assessments.wire import Parts, Tally
 from auditkeep.evidence import lens, selection
 from auditkeep.evidence.totals import totals
 from auditkeep.ids import principal_of, same_principal
+from auditkeep.operations.caches import KeptAnswer
 from auditkeep.operations.call import Call
 from auditkeep.wire import codec
 from auditkeep.wire.model import Encoded
@@ -25,24 +28,30 @@ def kept_answer(call: Call, assessment: Assessment, last_batch: int) -> am.GetAs
     What is asked for most is built and written out once: the answer is kept as its bytes.
     """
     memo = call.deps.caches.assessments
-    # what somebody is changes with the version, so that only a new answer has to find it out
-    owner = _owner_of(call, assessment)
-    key = (
-        call.tenant,
-        assessment.id,
-        assessment.version,
-        last_batch,
-        owner or principal_of(call.principal.arn),
-    )
-    encoded = memo.get(key)
-    if encoded is None:
+    key = _key(call, assessment.id, assessment.version, last_batch)
+    kept = memo.get(key)
+    if kept is None:
+        owner = _owner_of(call, assessment)
         answer = am.GetAssessmentResponse(
             assessment=answer_of(call, assessment),
             user_role=_role_of(call, assessment, owner),
         )
-        encoded = Encoded(body=codec.encode(answer))
-        memo.put(key, encoded)
-    return cast("am.GetAssessmentResponse", encoded)
+        kept = KeptAnswer(Encoded(body=codec.encode(answer)), owner is not None)
+        memo.put(key, kept)
+    return cast("am.GetAssessmentResponse", kept.encoded)
+
+
+def still_right(call: Call, assessment_id: str, version: int, last_batch: int) -> bytes | None:
+    """The answer kept for the caller, if there is one and they may have it without more ado."""
+    kept = call.deps.caches.assessments.get(_key(call, assessment_id, version, last_batch))
+    if kept is None or not (kept.to_owner or grants.is_administrator(call.principal)):
+        return None
+    return kept.encoded.body
+
+
+def _key(call: Call, assessment_id: str, version: int, last_batch: int) -> Hashable:
+    """What somebody is in an assessment changes with its version, as all else that is shown."""
+    return call.tenant, assessment_id, version, last_batch, principal_of(call.principal.arn)
 
 
 def answer_of(call: Call, assessment: Assessment) -> am.Assessment:
