@@ -83,11 +83,10 @@ def begin(connection: Connection, *, write: bool) -> Connection:
 
 
 def lock(connection: Connection, name: str) -> None:
-    """Hold `name` to the end of the transaction; on SQLite every writer is alone already."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(
-            text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
-        )
+    """Hold `name` to the end of the transaction, on PostgreSQL."""
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
+    )
 
 
 def skip_locked(statement: Select[Any]) -> Select[Any]:

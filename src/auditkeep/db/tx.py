@@ -199,8 +199,9 @@ class SystemTx(_Handle):
         return select(*columns)
 
     def insert(self, table: Table, *rows: Mapping[str, Any]) -> None:
+        self.require_writable()
         if rows:
-            self.run(self.inserting(table), rows)
+            _inserting(table, tuple(rows[0])).run(self._source, rows)
 
     def inserting(self, table: Table) -> Insert:
         return insert(table)
