@@ -12,6 +12,7 @@ from tests.wire.model_cases import Sent
 from auditkeep.access import credentials
 from auditkeep.access.credentials import AccessKey
 from auditkeep.clock import SECOND
+from auditkeep.errors import StorageError
 from auditkeep.wire.messages import Request, Response
 
 PATIENT = 10 * SECOND
@@ -100,6 +101,21 @@ def test_where_requests_are_counted_none_passes_by(world_with: Callable[..., Wor
     request = get(world, made)
     assert world.api.dispatcher.answer(request).status == 200
     assert at_once(world, request) is None
+
+
+def test_a_glance_that_fails_leaves_the_request_to_the_long_way(
+    fresh: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = fresh.assessment()
+    request = get(fresh, made)
+    answered = fresh.api.dispatcher.answer(request)
+
+    def fails(*_: object) -> None:
+        raise StorageError("The disk gave no answer.")
+
+    monkeypatch.setattr("auditkeep.assessments.store.glance", fails)
+    assert at_once(fresh, request) is None
+    assert fresh.api.answer(request) == answered
 
 
 def test_an_answer_at_once_is_a_call_of_the_activity_log(fresh: World) -> None:

@@ -26,7 +26,14 @@ from auditkeep.activity.heard import Heard
 from auditkeep.clock import SECOND, Clock, Instant
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
-from auditkeep.errors import Contended, NotWrittenYet, RequestError, Throttled, UnknownOperation
+from auditkeep.errors import (
+    AuditkeepError,
+    Contended,
+    NotWrittenYet,
+    RequestError,
+    Throttled,
+    UnknownOperation,
+)
 from auditkeep.ids import Tenant
 from auditkeep.operations.authenticate import Authenticator
 from auditkeep.operations.authorise import Authoriser
@@ -159,7 +166,7 @@ class Dispatcher:
             match = self._router.find(request.method, request.path)
             glance = GLANCES.get(match.operation)
             return None if glance is None else self._glanced(request, match, glance)
-        except RequestError:
+        except AuditkeepError:
             return None
 
     def _glanced(self, request: Request, match: Match, glance: Glance) -> Response | None:
