@@ -25,6 +25,8 @@
     │   ├── NewerSchema            the database was written by a newer version
     │   └── Busy                   another process holds what must be held by one
     ├── InputError                 a file or record from outside cannot be read
+    ├── NotCollected               a source was asked and did not give what was due; its kinds are
+    │                              drawn in auditkeep.sources.pull
     ├── StorageError               the lake cannot keep or give back what it was asked
     │   ├── ObjectExists           put-if-absent found the key taken
     │   ├── ObjectMissing          no object under that key
@@ -215,6 +217,25 @@ class Busy(SetupError):
 
 class InputError(AuditkeepError):
     """A file or a record from outside cannot be read as what it claims to be."""
+
+
+class NotCollected(AuditkeepError):
+    """A source was asked and did not give what was due; `sources.pull` has its kinds.
+
+    `reason` names the kind for machines; `again`: whether asking the same a little later may
+    help. `code` is the source's own word for it.
+    """
+
+    reason: ClassVar[str] = "refused"
+    again: ClassVar[bool] = False
+
+    def __init__(
+        self, sentence: str, *, service: str = "", operation: str = "", code: str = ""
+    ) -> None:
+        super().__init__(sentence)
+        self.service = service
+        self.operation = operation
+        self.code = code
 
 
 class StorageError(AuditkeepError):

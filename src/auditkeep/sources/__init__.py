@@ -1,1 +1,1 @@
-"""One module per source: bytes -> observations. Pure but for `files`, which reads them."""
+"""One module per source: bytes -> observations. `parse` is pure; `files` and `get` are not."""
