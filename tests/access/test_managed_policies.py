@@ -5,6 +5,7 @@ import pytest
 from auditkeep.access.grants import ADMINISTRATOR, DELEGATE_ACTIONS, OWNER_ACTIONS
 from auditkeep.access.policies import managed
 from auditkeep.access.policy import decide
+from auditkeep.wire.models import auditkeep as ak
 from auditkeep.wire.models import auditmanager as am
 from auditkeep.wire.models import controlcatalog as cc
 
@@ -18,6 +19,9 @@ LETTERS = {
     "C": "AuditkeepCollector",
 }
 ALLOWED = """
+auditkeep:GetCheckpoint                                     A M R O . U .
+auditkeep:GetConsistencyProof                               A M R O . U .
+auditkeep:GetInclusionProof                                 A M R O . U .
 auditmanager:AssociateAssessmentReportEvidenceFolder        A M . O . . .
 auditmanager:BatchAssociateAssessmentReportEvidence         A M . O . . .
 auditmanager:BatchCreateDelegationByAssessment              A M . O . . .
@@ -88,7 +92,7 @@ controlcatalog:ListDomains                                  A M R O T U .
 controlcatalog:ListObjectives                               A M R O T U .
 """
 ROWS = [line.split() for line in ALLOWED.strip().splitlines()]
-ACTIONS = [f"{o.service}:{o.name}" for o in (*am.OPERATIONS, *cc.OPERATIONS)]
+ACTIONS = [f"{o.service}:{o.name}" for o in (*am.OPERATIONS, *ak.OPERATIONS, *cc.OPERATIONS)]
 
 
 def granted(name: str) -> set[str]:
@@ -168,5 +172,5 @@ def test_a_collector_hands_in_evidence_and_no_more() -> None:
 def test_every_pattern_of_a_managed_policy_speaks_of_an_operation(name: str) -> None:
     for statement in managed()[name].statements:
         for glob in statement.actions:
-            known = [*ACTIONS, "auditkeep:anything"]
+            known = [*ACTIONS, "auditkeep:anything", "auditkeep:list-of-anything"]
             assert any(glob.matches(action.lower()) for action in known), (name, statement.name)

@@ -16,13 +16,14 @@ class Cli:
     server: Running
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    service: str = "auditmanager"
 
     def __call__(
         self, *words: str, check: bool = True, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """`aws auditmanager …`, with more in its environment."""
+        """`aws SERVICE …`, with more in its environment."""
         done = subprocess.run(
-            [str(Path(sys.executable).parent / "aws"), "auditmanager", *words],
+            [str(Path(sys.executable).parent / "aws"), self.service, *words],
             capture_output=True,
             text=True,
             check=False,

@@ -25,7 +25,7 @@ def tool() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("service", ["auditmanager", "controlcatalog"])
+@pytest.mark.parametrize("service", ["auditkeep", "auditmanager", "controlcatalog"])
 def test_the_checked_in_module_is_what_the_tool_writes(tool: ModuleType, service: str) -> None:
     assert service in tool.SERVICES
     assert tool.target(service).read_text() == tool.render(service)

@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 
 from auditkeep.wire.model import Encoded, Shape
-from auditkeep.wire.models import auditmanager, controlcatalog
+from auditkeep.wire.models import auditkeep, auditmanager, controlcatalog
 
 HIDDEN = "***"
 
 SENSITIVE: Mapping[type[Shape], frozenset[str]] = {
+    **auditkeep.SENSITIVE,
     **auditmanager.SENSITIVE,
     **controlcatalog.SENSITIVE,
 }

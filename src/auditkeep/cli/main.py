@@ -34,6 +34,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "serve": run.serve,
     "demo": run.demo,
     "operations": setup.operations,
+    "model": setup.model,
     "keys create": access.create,
     "keys list": access.list_keys,
     "keys disable": access.disable,

@@ -1,4 +1,4 @@
-"""`auditkeep init` and `auditkeep operations`."""
+"""`auditkeep init`, `auditkeep operations` and `auditkeep model`."""
 
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
 
@@ -29,6 +29,14 @@ def init(
         },
         as_json=json,
     )
+    return 0
+
+
+def model() -> int:
+    """The service model of what is offered beyond AWS's API, for `aws configure add-model`."""
+    from auditkeep.wire.client import model_text
+
+    print(model_text(), end="")
     return 0
 
 

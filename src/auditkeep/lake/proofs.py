@@ -7,7 +7,7 @@ checkpoint's. Everything a verifier needs is here; docs/formats.md says how it c
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from auditkeep.db.schema import batches, log_entries
+from auditkeep.db.schema import batches, checkpoints, log_entries
 from auditkeep.db.tx import Tx
 from auditkeep.errors import LogError, StorageError
 from auditkeep.lake.batch import load_leaves, open_opening
@@ -54,6 +54,15 @@ class LogReader:
         if row is None or row.note is None:
             raise LogError("The log has no checkpoint yet; it is written within a second.")
         return cls(lake, SignedCheckpoint(row.size, row.root, row.note))
+
+    @classmethod
+    def at(cls, tx: Tx, lake: Lake, size: int) -> "LogReader | None":
+        """The log at the signed checkpoint of that size; None if there is none."""
+        system = tx.system()
+        row = system.first(system.select(checkpoints).where(checkpoints.c.size == size))
+        if row is None or row.note is None:
+            return None
+        return cls(lake, SignedCheckpoint(row.size, bytes(row.root), row.note))
 
     def inclusion(self, index: int) -> tuple[bytes, ...]:
         return tuple(self._tiles.inclusion(index))

@@ -7,6 +7,7 @@ signature's scope must be the operation's own. What has no function answers 501.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from auditkeep.operations.auditkeep import log
 from auditkeep.operations.auditmanager import (
     accounts,
     assessments,
@@ -28,10 +29,11 @@ from auditkeep.operations.auditmanager import (
 from auditkeep.operations.call import Call, Handler
 from auditkeep.operations.controlcatalog import catalogue as control_catalogue
 from auditkeep.wire.model import AnyOperation
+from auditkeep.wire.models import auditkeep as ak
 from auditkeep.wire.models import auditmanager as am
 from auditkeep.wire.models import controlcatalog as cc
 
-OPERATIONS: Final = (*am.OPERATIONS, *cc.OPERATIONS)
+OPERATIONS: Final = (*am.OPERATIONS, *ak.OPERATIONS, *cc.OPERATIONS)
 """All there is to ask for, service by service."""
 
 _PAIRS: Final = (
@@ -52,6 +54,7 @@ _PAIRS: Final = (
     *sharing.OPERATIONS,
     *tags.OPERATIONS,
     *control_catalogue.OPERATIONS,
+    *log.OPERATIONS,
 )
 
 OPEN_TO_UNREGISTERED: Final = frozenset(
@@ -63,6 +66,8 @@ OPEN_TO_UNREGISTERED: Final = frozenset(
         am.LIST_TAGS_FOR_RESOURCE,
         am.TAG_RESOURCE,
         am.UNTAG_RESOURCE,
+        ak.GET_CHECKPOINT,  # the log is the deployment's, and outlives a registration
+        ak.GET_CONSISTENCY_PROOF,
         *cc.OPERATIONS,  # a service of its own, which knows no registration
     }
 )

@@ -62,7 +62,7 @@ def decode(
     nul = b"\\u0000" in body  # JSON lets no other spelling of it through
     for binding in operation.bindings:
         if binding.location == "uri":
-            members[binding.member] = labels[binding.name]
+            members[binding.member] = _scalar(binding, labels[binding.name])
     if query:
         _merge_query(plan, query, members)
     # an encoded NUL in path or query; rarely true, and then the walk below tells

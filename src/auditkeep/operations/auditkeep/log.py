@@ -1,0 +1,111 @@
+"""The log as the API's users see it: checkpoints, and the proofs that lead to them.
+
+The log is one for all tenants: checkpoints and consistency proofs are the same for everybody, and
+tell nobody anything (its entries are hashes with a secret salt). A batch is its tenant's own.
+A proof leads to a checkpoint that the log has signed, and to no other state of it.
+"""
+
+from auditkeep import clock
+from auditkeep.clock import SECOND
+from auditkeep.db.schema import batches, checkpoints, log_entries
+from auditkeep.errors import InvalidRequest, NotFound, Throttled
+from auditkeep.lake.proofs import LogReader, prove
+from auditkeep.lake.sequencer import newest_row
+from auditkeep.operations.call import Call, pair
+from auditkeep.wire.models import auditkeep as ak
+
+
+def get_checkpoint(call: Call, ask: ak.GetCheckpointRequest) -> ak.GetCheckpointResponse:
+    """The newest signed checkpoint, or that of a size."""
+    system = call.tx.system()
+    query = system.select(checkpoints).where(checkpoints.c.note.is_not(None))
+    if ask.tree_size is not None:
+        query = query.where(checkpoints.c.size == ask.tree_size)
+    row = system.first(query.order_by(checkpoints.c.size.desc()).limit(1))
+    if row is None:
+        raise _no_checkpoint(ask.tree_size)
+    lake = call.deps.lake
+    return ak.GetCheckpointResponse(
+        origin=lake.origin,
+        tree_size=row.size,
+        root_hash=bytes(row.root).hex(),
+        note=row.note,
+        log_key=lake.signer.vkey,
+        created_at=clock.wire(row.created_at),
+    )
+
+
+def get_inclusion_proof(
+    call: Call, ask: ak.GetInclusionProofRequest
+) -> ak.GetInclusionProofResponse:
+    """One batch's place in the log. Throttled while no checkpoint covers it: a second at most."""
+    found = call.tx.first(
+        call.tx.select(batches.c.log_position).where(batches.c.batch_no == ask.batch_no)
+    )
+    if found is None:
+        raise NotFound("batch", str(ask.batch_no))
+    log = _log(call, ask.tree_size)
+    system = call.tx.system()
+    index = system.scalar(
+        system.select(log_entries.c.log_index).where(log_entries.c.position == found.log_position)
+    )
+    if index is None or index >= log.checkpoint.size:
+        if ask.tree_size is not None and index is not None:
+            raise InvalidRequest.of_field(
+                "treeSize", f"is too small: batch {ask.batch_no} is entry number {index + 1}."
+            )
+        raise Throttled(
+            f"Batch {ask.batch_no} is not covered by a signed checkpoint yet. Ask again in a "
+            "second.",
+            retry_after=SECOND,
+        )
+    proof = prove(call.tx, call.deps.lake, ask.batch_no, (), log)
+    return ak.GetInclusionProofResponse(
+        batch_no=ask.batch_no,
+        log_index=proof.log_index,
+        record=proof.record,
+        salt=proof.salt.hex(),
+        path=tuple(step.hex() for step in proof.inclusion),
+        tree_size=log.checkpoint.size,
+        checkpoint=proof.checkpoint,
+    )
+
+
+def get_consistency_proof(
+    call: Call, ask: ak.GetConsistencyProofRequest
+) -> ak.GetConsistencyProofResponse:
+    """That the log of `firstSize` entries is the beginning of the one of `secondSize`."""
+    log = _log(call, ask.second_size)
+    if ask.first_size > log.checkpoint.size:
+        raise InvalidRequest.of_field(
+            "firstSize", f"is larger than the newer checkpoint's {log.checkpoint.size} entries."
+        )
+    return ak.GetConsistencyProofResponse(
+        first_size=ask.first_size,
+        second_size=log.checkpoint.size,
+        path=tuple(step.hex() for step in log.consistency(ask.first_size)),
+        checkpoint=log.checkpoint.note,
+    )
+
+
+def _log(call: Call, size: int | None) -> LogReader:
+    """The log at its newest signed checkpoint, or at that of a size; NotFound if there is none."""
+    lake = call.deps.lake
+    if size is None:
+        newest = newest_row(call.tx.system(), signed=True)
+        size = None if newest is None else newest.size
+    log = None if size is None else LogReader.at(call.tx, lake, size)
+    if log is None:
+        raise _no_checkpoint(size)
+    return log
+
+
+def _no_checkpoint(size: int | None) -> NotFound:
+    return NotFound("checkpoint", "newest" if size is None else f"of {size} entries")
+
+
+OPERATIONS = (
+    pair(ak.GET_CHECKPOINT, get_checkpoint),
+    pair(ak.GET_INCLUSION_PROOF, get_inclusion_proof),
+    pair(ak.GET_CONSISTENCY_PROOF, get_consistency_proof),
+)

@@ -1,0 +1,179 @@
+"""Checkpoints and proofs over the wire, by the boto3 client that `auditkeep.client()` makes."""
+
+import hashlib
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from tests.lake.making import NOW, add, some
+from tests.operations.in_process import BASE, Api
+from tests.wire.model_cases import Sent
+
+import auditkeep
+from auditkeep.access.credentials import AccessKey
+from auditkeep.activity.batcher import Batcher
+from auditkeep.activity.reading import Wanted, records
+from auditkeep.clock import FixedClock
+from auditkeep.db.database import Database
+from auditkeep.lake.lake import Lake
+from auditkeep.lake.sequencer import Sequencer
+from auditkeep.operations.call import Deps
+from auditkeep.tlog.checkpoint import Checkpoint, open_checkpoint
+from auditkeep.tlog.merkle import leaf_hash, verify_consistency, verify_inclusion
+from auditkeep.tlog.note import Verifier
+from auditkeep.verify.format import BatchLine
+from auditkeep.verify.record import check_batch
+
+pytestmark = pytest.mark.both_databases
+
+
+class Keep(Api):
+    """Clients for the service that AWS does not have."""
+
+    def client(
+        self, key: AccessKey | None = None, region: str = "us-east-1", service: str = "auditkeep"
+    ) -> Any:
+        who = key or self.admin
+        client = auditkeep.client(
+            BASE,
+            region_name=region,
+            aws_access_key_id=who.access_key_id,
+            aws_secret_access_key=who.secret_access_key,
+        )
+        client.meta.events.register("before-send.auditkeep", self._send)
+        return client
+
+
+@pytest.fixture
+def api(db: Database, deps: Deps, clock: FixedClock) -> Keep:
+    made = Keep(db, deps, clock)
+    made.call(Api.client(made).register_account)
+    return made
+
+
+def log(lake: Lake, *units: str) -> list[Checkpoint]:
+    """Append each unit and take it into the log by itself."""
+    found = []
+    with Sequencer(lake) as sequencer:
+        for unit in units:
+            add(lake, unit, some(int(unit) * 10, 3))
+            found.append(sequencer.step(NOW))
+    return [c for c in found if c is not None]
+
+
+def code(api: Keep, method: Any, /, **ask: Any) -> tuple[str, int]:
+    with pytest.raises(ClientError) as caught:
+        api.call(method, **ask)
+    answer = caught.value.response
+    return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def test_a_checkpoint_is_what_the_log_signed(api: Keep, lake: Lake) -> None:
+    first, newest = log(lake, "1", "2")
+    client = api.client()
+    got = api.call(client.get_checkpoint)
+    assert open_checkpoint(got["note"], [Verifier.parse(got["logKey"])]) == newest
+    assert (got["origin"], got["treeSize"]) == (newest.origin, newest.size)
+    assert got["rootHash"] == newest.root.hex()
+    assert got["logKey"] == lake.signer.vkey
+    older = api.call(client.get_checkpoint, treeSize=first.size)
+    assert open_checkpoint(older["note"], [lake.signer.verifier]) == first
+    assert code(api, client.get_checkpoint, treeSize=newest.size + 1) == (
+        "ResourceNotFoundException",
+        404,
+    )
+
+
+def test_before_anything_is_logged_there_is_no_checkpoint(api: Keep) -> None:
+    client = api.client()
+    for method, ask in (
+        (client.get_checkpoint, {}),
+        (client.get_consistency_proof, {"firstSize": 1}),
+    ):
+        assert code(api, method, **ask) == ("ResourceNotFoundException", 404)
+
+
+def test_a_batch_is_proven_with_the_verifiers_own_code(api: Keep, lake: Lake) -> None:
+    *_, second, _ = log(lake, "1", "2", "3")
+    client = api.client()
+    for ask in ({}, {"treeSize": second.size}):
+        got = api.call(client.get_inclusion_proof, batchNo=2, **ask)
+        line = BatchLine(
+            batch_no=got["batchNo"],
+            record=got["record"],
+            salt=got["salt"],
+            index=got["logIndex"],
+            inclusion=tuple(got["path"]),
+        )
+        signed = open_checkpoint(got["checkpoint"], [lake.signer.verifier])
+        assert signed.size == got["treeSize"] == ask.get("treeSize", signed.size)
+        assert check_batch(line, signed).rows == 3
+        entry = hashlib.sha256(
+            b"auditkeep/batch/1" + bytes.fromhex(got["salt"]) + got["record"].encode()
+        ).digest()
+        path = [bytes.fromhex(step) for step in got["path"]]
+        verify_inclusion(leaf_hash(entry), got["logIndex"], signed.size, path, signed.root)
+
+
+def test_a_batch_that_waits_for_the_log_is_asked_for_again(api: Keep, lake: Lake) -> None:
+    (first,) = log(lake, "1")
+    add(lake, "waiting", some(500, 2))
+    client = api.client()
+    assert code(api, client.get_inclusion_proof, batchNo=2) == ("ThrottlingException", 429)
+    with Sequencer(lake) as sequencer:
+        sequencer.step(NOW)
+    assert api.call(client.get_inclusion_proof, batchNo=2)["logIndex"] >= 1
+    assert code(api, client.get_inclusion_proof, batchNo=2, treeSize=first.size) == (
+        "ValidationException",
+        400,
+    )
+    assert code(api, client.get_inclusion_proof, batchNo=77) == ("ResourceNotFoundException", 404)
+
+
+def test_another_tenants_batch_is_not_there(api: Keep, lake: Lake) -> None:
+    log(lake, "1")
+    stranger = api.key("stranger", "AWSAuditManagerAdministratorAccess", account="444455556666")
+    api.call(Api.client(api, stranger).register_account)
+    client = api.client(stranger)
+    assert code(api, client.get_inclusion_proof, batchNo=1) == ("ResourceNotFoundException", 404)
+    assert api.call(client.get_checkpoint)["origin"] == lake.origin
+
+
+def test_two_checkpoints_are_shown_to_be_of_one_history(api: Keep, lake: Lake) -> None:
+    first, second, third = log(lake, "1", "2", "3")
+    client = api.client()
+    for old, new in ((first, third), (second, third), (first, second), (third, third)):
+        got = api.call(client.get_consistency_proof, firstSize=old.size, secondSize=new.size)
+        path = [bytes.fromhex(step) for step in got["path"]]
+        verify_consistency(old.size, old.root, new.size, new.root, path)
+        assert open_checkpoint(got["checkpoint"], [lake.signer.verifier]) == new
+    assert api.call(client.get_consistency_proof, firstSize=1)["secondSize"] == third.size
+    assert code(api, client.get_consistency_proof, firstSize=third.size + 1)[1] == 400
+    assert code(api, client.get_consistency_proof, firstSize=1, secondSize=99)[1] == 404
+
+
+def test_identity_policies_are_asked_and_calls_are_recorded(api: Keep, lake: Lake) -> None:
+    log(lake, "1")
+    auditor = api.client(api.key("auditor", "AuditkeepAuditor"))
+    collector = api.client(api.key("collector", "AuditkeepCollector"))
+    api.call(auditor.get_checkpoint)
+    assert code(api, collector.get_checkpoint) == ("AccessDeniedException", 403)
+    assert code(api, collector.get_inclusion_proof, batchNo=1) == ("AccessDeniedException", 403)
+    Batcher(api.deps.lake, api.deps.heard, api.clock).flush()
+    told = {
+        (r["eventSource"], r["eventName"], r.get("errorCode"))
+        for r in records(api.deps.lake, Wanted())
+    }
+    assert told >= {
+        ("auditkeep", "GetCheckpoint", None),
+        ("auditkeep", "GetCheckpoint", "AccessDeniedException"),
+        ("auditkeep", "GetInclusionProof", "AccessDeniedException"),
+    }
+
+
+def test_the_signature_names_the_service(api: Keep) -> None:
+    sent = Sent("GET", b"/auditkeep/log/checkpoint", b"", b"")
+    assert api.ask(sent, service="auditmanager").status == 403
+    assert api.ask(sent, service="auditkeep").status == 404
+    bad = Sent("GET", b"/auditkeep/log/batches/x/inclusion", b"", b"")
+    assert api.ask(bad, service="auditkeep").status == 400
