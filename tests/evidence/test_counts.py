@@ -25,6 +25,7 @@ from auditkeep.evidence.counts import Counts
 from auditkeep.evidence.folders import Folder, FolderMemo
 from auditkeep.evidence.ids import pinned_key
 from auditkeep.evidence.lens import Reach
+from auditkeep.evidence.slots import Every
 from auditkeep.evidence.totals import Total, totals
 from auditkeep.ids import Tenant
 from auditkeep.lake.lake import Lake
@@ -44,7 +45,8 @@ VERDICTS = {
 ACCOUNTS = ("111111111111", "222222222222")
 REGIONS = ("us-east-1", "eu-west-1", "aws-global")
 ASSESSMENT = "a0000000-0000-4000-8000-000000000000"
-FIRST = Instant(NOW - 3 * DAY)
+FIRST = Instant(NOW - 9 * DAY)
+RHYTHMS: tuple[Every, ...] = ("DAILY", "DAILY", "WEEKLY", "MONTHLY")
 
 _tenants = numbers(100_000_000_000)
 
@@ -57,9 +59,10 @@ class Opening:
     keys: frozenset[str]
     accounts: frozenset[str]
     regions: frozenset[str] | None
+    every: Every
 
 
-times = st.integers(0, 3 * 24 * 4).map(lambda quarter: Instant(FIRST + quarter * 15 * MINUTE))
+times = st.integers(0, 9 * 24).map(lambda hour: Instant(FIRST + hour * 60 * MINUTE))
 
 
 @st.composite
@@ -88,6 +91,7 @@ def opening(draw: st.DrawFn) -> Opening:
         keys=draw(st.frozensets(st.sampled_from(KEYS), min_size=1)),
         accounts=draw(st.frozensets(st.sampled_from(ACCOUNTS), min_size=1)),
         regions=draw(st.none() | st.just(frozenset({"us-east-1", "aws-global"}))),
+        every=draw(st.sampled_from(RHYTHMS)),
     )
 
 
@@ -143,6 +147,7 @@ def test_folders_are_what_counting_one_by_one_gives(
                 Reach(one.accounts, one.regions),
                 Instant(one.opens),
                 None if one.closes is None else Instant(one.closes),
+                every=one.every,
             )
         naive = _naive(kept, openings, frozen_after)
         lenses = lens.load(tx, ASSESSMENT, [1, 2], frozen_after)
@@ -195,7 +200,17 @@ def _sees(one: Opening, o: Observation) -> bool:
         and (one.regions is None or o.region in one.regions)
         and one.opens <= o.event_time
         and (one.closes is None or o.event_time < one.closes)
+        and _on_a_slot(one, o)
     )
+
+
+def _on_a_slot(one: Opening, o: Observation) -> bool:
+    """From the first midnight on: every seventh day, or the same day of the month."""
+    if one.every == "DAILY":
+        return True
+    first = -(-one.opens // DAY)
+    day = o.event_time // DAY
+    return day >= first and (day == first or (one.every == "WEEKLY" and day == first + 7))
 
 
 def _count(seen: list[Observation]) -> dict[str, Any]:

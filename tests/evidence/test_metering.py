@@ -17,6 +17,7 @@ from auditkeep.evidence import lens
 from auditkeep.evidence.ids import pinned_key
 from auditkeep.evidence.lens import Lens, Reach
 from auditkeep.evidence.metering import LensMeter
+from auditkeep.evidence.slots import Every
 from auditkeep.ids import GLOBAL_REGION, Tenant, new_id
 from auditkeep.lake.append import Unit, append
 from auditkeep.lake.lake import Lake
@@ -226,7 +227,9 @@ def test_it_agrees_with_asking_every_lens_about_every_observation(
             )
             if assessment not in frozen:
                 wanted = draw.sample(keys, draw.randint(1, 2))
-                lens.open_for_control(tx, assessment, draw.randint(1, 3), wanted, places, at)
+                every: Every = draw.choice(["DAILY", "DAILY", "WEEKLY", "MONTHLY"])
+                ordinal = draw.randint(1, 3)
+                lens.open_for_control(tx, assessment, ordinal, wanted, places, at, every=every)
         elif move < 0.6:
             lens.close(tx, assessment, at)
         elif move < 0.65:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.operations.world import (
+    HOME,
     MANUAL,
     NOT_FOUND,
     NOTHING,
@@ -19,6 +20,10 @@ from tests.operations.world import (
     forged,
     table,
 )
+
+from auditkeep.clock import Day, day_of, day_start
+from auditkeep.evidence import lens
+from auditkeep.ids import Tenant
 
 
 def _source(kind: str, **members: Any) -> dict[str, Any]:
@@ -296,6 +301,30 @@ def test_an_edited_control_reaches_assessments_and_an_edited_framework_does_not(
     assert (one["controls"][0]["name"], one["controls"][0]["evidenceSources"]) == (
         "after", ["Manual"],
     )  # fmt: skip
+
+
+def test_an_edited_rhythm_is_a_lens_of_its_own_from_the_next_midnight(world: World) -> None:
+    def called(often: str) -> dict[str, Any]:
+        keyword = {"keywordInputType": "SELECT_FROM_LIST", "keywordValue": "iam_ListUsers"}
+        return {
+            "sourceName": "users",
+            "sourceSetUpOption": "System_Controls_Mapping",
+            "sourceType": "AWS_API_Call",
+            "sourceKeyword": keyword,
+            "sourceFrequency": often,
+        }
+
+    control = world.control(called("DAILY"), name="users")
+    framework = world.framework({"Access": [control["id"]]}, name="users")
+    made = world.assessment(frameworkId=framework["id"])
+    _update(world, control["id"], called("WEEKLY"))
+    with world.db.read(Tenant(HOME, "us-east-1")) as tx:
+        (looking,) = lens.load(tx, made.id, [1], None)
+    before, after, _ = looking.intervals
+    now = world.clock.now()
+    assert (before.every, after.every) == ("DAILY", "WEEKLY")
+    assert before.closes_at == now
+    assert after.opens_at == day_start(Day(day_of(now) + 1))
 
 
 def test_a_set_keeps_its_id_through_a_new_name(world: World) -> None:

@@ -18,6 +18,7 @@ ControlStatus = Literal["UNDER_REVIEW", "REVIEWED", "INACTIVE"]
 SetStatus = Literal["ACTIVE", "UNDER_REVIEW", "REVIEWED"]
 DelegationStatus = Literal["IN_PROGRESS", "UNDER_REVIEW", "COMPLETE"]
 RoleType = Literal["PROCESS_OWNER", "RESOURCE_OWNER"]
+Rhythm = Literal["DAILY", "WEEKLY", "MONTHLY"]
 ChangedObject = Literal["ASSESSMENT", "CONTROL_SET", "CONTROL", "DELEGATION", "ASSESSMENT_REPORT"]
 Action = Literal[
     "CREATE",
@@ -103,7 +104,9 @@ class ControlCopy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """A control as one assessment has it: texts, sources, and the match keys they resolved to.
 
     `labels` are the display labels of its sources, sorted (`AWS CloudTrail`, `Manual`, …);
-    `domains` the ARNs of the control domains it belongs to, none of them: UNCATEGORIZED.
+    `domains` the ARNs of the control domains it belongs to, none of them: UNCATEGORIZED. `rhythms`
+    are the match keys that are not looked at every day, each with how often they are: WEEKLY,
+    MONTHLY, or both.
     """
 
     name: str
@@ -116,6 +119,15 @@ class ControlCopy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     action_plan_title: str | None = None
     action_plan_instructions: str | None = None
     domains: tuple[str, ...] = ()
+    rhythms: dict[str, tuple[Rhythm, ...]] = {}
+
+    def by_rhythm(self) -> dict[Rhythm, frozenset[str]]:
+        """Its match keys by how often each is looked at."""
+        found: dict[Rhythm, set[str]] = {}
+        for key in self.match_keys:
+            for rhythm in self.rhythms.get(key, ("DAILY",)):
+                found.setdefault(rhythm, set()).add(key)
+        return {rhythm: frozenset(keys) for rhythm, keys in found.items()}
 
 
 class AssessedControl(msgspec.Struct, frozen=True, kw_only=True):

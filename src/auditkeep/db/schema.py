@@ -388,6 +388,7 @@ lens_intervals = _owned(
     _text("match_keys"),  # JSON list, sorted
     _text("accounts"),  # JSON list, sorted
     _text("regions"),  # JSON list, sorted, or null for every region
+    _text("every"),  # DAILY | WEEKLY | MONTHLY: which days it sees, see evidence.slots
     _flag("frozen"),  # its assessment is INACTIVE and sees no later batch
     Index("lens_intervals_control", "account", "region", "assessment_id", "ordinal"),
     key=("id",),

@@ -230,12 +230,12 @@ def by_match_key(lenses: Iterable[Lens]) -> dict[str, list[Lens]]:
 
 
 def _seen(lens: Lens, group: _Group, sums: _Rolled) -> Literal["whole", "unseen", "partial"]:
-    _, match_key, account, region = group
+    day, match_key, account, region = group
     touched = False
     for interval in lens.intervals:
         if interval.opens_at > sums.last or interval.closes_at <= sums.first:
             continue
-        if not interval.admits(match_key, account, region):
+        if not interval.admits(match_key, account, region) or not interval.looks_on(day):
             continue
         touched = True
         if interval.opens_at <= sums.first and sums.last < interval.closes_at:

@@ -8,6 +8,9 @@ than the one it froze at. Assessment ids and ordinals are opaque here.
 
 Whoever opens, closes, freezes or deletes intervals holds the tenant's lock: what is appended at the
 same time is metered by the intervals before or after, and `lens_version` tells them apart.
+
+What is asked for on a schedule may be wanted less often than every day: such an interval sees the
+days that are its slots, and nothing else (`evidence.slots`).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,10 +20,12 @@ from functools import cached_property
 import msgspec
 from sqlalchemy import or_
 
-from auditkeep.clock import Day, Instant, day_start, parse
+from auditkeep.clock import Day, Instant, day_of, day_start, parse
 from auditkeep.db.schema import lens_intervals, tenants
 from auditkeep.db.tx import Tx
+from auditkeep.evidence import slots
 from auditkeep.evidence.ids import pinned_key
+from auditkeep.evidence.slots import Every
 from auditkeep.ids import GLOBAL_REGION, Tenant, new_id
 from auditkeep.lake.admission import FUTURE
 from auditkeep.lake.model import View
@@ -53,6 +58,7 @@ class Interval:
     regions: frozenset[str] | None
     opens_at: Instant
     closes_at: Instant
+    every: Every = "DAILY"
 
     @property
     def pinned(self) -> bool:
@@ -66,7 +72,16 @@ class Interval:
             and (self.regions is None or region in self.regions)
         )
 
+    def holds(self, event_time: Instant) -> bool:
+        """Whether an event time lies in it, on a day that is one of its slots."""
+        return self.opens_at <= event_time < self.closes_at and self.looks_on(day_of(event_time))
+
+    def looks_on(self, day: Day) -> bool:
+        """Whether a day is one of its slots; every day is, unless it looks less often."""
+        return self.every == "DAILY" or slots.is_slot(self.every, self.opens_at, day)
+
     def view(self, up_to_batch: int | None) -> View:
+        """What it sees, or more: of its slots the view knows nothing."""
         return View(
             match_keys=self.match_keys,
             accounts=self.accounts,
@@ -91,14 +106,18 @@ class Lens:
         return frozenset().union(*(i.match_keys for i in self.intervals))
 
     def views(self) -> list[View]:
+        """What is seen of one day (see `on`), or more of it: `sees` tells what that is."""
         return [i.view(self.up_to_batch) for i in self.intervals]
 
     def on(self, day: Day) -> "Lens":
         """The same lens, seeing one day only."""
         start, end = day_start(day), day_start(Day(day + 1))
         clipped = (
-            replace(i, opens_at=max(i.opens_at, start), closes_at=min(i.closes_at, end))
+            replace(
+                i, opens_at=max(i.opens_at, start), closes_at=min(i.closes_at, end), every="DAILY"
+            )
             for i in self.intervals
+            if i.looks_on(day)
         )
         return replace(self, intervals=tuple(i for i in clipped if i.opens_at < i.closes_at))
 
@@ -114,8 +133,7 @@ class Lens:
         if self.up_to_batch is not None and batch_no > self.up_to_batch:
             return False
         return any(
-            i.opens_at <= event_time < i.closes_at and i.admits(match_key, account, region)
-            for i in self.intervals
+            i.holds(event_time) and i.admits(match_key, account, region) for i in self.intervals
         )
 
 
@@ -127,9 +145,12 @@ def open_for_control(
     reach: Reach,
     opens_at: Instant,
     closes_at: Instant | None = None,
+    *,
+    every: Every = "DAILY",
 ) -> None:
     """Open an interval for one control; none where it has nothing automated to see."""
-    open_for_controls(tx, assessment_id, {ordinal: match_keys}, reach, opens_at, closes_at)
+    keys = {ordinal: match_keys}
+    open_for_controls(tx, assessment_id, keys, reach, opens_at, closes_at, every=every)
 
 
 def open_for_controls(
@@ -139,8 +160,10 @@ def open_for_controls(
     reach: Reach,
     opens_at: Instant,
     closes_at: Instant | None = None,
+    *,
+    every: Every = "DAILY",
 ) -> None:
-    """Open one interval per control, all of the same reach and time."""
+    """Open one interval per control, all of the same reach, time and rhythm."""
     accounts = _list_text(reach.accounts)
     regions = "null" if reach.regions is None else _list_text(reach.regions)
     rows = [
@@ -153,6 +176,7 @@ def open_for_controls(
             "match_keys": _list_text(match_keys),
             "accounts": accounts,
             "regions": regions,
+            "every": every,
         }
         for ordinal, match_keys in ((o, frozenset(k)) for o, k in keys.items())
         if match_keys
@@ -233,6 +257,7 @@ def load(
         table.match_keys,
         table.accounts,
         table.regions,
+        table.every,
     ).where(table.assessment_id == assessment_id)
     if len(wanted) == 1:
         query = query.where(table.ordinal == wanted[0])
@@ -248,6 +273,7 @@ def load(
                 regions=None if row.regions == "null" else sets.read(row.regions),
                 opens_at=row.opens_at,
                 closes_at=FOREVER if row.closes_at is None else row.closes_at,
+                every=row.every,
             )
         )
     return [

@@ -17,14 +17,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
-from sqlalchemy import func
+from sqlalchemy import case, func
 
-from auditkeep.clock import DAY, Instant
+from auditkeep.clock import DAY, Day, Instant
 from auditkeep.db.schema import lens_intervals
 from auditkeep.db.tx import Tx
 from auditkeep.evidence.ids import is_pinned
 from auditkeep.evidence.lens import FOREVER
 from auditkeep.evidence.memo import Memo
+from auditkeep.evidence.slots import Every, is_slot
 from auditkeep.lake.metering import Origin
 from auditkeep.lake.rollups import Groups
 from auditkeep.observations import Observation
@@ -43,6 +44,10 @@ class _Window:
     regions: frozenset[str] | None
     opens_at: Instant
     closes_at: Instant
+    every: Every = "DAILY"
+
+    def looks_on(self, day: Day) -> bool:
+        return self.every == "DAILY" or is_slot(self.every, self.opens_at, day)
 
 
 _Windows = Mapping[str, Sequence[_Window]]
@@ -66,10 +71,11 @@ class LensMeter:
         counts: dict[Origin, int] = {}
         partial: dict[_Key, list[_Window]] = {}
         for key, sums in groups.items():
-            _, match_key, account, region, source, _ = key
+            day, match_key, account, region, source, _ = key
             whole, touching = False, []
             for w in windows.get(match_key, ()):
-                if account in w.accounts and (w.regions is None or region in w.regions):
+                placed = account in w.accounts and (w.regions is None or region in w.regions)
+                if placed and w.looks_on(Day(day)):
                     if w.opens_at <= sums[3] and sums[4] < w.closes_at:
                         whole = True
                         break
@@ -111,21 +117,24 @@ def _read(tx: Tx) -> _Windows:
     """The windows of everything that is not frozen."""
     t = lens_intervals.c
     closes = func.coalesce(t.closes_at, FOREVER)
-    places = (t.match_keys, t.accounts, t.regions)
+    places = (t.match_keys, t.accounts, t.regions, t.every)
+    # What looks every day is merged below; of what looks less often, each opening has its own days.
+    opened = case((t.every == "DAILY", 0), else_=t.opens_at)
     # Thirty assessments of one framework and scope are one row here where they are open.
     query = (
         tx.select(*places, func.min(t.opens_at), closes)
         .where(t.frozen.is_(False))
-        .group_by(*places, closes)
+        .group_by(*places, opened, closes)
     )
     texts: dict[str, list[_Window]] = {}
     sets: dict[str, frozenset[str]] = {}
-    for match_keys, accounts, regions, opens_at, closes_at in map(tuple, tx.all(query)):
+    for match_keys, accounts, regions, every, opens_at, closes_at in map(tuple, tx.all(query)):
         window = _Window(
             accounts=_set(accounts, sets),
             regions=None if regions == "null" else _set(regions, sets),
             opens_at=Instant(opens_at),
             closes_at=Instant(closes_at),
+            every=every,
         )
         texts.setdefault(match_keys, []).append(window)
     by_key: dict[str, set[_Window]] = {}
@@ -144,10 +153,13 @@ def _set(text: str, known: dict[str, frozenset[str]]) -> frozenset[str]:
 
 
 def _merged(windows: Iterable[_Window]) -> list[_Window]:
-    """Windows of the same places that overlap or touch become one."""
+    """Windows of the same places that overlap or touch become one, if they look every day."""
     found: list[_Window] = []
     open_in: dict[tuple[frozenset[str], frozenset[str] | None], int] = {}
     for window in sorted(windows, key=lambda w: w.opens_at):
+        if window.every != "DAILY":
+            found.append(window)
+            continue
         place = (window.accounts, window.regions)
         at = open_in.get(place)
         if at is not None and window.opens_at <= found[at].closes_at:

@@ -1,8 +1,8 @@
 """All that some controls ever saw, in two numbers each, without visiting every day.
 
 Between two days on which some interval opens or closes, each interval sees all or nothing, so the
-database may add those days up. Only the days with an edge, and what grew after a freeze, are
-counted as folders are.
+database may add those days up. Only the days with an edge, what grew after a freeze, and what some
+interval sees less often than daily are counted as folders are.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -57,11 +57,13 @@ def totals(tx: Tx, lake: Lake, lenses: Sequence[Lens]) -> dict[int, Total]:
 def _add(
     lenses: Sequence[Lens], summed: Iterable[Sum], stretch: _Stretch, found: dict[int, Total]
 ) -> frozenset[str]:
-    """Add what is seen of a stretch; the match keys that grew after a freeze and were not."""
+    """Add what is seen of a stretch; the match keys that cannot be added up and were not."""
     lenses_of = by_match_key(lenses)
     rows = list(summed)
     frozen = min((x.up_to_batch for x in lenses if x.up_to_batch is not None), default=None)
     grown = frozenset(r.match_key for r in rows if frozen is not None and r.last_batch > frozen)
+    rare = (i.match_keys for x in lenses for i in x.intervals if i.every != "DAILY")
+    grown |= frozenset(r.match_key for r in rows) & frozenset[str]().union(*rare)
     start = day_start(stretch[0])
     end = FOREVER if stretch[1] is None else day_start(Day(stretch[1] + 1))
     for row in rows:

@@ -7,7 +7,7 @@ A control may point at core and common controls, which group sources; following 
 
 from collections.abc import Callable, Iterator
 
-from auditkeep.frameworks.model import Control, MappingSource, MappingType
+from auditkeep.frameworks.model import Control, Frequency, MappingSource, MappingType
 from auditkeep.mapping import keywords
 
 ResolveGroup = Callable[[MappingType, str], Control | None]
@@ -49,6 +49,16 @@ def match_keys_of(control: Control, group: ResolveGroup) -> frozenset[str]:
         if source.type != "MANUAL" and source.keyword and source.keyword.value:
             found |= keywords.match_keys(source.type, source.keyword.value)
     return frozenset(found)
+
+
+def rhythms_of(control: Control, group: ResolveGroup) -> dict[str, tuple[Frequency, ...]]:
+    """Those match keys of API calls that it wants less often than every day, with how often."""
+    found: dict[str, set[Frequency]] = {}
+    for source in primitive_sources(control, group):
+        if source.type == "AWS_API_Call" and source.keyword and source.keyword.value:
+            for key in keywords.match_keys(source.type, source.keyword.value):
+                found.setdefault(key, set()).add(source.frequency or "DAILY")
+    return {key: tuple(sorted(often)) for key, often in found.items() if "DAILY" not in often}
 
 
 def labels_of(control: Control, group: ResolveGroup) -> str | None:

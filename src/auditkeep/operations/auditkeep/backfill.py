@@ -9,7 +9,7 @@ from auditkeep.assessments.model import Assessment
 from auditkeep.clock import Instant, iso
 from auditkeep.errors import InvalidRequest
 from auditkeep.evidence import lens, selection
-from auditkeep.operations.auditmanager.scoping import reach
+from auditkeep.operations.auditmanager.scoping import look
 from auditkeep.operations.auditmanager.standing import assessment_for, log_assessment
 from auditkeep.operations.call import Call
 
@@ -33,11 +33,10 @@ def start_backfill(call: Call, assessment_id: str, start: Instant) -> int:
     openings = _later_openings(call, assessment, start)
     lenses = lens.load(call.tx, assessment.id, openings, assessment.frozen_at_batch)
     selection.spell_out(call.tx, call.deps.lake, assessment.id, lenses)
-    where = reach(call, assessment.document)
-    keys = {c.ordinal: c.copy.match_keys for c in store.controls(call.tx, assessment.id)}
+    copies = {c.ordinal: c.copy for c in store.controls(call.tx, assessment.id)}
     for opening in sorted(set(openings.values())):
-        looking = {o: keys[o] for o, first in openings.items() if first == opening}
-        lens.open_for_controls(call.tx, assessment.id, looking, where, start, opening)
+        looking = {o: copies[o] for o, first in openings.items() if first == opening}
+        look(call, assessment, looking, start, opening)
     store.touch(call.tx, assessment.id, call.now)
     log_assessment(call, assessment, "UPDATE_METADATA")
     return len(openings)

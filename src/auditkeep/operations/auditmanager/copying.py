@@ -32,6 +32,7 @@ def copy_of(control: Control, library: Shelf) -> ControlCopy:
         action_plan_title=control.action_plan_title,
         action_plan_instructions=control.action_plan_instructions,
         domains=library.domains_of(control),
+        rhythms=keys.rhythms_of(control, library.group),
     )
 
 

@@ -7,12 +7,12 @@ what was already collected stays as it is. Framework edits touch no assessment.
 from msgspec.structs import replace
 
 from auditkeep.assessments import store
-from auditkeep.assessments.model import AssessedControl
+from auditkeep.assessments.model import AssessedControl, ControlCopy
 from auditkeep.clock import Day, Instant, day_of, day_start
 from auditkeep.evidence import lens
 from auditkeep.frameworks.model import Control
 from auditkeep.operations.auditmanager.copying import copy_of
-from auditkeep.operations.auditmanager.scoping import reach
+from auditkeep.operations.auditmanager.scoping import look
 from auditkeep.operations.call import Call
 
 _API_CALLS = "api:"
@@ -22,12 +22,10 @@ _API_CALLS = "api:"
 def control_edited(call: Call, control: Control) -> None:
     """A custom control says, or looks at, something else from now on; API calls from midnight."""
     copy = copy_of(control, call.deps.library)
-    slots = frozenset(k for k in copy.match_keys if k.startswith(_API_CALLS))
     for assessment_id, uses in store.uses_of(call.tx, control.id).items():
         store.rewrite_control(call.tx, assessment_id, [u.ordinal for u in uses], copy)
-        looked_at = {u.ordinal: u.copy.match_keys for u in uses}
-        changed = [u for u in uses if looked_at[u.ordinal] != copy.match_keys]
-        _reopen(call, assessment_id, changed, frozenset(copy.match_keys) - slots, slots)
+        changed = [u for u in uses if u.copy.by_rhythm() != copy.by_rhythm()]
+        _reopen(call, assessment_id, changed, copy)
         store.touch(call.tx, assessment_id)
 
 
@@ -53,24 +51,15 @@ def organisation_passed_on(call: Call) -> None:
     account_deregistered(call)
 
 
-def _reopen(
-    call: Call,
-    assessment_id: str,
-    uses: list[AssessedControl],
-    now: frozenset[str],
-    from_midnight: frozenset[str],
-) -> None:
+def _reopen(call: Call, assessment_id: str, uses: list[AssessedControl], copy: ControlCopy) -> None:
     assessment = store.get(call.tx, assessment_id)
     lens.close(call.tx, assessment_id, call.now, [u.ordinal for u in uses])
-    looking = [u.ordinal for u in uses if u.status != "INACTIVE"]
     if assessment.dormant:
         return
-    where = reach(call, assessment.document)
+    looking = {u.ordinal: copy for u in uses if u.status != "INACTIVE"}
     midnight = _next_midnight(call.now)
-    lens.open_for_controls(call.tx, assessment_id, dict.fromkeys(looking, now), where, call.now)
-    lens.open_for_controls(
-        call.tx, assessment_id, dict.fromkeys(looking, from_midnight), where, midnight
-    )
+    look(call, assessment, looking, call.now, only=lambda key: not key.startswith(_API_CALLS))
+    look(call, assessment, looking, midnight, only=lambda key: key.startswith(_API_CALLS))
 
 
 def _next_midnight(now: Instant) -> Instant:

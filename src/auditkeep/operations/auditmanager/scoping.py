@@ -4,11 +4,18 @@ Rules of spec sections 1.7, 9.3 and 10.4. Without AWS Organizations nobody can s
 belong together, so any account id may be in scope: it brings in what was collected about it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from auditkeep.accounts import members
 from auditkeep.assessments import store
-from auditkeep.assessments.model import AssessedControl, Assessment, Document, ScopedAccount
+from auditkeep.assessments.model import (
+    AssessedControl,
+    Assessment,
+    ControlCopy,
+    Document,
+    Rhythm,
+    ScopedAccount,
+)
 from auditkeep.clock import Instant
 from auditkeep.errors import InvalidRequest, QuotaExceeded
 from auditkeep.evidence import lens
@@ -111,10 +118,33 @@ def open_lenses(
     call: Call, assessment: Assessment, controls: Iterable[AssessedControl], at: Instant
 ) -> None:
     """Let those of some controls that collect by themselves see what happens from `at` on."""
-    keys = {
-        c.ordinal: c.copy.match_keys for c in controls if c.status != "INACTIVE" and not c.removed
-    }
-    lens.open_for_controls(call.tx, assessment.id, keys, reach(call, assessment.document), at)
+    looking = {c.ordinal: c.copy for c in controls if c.status != "INACTIVE" and not c.removed}
+    look(call, assessment, looking, at)
+
+
+def look(
+    call: Call,
+    assessment: Assessment,
+    copies: Mapping[int, ControlCopy],
+    opens_at: Instant,
+    closes_at: Instant | None = None,
+    *,
+    only: Callable[[str], bool] | None = None,
+) -> None:
+    """Open intervals for some controls, by ordinal: one for each rhythm that a control has.
+
+    With `only`, for those of their match keys that it admits.
+    """
+    by_rhythm: dict[Rhythm, dict[int, frozenset[str]]] = {}
+    for ordinal, copy in copies.items():
+        for rhythm, keys in copy.by_rhythm().items():
+            chosen = frozenset(filter(only, keys)) if only else keys
+            by_rhythm.setdefault(rhythm, {})[ordinal] = chosen
+    where = reach(call, assessment.document)
+    for rhythm, keys_of in by_rhythm.items():
+        lens.open_for_controls(
+            call.tx, assessment.id, keys_of, where, opens_at, closes_at, every=rhythm
+        )
 
 
 def reopen_lenses(call: Call, assessment: Assessment) -> None:

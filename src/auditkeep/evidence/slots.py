@@ -1,0 +1,94 @@
+"""Slots: the days on which something scheduled is asked for (spec 3.1 and 3.5, design section 1).
+
+A slot is a UTC day; it is due from its first instant on. An interval of a lens is the anchor of its
+slots: the first is the first midnight at or after its opening, and from there
+
+    DAILY      every day
+    WEEKLY     every seventh day: the same weekday
+    MONTHLY    the same day of each month, or its last day where a month is shorter
+
+Pure. What is asked for one slot is dated to that day, whenever it was asked.
+"""
+
+import calendar
+from datetime import date, timedelta
+from typing import Literal
+
+from auditkeep.clock import Day, Instant, day_of, day_start
+
+Every = Literal["DAILY", "WEEKLY", "MONTHLY"]
+
+_EPOCH = date(1970, 1, 1)
+
+
+def anchor_of(opens_at: Instant) -> Day:
+    """The first slot of an interval that opens at an instant."""
+    day = day_of(opens_at)
+    return day if day_start(day) == opens_at else Day(day + 1)
+
+
+def is_slot(every: Every, opens_at: Instant, day: Day) -> bool:
+    """Whether a day is a slot of an interval that opens at `opens_at`.
+
+    The day of the opening itself is one of a DAILY interval too, for its own bounds say what of
+    that day it sees.
+    """
+    if every == "DAILY":
+        return day >= day_of(opens_at)
+    anchor = anchor_of(opens_at)
+    if day < anchor:
+        return False
+    if every == "WEEKLY":
+        return (day - anchor) % 7 == 0
+    return _monthly(anchor, _month_number(day)) == day
+
+
+def latest(every: Every, opens_at: Instant, day: Day) -> Day | None:
+    """The last slot up to a day, that day included; None before the first one."""
+    anchor = anchor_of(opens_at)
+    if day < anchor:
+        return None
+    if every == "DAILY":
+        return day
+    if every == "WEEKLY":
+        return Day(day - (day - anchor) % 7)
+    month = _month_number(day)
+    found = _monthly(anchor, month)
+    return found if found <= day else _monthly(anchor, month - 1)
+
+
+def following(every: Every, opens_at: Instant, day: Day) -> Day:
+    """The first slot after a day."""
+    anchor = anchor_of(opens_at)
+    if day < anchor:
+        return anchor
+    if every == "DAILY":
+        return Day(day + 1)
+    if every == "WEEKLY":
+        return Day(day - (day - anchor) % 7 + 7)
+    month = _month_number(day)
+    found = _monthly(anchor, month)
+    return found if found > day else _monthly(anchor, month + 1)
+
+
+def start(day: Day) -> Instant:
+    """From when on a slot is due, and the event time of what is asked for it."""
+    return day_start(day)
+
+
+def calls_a_month(every: Every) -> float:
+    """How often a month a slot comes, on average: what a plan estimates by."""
+    return {"DAILY": 365.25 / 12, "WEEKLY": 365.25 / 84, "MONTHLY": 1.0}[every]
+
+
+def _month_number(day: Day) -> int:
+    at = _EPOCH + timedelta(days=day)
+    return at.year * 12 + at.month - 1
+
+
+def _monthly(anchor: Day, month: int) -> Day:
+    """The slot that an anchor has in a month, counted from the year 0."""
+    wanted = (_EPOCH + timedelta(days=anchor)).day
+    year, index = divmod(month, 12)
+    longest = calendar.monthrange(year, index + 1)[1]
+    return Day((date(year, index + 1, min(wanted, longest)) - _EPOCH).days)
