@@ -144,3 +144,10 @@ def test_interest_in_everything_wants_all_and_in_nothing_none() -> None:
     some = Interest.of(["iam:CreateUser", "kms:Decrypt"])
     assert some.wants("iam:CreateUser")
     assert some.event_names == {"CreateUser"}
+
+
+def test_what_digests_said_has_a_keyword_of_its_own() -> None:
+    assert keywords.match_keys("AWS_Cloudtrail", "digest_cloudtrail") == {"digest:cloudtrail"}
+    assert keywords.is_listed("AWS_Cloudtrail", "digest_cloudtrail")
+    assert keywords.suggest("AWS_Cloudtrail", "digest_cloudtrail") == []
+    assert "digest_cloudtrail" not in keywords.keywords("AWS_Cloudtrail")

@@ -36,6 +36,10 @@ _LISTS: dict[str, Callable[[], list[str]]] = {
 }
 
 
+OWN: dict[str, frozenset[str]] = {"AWS_Cloudtrail": frozenset({"digest_cloudtrail"})}
+"""Keywords that AWS does not have: what the checking of CloudTrail's digests found."""
+
+
 def match_keys(source_type: str, keyword: str) -> frozenset[str]:
     """The match keys a keyword means; empty for source types that have no keywords.
 
@@ -52,7 +56,8 @@ def keywords(source_type: str) -> list[str]:
 
 
 def is_listed(source_type: str, keyword: str) -> bool:
-    return keyword in _known(source_type)
+    """Whether AWS lists the keyword, or it is one of ours beside AWS's."""
+    return keyword in _known(source_type) or keyword in OWN.get(source_type, ())
 
 
 def suggest(source_type: str, keyword: str) -> list[str]:
