@@ -18,7 +18,7 @@ from auditkeep.ids import Tenant
 from auditkeep.mapping import cloudtrail
 from auditkeep.sources.secrets import SECRET_NAMES
 
-_SECRET = tuple(name.decode() for name in SECRET_NAMES)
+_SECRET = tuple(b"".join(words).decode() for words in SECRET_NAMES)
 _SEPARATORS = str.maketrans("", "", "_-.")
 
 

@@ -44,6 +44,7 @@ def restored(kept: bytes, cuts: tuple[Cut, ...], original: bytes) -> bytes:
         ({"note": "use github_pat_" + "a1B2_" * 9}, ["github-token"]),
         ({"note": "xoxb-123456789012-abcdefXYZ"}, ["slack-token"]),
         ({"password": "a", "x": {"clientSecret": "b"}}, ["member", "member"]),
+        ({"DB_PASS_WORD": "a", "secret--access.KEY_": "b"}, ["member", "member"]),
     ],
 )
 def test_a_secret_is_cut_and_its_hmac_kept(record: dict[str, Any], rules: list[str]) -> None:
@@ -66,6 +67,7 @@ def test_a_secret_is_cut_and_its_hmac_kept(record: dict[str, Any], rules: list[s
         {"password": None, "secret_access_key": 5, "sessionToken": {"a": "b"}},
         {"note": "the password: hunter2", "ghp_": "xox", "throughput": "token"},
         {"password": ""},
+        {"pass____word": "four characters between are not one name", "to_ken": "nor half a word"},
     ],
 )
 def test_what_is_no_secret_stays(record: dict[str, Any]) -> None:

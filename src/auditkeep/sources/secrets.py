@@ -11,33 +11,38 @@ Invariant: a record that was JSON still is.
 
 import hmac
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from auditkeep.observations import Cut
+from auditkeep.sources.hints import Hints
 
 MARK = b"[cut]"
 
 SECRET_NAMES = (
-    b"password",
-    b"passwd",
-    b"secretaccesskey",
-    b"secretkey",
-    b"secretstring",
-    b"secretbinary",
-    b"clientsecret",
-    b"appsecret",
-    b"apisecret",
-    b"sessiontoken",
-    b"accesstoken",
-    b"refreshtoken",
-    b"authtoken",
-    b"securitytoken",
-    b"signintoken",
-    b"idtoken",
-    b"privatekey",
+    (b"pass", b"word"),
+    (b"pass", b"wd"),
+    (b"secret", b"access", b"key"),
+    (b"secret", b"key"),
+    (b"secret", b"string"),
+    (b"secret", b"binary"),
+    (b"client", b"secret"),
+    (b"app", b"secret"),
+    (b"api", b"secret"),
+    (b"session", b"token"),
+    (b"access", b"token"),
+    (b"refresh", b"token"),
+    (b"auth", b"token"),
+    (b"security", b"token"),
+    (b"sign", b"in", b"token"),
+    (b"id", b"token"),
+    (b"private", b"key"),
 )
-"""A member whose name ends so, in lower case and without `_`, `-` and `.`, holds a secret."""
+"""A member whose name ends with such words holds a secret, in whatever case they are written and
+with up to three `_`, `-` and `.` between and behind them."""
+
+_BETWEEN = rb"[_.-]{0,3}"
+_NAMES = tuple(_BETWEEN.join(words) + _BETWEEN + rb'\\?"[\s:]' for words in SECRET_NAMES)
 
 # from the quote that ends a member's name to its value, if that is a string
 _VALUE = re.compile(rb'"\s{0,20}:\s{0,20}"((?:[^"\\]|\\.)++)"', re.DOTALL)
@@ -49,21 +54,23 @@ _PRIVATE_KEY = re.compile(
     rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----"
     rb'(?:[^"\\]|\\[^"])*?(?:-----END [A-Z0-9 ]{0,40}KEY-----|(?=\\?"))'
 )
-# what tells the kind of a token stays, the token goes; these patterns begin with the rarest letter,
-# which is found much faster than a longer beginning
-_GITHUB = re.compile(
-    rb"_(?:(?<=gh[pousr]_)([A-Za-z0-9]{36,255})|(?<=github_pat_)([A-Za-z0-9_]{22,255}))"
-)
-_SLACK = re.compile(rb"x(?=ox[abeoprs]-)ox[a-z]-([A-Za-z0-9-]{10,250})")
-
-_NAME_HINTS = (b"passw", b"secret", b"token", b"private")
-"""In lower case: a member's name that means a secret contains one of them."""
-
-_AFTER_NAME = (b":", b" ", b"\t", b"\r", b"\n")
+# what tells the kind of a token stays, the token goes
+_GITHUB = re.compile(rb"gh[pousr]_([A-Za-z0-9]{36,255})|github_pat_([A-Za-z0-9_]{22,255})")
+_SLACK = re.compile(rb"xox[abeoprs]-([A-Za-z0-9-]{10,250})")
 
 _MASKED = re.compile(rb"\*+|HIDDEN[A-Z_]*|\*{3}REDACTED\*{3}|REDACTED|sensitiveDataRemoved|\[cut\]")
 
 _Span = tuple[int, int, str]
+
+_MEMBER = 0
+_WHOLE = {
+    1: ("private-key", _PRIVATE_KEY),
+    2: ("github-token", _GITHUB),
+    3: ("slack-token", _SLACK),
+}
+_HINTS = Hints(
+    (_NAMES, (b"PRIVATE KEY-----",), (b"gh[pousr]_", b"github_pat_"), (b"xox[abeoprs]-",))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +81,13 @@ class Cutter:
 
     def cut(self, raw: bytes) -> tuple[bytes, tuple[Cut, ...]]:
         """The record as kept, and what was cut from it."""
-        lower = raw.lower()
-        found: list[_Span] = []
-        for hint in _NAME_HINTS:
-            at = lower.find(hint)
-            if at >= 0:
-                found += _members(raw, lower, hint, at)
-                if hint == b"private":
-                    found += [(*m.span(), "private-key") for m in _PRIVATE_KEY.finditer(raw)]
-        if _GITHUB.search(raw):
-            spans = (m.span(m.lastindex or 0) for m in _GITHUB.finditer(raw))
-            found += [(*span, "github-token") for span in spans]
-        if _SLACK.search(raw):
-            found += [(*m.span(1), "slack-token") for m in _SLACK.finditer(raw)]
-        if not found:
+        told = _HINTS(raw)
+        if not told:
             return raw, ()
         kept = bytearray()
         cuts = []
         done = 0
-        for start, end, rule in _in_order(raw, found):
+        for start, end, rule in _in_order(raw, _found(raw, told)):
             kept += raw[done:start]
             removed = raw[start:end]
             mac = hmac.digest(self.key, removed, "sha256").hex()
@@ -103,30 +98,26 @@ class Cutter:
         return bytes(kept), tuple(cuts)
 
 
-def _in_order(raw: bytes, found: list[_Span]) -> Iterator[_Span]:
+def _found(raw: bytes, told: Iterable[tuple[int, int]]) -> Iterator[_Span]:
+    """What the rules find where they were hinted at something."""
+    for number in {number for number, _ in told if number != _MEMBER}:
+        rule, pattern = _WHOLE[number]
+        for match in pattern.finditer(raw):
+            yield (*match.span(match.lastindex or 0), rule)
+    for number, end in told:
+        if number == _MEMBER:
+            # the hint ends behind the quote that ends the name, and a character more
+            quote = end - 2
+            nested = raw[quote - 1 : quote] == b"\\"
+            value = (_QUOTED_VALUE if nested else _VALUE).match(raw, quote - nested)
+            if value:
+                yield (*value.span(1), "quoted-member" if nested else "member")
+
+
+def _in_order(raw: bytes, found: Iterable[_Span]) -> Iterator[_Span]:
     """Spans without overlap; of two that overlap, the one begun first."""
     done = 0
     for start, end, rule in sorted(set(found)):
         if start >= done and not _MASKED.fullmatch(raw, start, end):
             yield start, end, rule
             done = end
-
-
-def _members(raw: bytes, lower: bytes, hint: bytes, at: int) -> list[_Span]:
-    """The values of members whose names contain the hint and mean a secret.
-
-    Letters stand only in strings (`true` and its like hold no hint), so the first quote behind a
-    hint ends the string that the hint is in; if a colon and a string follow, that was a name.
-    """
-    found: list[_Span] = []
-    while at >= 0:
-        quote = raw.find(b'"', at)
-        if raw.startswith(_AFTER_NAME, quote + 1):
-            nested = raw[quote - 1 : quote] == b"\\"
-            end = quote - nested
-            value = (_QUOTED_VALUE if nested else _VALUE).match(raw, end)
-            name = lower[raw.rfind(b'"', 0, at) + 1 : end].translate(None, b"_-.")
-            if value and name.endswith(SECRET_NAMES):
-                found.append((*value.span(1), "quoted-member" if nested else "member"))
-        at = lower.find(hint, max(quote, at + 1))
-    return found
