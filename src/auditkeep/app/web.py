@@ -9,11 +9,13 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auditkeep import __version__
+from auditkeep.access.log_tokens import LogTokens
 from auditkeep.app.parts import Parts
 from auditkeep.operations.dispatch import Dispatcher
 from auditkeep.operations.files import Files
 from auditkeep.operations.sts.service import Sts
 from auditkeep.operations.table import only_reads
+from auditkeep.operations.tiles import PREFIX, Tiles
 from auditkeep.wire.asgi import Endpoint
 from auditkeep.wire.messages import Request as WireRequest
 from auditkeep.wire.models import auditmanager as am
@@ -35,6 +37,7 @@ class Web:
     endpoint: Endpoint
     files: Files
     sts: Endpoint
+    tiles: Endpoint
 
     @classmethod
     def over(cls, parts: Parts) -> "Web":
@@ -57,18 +60,22 @@ class Web:
         )
         # threads of its own: it may wait for others' answers, which must hold up no request
         asked = Endpoint(sts.answer, threads=parts.settings.threads, body_limit=LARGEST)
+        public = Tiles(parts.lake.objects, LogTokens(parts.db, parts.clock).admits)
+        tiles = Endpoint(public.answer, threads=1, body_limit=0, may_write=lambda _: False)
         routes = [
             Route("/health", _health),
             _Query(asked),
             _Below(b"/files/", files),
+            _Below(PREFIX, tiles),
             _Below(b"", endpoint),  # all the rest, the `*` of OPTIONS included
         ]
-        return cls(Starlette(routes=routes), endpoint, files, asked)
+        return cls(Starlette(routes=routes), endpoint, files, asked, tiles)
 
     def close(self) -> None:
         self.endpoint.close()
         self.files.close()
         self.sts.close()
+        self.tiles.close()
 
 
 def may_write(request: WireRequest) -> bool:

@@ -167,6 +167,39 @@ checkpoints = Table(
     _int("created_at"),
 )
 
+log_tokens = Table(
+    "log_tokens",  # who may read the log's tiles over HTTP; see access.log_tokens
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # the token itself is nowhere
+    _text("id"),
+    _text("name"),
+    _int("created_at"),
+    _int("expires_at", null=True),
+    _int("revoked_at", null=True),
+    Index("log_tokens_id", "id", unique=True),
+)
+
+anchors = Table(
+    "anchors",  # what somebody outside said of a checkpoint; see anchoring.store
+    metadata,
+    Column("size", BigInteger, nullable=False),
+    Column("authority", Text, nullable=False),  # a witness's name, or the URL of a TSA
+    _text("kind"),  # witness | timestamp
+    _text("proof"),  # a signature line, or a TimeStampResp in base64
+    _int("said_at"),  # the time that the proof itself names
+    PrimaryKeyConstraint("size", "authority"),
+)
+
+anchor_tries = Table(
+    "anchor_tries",  # how the newest attempt with each authority went
+    metadata,
+    Column("authority", Text, primary_key=True),
+    _text("kind"),
+    _int("failing_since", null=True),
+    _text("error", null=True),
+    _int("tried_at"),
+)
+
 # --- tenants ---------------------------------------------------------------------------------
 
 tenants = _owned(

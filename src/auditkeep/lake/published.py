@@ -13,7 +13,9 @@ from auditkeep.lake.objects import ObjectStore
 from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.tlog.note import split
 
-NAME = "log/checkpoint"
+FOLDER = "log/"
+"""Where the log's public files lie, named as C2SP tlog-tiles does."""
+NAME = f"{FOLDER}checkpoint"
 
 
 def read(objects: ObjectStore) -> Checkpoint | None:

@@ -29,8 +29,7 @@ from auditkeep.tlog.checkpoint import Checkpoint, open_checkpoint
 from auditkeep.tlog.merkle import EMPTY_ROOT
 from auditkeep.tlog.tiles import TileReader, new_tiles
 
-FOLDER = "log/"
-"""Tiles are the objects under here, named as C2SP tlog-tiles does."""
+FOLDER = published.FOLDER
 
 MOST = 16_384
 """Entries of one step: what grows the log for a second of the fastest ingest many times over."""
