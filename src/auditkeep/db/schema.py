@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData()
@@ -89,6 +90,8 @@ policies = Table(
     PrimaryKeyConstraint("account", "name"),
 )
 
+_LANE = ("account", "region", "kind", "lane")
+
 jobs = Table(
     "jobs",
     metadata,
@@ -106,8 +109,9 @@ jobs = Table(
     _text("error", null=True),
     _int("created_at"),
     _int("ended_at", null=True),  # when it was done, or had failed for good
-    Index("jobs_due", "state", "due_at"),
+    Index("jobs_due", "state", "due_at", "id"),
     Index("jobs_lane", "account", "region", "kind", "lane", "state"),
+    Index("jobs_holding", *_LANE, sqlite_where=text("holds"), postgresql_where=text("holds")),
 )
 
 roles = Table(

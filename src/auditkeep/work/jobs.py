@@ -16,7 +16,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import Select, and_, case, exists, not_, or_, select
+from sqlalchemy import Select, and_, case, exists, not_, select
 
 from auditkeep.clock import MINUTE, Instant
 from auditkeep.db import dialect
@@ -139,12 +139,13 @@ class DatabaseJobs:
             self._bell.clear()
 
     def claim(self, kinds: Collection[str], now: Instant) -> Job | None:
-        due = _due(kinds, now)
+        looks = (_abandoned(kinds, now), _ready(kinds, now))
         with self._db.system_read() as tx:  # on SQLite a look must not take the writer's place
-            if tx.first(due) is None:
+            if all(tx.first(look) is None for look in looks):
                 return None
         with self._db.system_write() as tx:
-            row = tx.first(dialect.skip_locked(due))
+            found = (tx.first(dialect.skip_locked(look)) for look in looks)
+            row = next((r for r in found if r is not None), None)
             if row is None:
                 return None
             job = Job(
@@ -201,22 +202,35 @@ def _in_lane(job: Job) -> Any:
     )
 
 
-def _due(kinds: Collection[str], now: Instant) -> Select[Any]:
-    ready = and_(jobs.c.state == "queued", jobs.c.due_at <= now)
-    abandoned = and_(jobs.c.state == "running", jobs.c.lease_until <= now)
+def _abandoned(kinds: Collection[str], now: Instant) -> Select[Any]:
+    """The job whose runner fell silent first."""
+    return _first(kinds, now, and_(jobs.c.state == "running", jobs.c.lease_until <= now))
+
+
+def _ready(kinds: Collection[str], now: Instant) -> Select[Any]:
+    """The job that has waited longest: in the order of an index, however many wait behind it."""
+    return _first(kinds, now, and_(jobs.c.state == "queued", jobs.c.due_at <= now))
+
+
+def _first(kinds: Collection[str], now: Instant, condition: Any) -> Select[Any]:
+    """The first such job whose lane nobody is in, and nobody waits ahead of."""
     other = jobs.alias("other")
     taken = and_(other.c.state == "running", other.c.lease_until > now)
     held = and_(other.c.state == "queued", other.c.holds, not_(jobs.c.holds))
-    busy = exists().where(
+    same_lane = and_(
         other.c.account == jobs.c.account,
         other.c.region == jobs.c.region,
         other.c.kind == jobs.c.kind,
         other.c.lane == jobs.c.lane,  # never true for a job without one
-        or_(taken, held),
     )
     return (
         select(jobs)
-        .where(jobs.c.kind.in_(sorted(kinds)), or_(ready, abandoned), not_(busy))
+        .where(
+            jobs.c.kind.in_(sorted(kinds)),
+            condition,
+            not_(exists().where(same_lane, taken)),
+            not_(exists().where(same_lane, held)),
+        )
         .order_by(jobs.c.due_at, jobs.c.id)
         .limit(1)
     )
