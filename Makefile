@@ -18,7 +18,7 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(BIN)/.runtime ## what running Auditkeep needs, into .venv
-install-dev: $(BIN)/.dev $(BIN)/.node $(BIN)/.nginx ## the same, and what tests, lint, benchmarks and docs need
+install-dev: $(BIN)/.dev $(BIN)/.node $(BIN)/.nginx $(BIN)/.softhsm ## the same, and what tests, lint, benchmarks and docs need
 
 demo: install ## the main job, end to end (ARGS=--exit ends instead of serving; LOGS=DIR uses your CloudTrail files)
 	$(BIN)/auditkeep demo $(if $(LOGS),--logs "$(LOGS)") $(ARGS)
@@ -75,4 +75,8 @@ $(BIN)/.node: tests/node/package-lock.json tests/node/package.json $(BIN)/.dev
 
 $(BIN)/.nginx: tools/fetch_nginx.sh | $(VENV)/pyvenv.cfg
 	tools/fetch_nginx.sh $(VENV)
+	@touch $@
+
+$(BIN)/.softhsm: tools/fetch_softhsm.sh | $(VENV)/pyvenv.cfg
+	tools/fetch_softhsm.sh $(VENV)
 	@touch $@

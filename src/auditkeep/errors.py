@@ -33,7 +33,9 @@
     │   ├── StorageFull            the disk is full; nothing was acknowledged
     │   └── Contended              others change the same: undone, or waited for too long
     ├── KeyUnusable                a key is missing, wrong, disabled or out of reach
-    │   └── DecryptionFailed       wrong key, or bytes that were changed
+    │   ├── DecryptionFailed       wrong key, or bytes that were changed
+    │   ├── KeyAway                disabled, denied or out of reach: it may come back as it is
+    │   └── KeyNotAtHand           to be fetched outside of the transaction first, then again
     ├── LogError                   the transparency log would contradict itself
     ├── ProofError                 a signature, proof or digest does not hold
     ├── ReportError                a report cannot be made, and trying again would not help
@@ -45,6 +47,7 @@ Nothing below leaks a driver's exception across a room's border: the room that t
 library turns what it raises into one of these.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -268,6 +271,28 @@ class KeyUnusable(AuditkeepError):
 
 class DecryptionFailed(KeyUnusable):
     """The key is not the one these bytes were sealed with, or the bytes were changed."""
+
+
+KeyState = Literal["disabled", "pending deletion", "gone", "denied", "unreachable"]
+
+
+class KeyAway(KeyUnusable):
+    """Whoever holds the key does not let it be used now; nothing here needs repair."""
+
+    def __init__(self, message: str, state: KeyState) -> None:
+        super().__init__(message)
+        self.state: KeyState = state
+
+
+class KeyNotAtHand(KeyUnusable):
+    """A distant key must be asked for first, and nobody may wait for that with others behind them.
+
+    Whoever opened the transaction ends it, calls `fetch` and begins again (`lake.buckets.patient`).
+    """
+
+    def __init__(self, message: str, fetch: Callable[[], None]) -> None:
+        super().__init__(message)
+        self.fetch = fetch
 
 
 class LogError(AuditkeepError):

@@ -25,8 +25,11 @@ def create(path: Path, content: bytes) -> None:
         ) from error
 
 
-def read(path: Path) -> bytes:
-    """The content of a secret file that only its owner may read; KeyUnusable otherwise."""
+def read(path: Path, *, closed_to: int = 0o077) -> bytes:
+    """The content of a secret file that only its owner may read; KeyUnusable otherwise.
+
+    `closed_to` are the permissions that must not be there.
+    """
     try:
         # O_NONBLOCK: what turns out to be a pipe must not make a server wait for ever.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -38,7 +41,7 @@ def read(path: Path) -> bytes:
     except OSError as error:
         raise KeyUnusable(f"The key file {path} cannot be opened: {error.strerror}.") from error
     try:
-        _require_private(path, os.fstat(handle))
+        _require_private(path, os.fstat(handle), closed_to)
         with os.fdopen(handle, "rb", closefd=False) as file:
             content = file.read(MAX_SIZE + 1)
     except OSError as error:
@@ -50,11 +53,11 @@ def read(path: Path) -> bytes:
     return content
 
 
-def _require_private(path: Path, state: os.stat_result) -> None:
+def _require_private(path: Path, state: os.stat_result, closed_to: int) -> None:
     """Asked of what was opened, not of the name, so that nobody can swap it in between."""
     if not stat.S_ISREG(state.st_mode):
         raise KeyUnusable(f"{path} is not a file, so it cannot be a key file.")
-    if state.st_mode & 0o077:
+    if state.st_mode & closed_to:
         raise KeyUnusable(
             f"The key file {path} is open to other users (mode {state.st_mode & 0o777:04o}). "
             f"Close it with: chmod 600 {path}"
