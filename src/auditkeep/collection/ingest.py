@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 import msgspec
 
+from auditkeep.db.tx import Tx
 from auditkeep.errors import InputError
 from auditkeep.lake.append import Unit
-from auditkeep.observations import Observation
+from auditkeep.observations import How, Observation
 from auditkeep.sources import cloudtrail, config, files, securityhub
 from auditkeep.sources.records import Context, Parsed, Rejected, Tally
 from auditkeep.sources.rules import Rules
@@ -44,12 +45,17 @@ _READERS: Mapping[Source, str] = {
 
 @dataclass(slots=True)
 class Part:
-    """Part of a file, or all of it: one unit, and what was read for it."""
+    """Part of a file, or all of it: one unit, and what was read for it.
+
+    `then` is done in the transaction that appends it.
+    """
 
     unit: Unit
     observations: list[Observation] = field(default_factory=list)
     size: int = 0
     last: bool = False
+    how: How = "file"
+    then: Callable[[Tx], None] | None = None
 
     @property
     def full(self) -> bool:
@@ -95,34 +101,41 @@ def read_file(
     file, or that it was changed while it was read.
     """
     with files.opened(path) as (file, content):
-        file_id = unit_id(asked, content)
-        if not watcher.committed(file_id):
-            yield from _parts(files.blocks(file), path, source, context, file_id, watcher)
+        yield from read_opened(str(path), file, content, source, context, asked, watcher)
 
 
-def _parts(
-    blocks: Iterator[bytes],
-    path: Path,
+def read_opened(
+    name: str,
+    file: BinaryIO,
+    content: bytes,
     source: Source,
     context: Context,
-    file_id: str,
+    asked: bytes,
     watcher: Watcher,
+    how: How = "file",
 ) -> Iterator[Part]:
+    """The same of a file that was opened, wherever it lies; `content` is its SHA-256 as stored.
+
+    How it came here is no part of its unit's id: by whatever way, it is read once.
+    """
+    file_id = unit_id(asked, content)
+    if watcher.committed(file_id):
+        return
     tally = Tally()
     number = 1
-    part = Part(Unit(f"{file_id}/part-{number}", source, str(path)))
-    for item in _PARSERS[source](_watched(blocks, watcher, tally), context, tally):
+    part = Part(Unit(f"{file_id}/part-{number}", source, name), how=how)
+    for item in _PARSERS[source](_watched(files.blocks(file), watcher, tally), context, tally):
         if isinstance(item, Rejected):
             watcher.rejected(item)
             continue
         if part.full:
             yield part
             number += 1
-            part = Part(Unit(f"{file_id}/part-{number}", source, str(path)))
+            part = Part(Unit(f"{file_id}/part-{number}", source, name), how=how)
         part.observations.append(item)
         part.size += len(item.raw)
     watcher.seen(tally)
-    part.unit = Unit(file_id, source, str(path))
+    part.unit = Unit(file_id, source, name)
     part.last = True
     yield part
 

@@ -16,7 +16,7 @@ from auditkeep.clock import Instant, iso
 from auditkeep.collection.counts import Counts
 from auditkeep.ids import Tenant
 from auditkeep.lake.append import Unit
-from auditkeep.observations import Observation, Provenance
+from auditkeep.observations import How, Observation, Provenance
 
 SOFTWARE = f"auditkeep/{__version__}"
 READER = "run/1"
@@ -35,15 +35,16 @@ class Run:
     """An ARN, or the command line that ran it."""
     started: Instant
     cut_key: bytes
+    collector: str = ""
+    """Of what kind the files' place is; empty for files of this machine."""
 
     @property
     def unit(self) -> Unit:
         return Unit(f"run/{self.id}", "run", self.source)
 
-    def provenance(self) -> Provenance:
-        return Provenance(
-            how="file", collector=f"{self.source}-files", run=self.id, software=SOFTWARE
-        )
+    def provenance(self, how: How = "file") -> Provenance:
+        collector = self.collector or f"{self.source}-files"
+        return Provenance(how=how, collector=collector, run=self.id, software=SOFTWARE)
 
     def observation(
         self,

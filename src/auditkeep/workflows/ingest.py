@@ -9,9 +9,10 @@ Memory depends neither on the size of files nor on their number.
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import cast, get_args
+from typing import BinaryIO, cast, get_args
 
 from auditkeep.clock import Clock, SystemClock
 from auditkeep.collection.counts import Counts, Rejection
@@ -22,17 +23,20 @@ from auditkeep.collection.ingest import (
     Source,
     collect_rules,
     question,
-    read_file,
+    read_opened,
+    unit_id,
     walk,
 )
 from auditkeep.collection.runs import Run
 from auditkeep.db.schema import units
+from auditkeep.db.tx import Tx
 from auditkeep.errors import InputError, SetupError
 from auditkeep.ids import Tenant, new_id
-from auditkeep.lake.append import append
+from auditkeep.lake.append import Unit, append
 from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
-from auditkeep.observations import Observation
+from auditkeep.observations import How, Observation
+from auditkeep.sources import files
 from auditkeep.sources.records import Context, Rejected, Tally
 from auditkeep.sources.secrets import Cutter
 
@@ -72,18 +76,19 @@ def ingest(
     context = Context(tenant, interest, Cutter(run.cut_key), reads=reads)
     if source == "config":
         collect_rules(paths, context.rules)
-    work = _Ingest(lake, cast("Source", source), context, run, present, progress)
+    work = Reading(lake, cast("Source", source), context, run, present, progress)
+    asked = {"paths": [str(path) for path in paths]}
     try:
         work.read(paths)
     except KeyboardInterrupt:
         # what was committed stays and is told; what waited is read again by the next run
-        work.conclude(paths, "interrupted")
+        work.conclude(asked, "interrupted")
         raise
-    work.conclude(paths, "completed")
+    work.conclude(asked, "completed")
     return work.counts
 
 
-class _Ingest:
+class Reading:
     """One run's way through its files; watches their reading."""
 
     def __init__(
@@ -103,7 +108,7 @@ class _Ingest:
         self._run = run
         self._clock = clock
         self._progress = progress
-        self._question = question(source, context)
+        self.question = question(source, context)
         self._path = ""
         self._told: Counter[str] = Counter()
         self._counted = Tally()
@@ -113,20 +118,19 @@ class _Ingest:
     def read(self, paths: Sequence[Path]) -> None:
         for found in walk(paths):
             if isinstance(found, Path):
-                self._file(found)
+                self.file(str(found), files.opened(found))
             else:
-                self._path = str(found[0])
-                self.rejected(Rejected("", found[1]))
-        self._commit()
+                self.reject(str(found[0]), found[1])
+        self.commit()
 
-    def conclude(self, paths: Sequence[Path], outcome: str) -> None:
+    def conclude(self, parameters: Mapping[str, object], outcome: str) -> None:
         """Append the run's own record."""
         keys = self._context.interest.keys
         parameters = {
             "interest": "everything" if keys is None else f"{len(keys)} match keys",
-            "paths": [str(path) for path in paths],
-            "question": self._question.hex(),
+            "question": self.question.hex(),
             "reads": self._context.reads,
+            **parameters,
         }
         now = self._clock.now()
         record = self._run.observation(
@@ -155,34 +159,59 @@ class _Ingest:
     def rejected(self, rejected: Rejected) -> None:
         self._reject(self._path, rejected.position, rejected.reason)
 
+    def reject(self, file: str, reason: str) -> None:
+        """Tell of a file that cannot be read at all."""
+        self._reject(file, "", reason)
+
     def _reject(self, file: str, position: str, reason: str) -> None:
         self.counts.reject(file, position, reason, self._told[file])
         self._told[file] += 1
 
     # --- files and their parts --------------------------------------------------------------
 
-    def _file(self, path: Path) -> None:
-        self._path = str(path)
+    def file(
+        self,
+        name: str,
+        opened: AbstractContextManager[tuple[BinaryIO, bytes]],
+        *,
+        judge: Callable[[BinaryIO], How] | None = None,
+        then: Callable[[Tx], None] | None = None,
+    ) -> bool:
+        """Read one file, wherever it lies; whether it could be read, now or before.
+
+        `judge` is given the open file first and says how it came here; `then` is done in the
+        transaction that commits the last of it.
+        """
+        self._path = name
         self._counted = Tally()
         self.counts.files += 1
         last = None
         try:
-            for part in read_file(path, self._source, self._context, self._question, self):
-                if part.last:
-                    last = part
-                else:
-                    self._take(part)
+            with opened as (file, content):
+                how: How = "file" if judge is None else judge(file)
+                context, source, asked = self._context, self._source, self.question
+                for part in read_opened(name, file, content, source, context, asked, self, how):
+                    if part.last:
+                        last = part
+                    else:
+                        self.take(part)
+                repeated = unit_id(asked, content)
         except InputError as error:
             self.rejected(Rejected("", str(error)))
-            return
+            return False
         finally:
             self._told.pop(self._path, None)
         if last is None:
             self.counts.repeated_files += 1
+            if then is not None:
+                # the unit is there, or waits to be: what follows from it is done with the next ones
+                self.take(Part(Unit(repeated, self._source, name), last=True, then=then))
         else:
-            self._take(last)
+            last.then = then
+            self.take(last)
+        return True
 
-    def _take(self, part: Part) -> None:
+    def take(self, part: Part) -> None:
         """Append a part: at once if it is large, soon with others if it is small."""
         waiting = self._waiting
         if not waiting:
@@ -194,9 +223,9 @@ class _Ingest:
             or sum(p.size for p in waiting) >= MAX_BYTES
             or time.monotonic() - self._since >= TOGETHER_SECONDS
         ):
-            self._commit()
+            self.commit()
 
-    def _commit(self) -> None:
+    def commit(self) -> None:
         """Append what waits, in one transaction."""
         waiting, self._waiting = self._waiting, []
         if waiting:
@@ -207,20 +236,21 @@ class _Ingest:
     def _append(self, parts: Sequence[Part]) -> None:
         """Acknowledge parts; counted once they are durable."""
         now = self._clock.now()
-        provenance = self._run.provenance()
         with self._lake.db.write(self._tenant) as tx:
-            done = [
-                append(
+            done = []
+            for part in parts:
+                result = append(
                     tx,
                     self._lake,
                     unit=part.unit,
                     klass=FACTS,
                     observations=part.observations,
-                    provenance=provenance,
+                    provenance=self._run.provenance(part.how),
                     now=now,
                 )
-                for part in parts
-            ]
+                if part.then is not None:
+                    part.then(tx)
+                done.append(result)
         counts = self.counts
         for part, result in zip(parts, done, strict=True):
             if part.unit.kind == "run":
