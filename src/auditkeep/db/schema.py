@@ -450,6 +450,33 @@ selection_exceptions = _owned(
     key=("assessment_id", "ordinal", "day", "observation_id"),
 )
 
+# --- CloudTrail's trails ----------------------------------------------------------------------
+
+trails = _owned(
+    "trails",
+    _text("name"),
+    _text("document"),  # JSON, see collection.trails.Trail
+    _int("created_at"),
+    key=("name",),
+)
+
+trail_places = _owned(
+    "trail_places",  # how far an account and region of a trail has been read
+    _text("trail"),
+    _text("place"),  # its folder in the bucket
+    _text("document"),  # JSON, see collection.trails.Progress
+    _int("updated_at"),
+    key=("trail", "place"),
+)
+
+trail_objects = _owned(
+    "trail_objects",  # which objects were read, so that a listing need not fetch them to know
+    Column("id", LargeBinary(16), nullable=False),
+    _int("read_at"),
+    Index("trail_objects_age", "account", "region", "read_at"),
+    key=("id",),
+)
+
 # --- the lake --------------------------------------------------------------------------------
 
 buckets = _owned(

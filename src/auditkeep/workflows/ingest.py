@@ -253,7 +253,7 @@ class Reading:
                 done.append(result)
         counts = self.counts
         for part, result in zip(parts, done, strict=True):
-            if part.unit.kind == "run":
+            if part.unit.kind != self._source:  # the run's own record, and what digests said
                 continue
             counts.observations += result.new
             counts.duplicates += result.duplicates

@@ -1,0 +1,158 @@
+"""Trails that a tenant reads, how far each of their places was read, and which objects were.
+
+A trail is where CloudTrail delivers: a bucket and prefix, perhaps a queue that says what arrived,
+and the role that may read both. The memory of objects only saves fetching what was read before:
+what an object held is known by its content (`collection.ingest`), so that losing this memory, or
+an object under another name, adds nothing twice. It covers what passes look at again; what is older
+is forgotten.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import Literal
+
+import msgspec
+
+from auditkeep.clock import DAY, Instant
+from auditkeep.db.schema import trail_objects, trail_places, trails
+from auditkeep.db.tx import Tx
+from auditkeep.errors import SetupError
+from auditkeep.ids import is_account
+from auditkeep.sources.digest_chain import Link
+
+REMEMBERED = 90 * DAY
+"""For how long it is known that an object was read."""
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.{1,512}")
+_REGION = re.compile(r"[a-z]{2}[a-z0-9-]{3,30}")
+_IN = 500
+
+Digests = Literal["wait", "off"]
+
+
+class Trail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`accounts`: only these are read of it, all if there are none; `digests`: `wait` for the
+    digest that names a log file before it is read, or leave digests alone (`off`).
+    """
+
+    name: str
+    bucket: str
+    prefix: str = ""
+    region: str = "us-east-1"
+    queue: str = ""
+    role: str = ""
+    external_id: str = ""
+    digests: Digests = "wait"
+    accounts: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    def require_usable(self) -> None:
+        """SetupError names the first member that cannot be used."""
+        for good, wrong in (
+            (_NAME.fullmatch(self.name), f"'{self.name}' is no name: letters, digits and .-_"),
+            (_BUCKET.fullmatch(self.bucket), f"'{self.bucket}' is no name of a bucket."),
+            (_REGION.fullmatch(self.region), f"'{self.region}' is no region."),
+            (
+                not self.queue or self.queue.startswith(("https://", "http://")),
+                f"'{self.queue}' is no queue's URL, https://sqs.REGION.amazonaws.com/…",
+            ),
+            (
+                not self.role or _ROLE.fullmatch(self.role),
+                f"'{self.role}' is no role's ARN, arn:aws:iam::ACCOUNT:role/NAME",
+            ),
+            (self.role or not self.external_id, "An external id goes with a role."),
+            (all(map(is_account, self.accounts)), "An account is twelve digits."),
+            (not self.prefix or self.prefix.endswith("/"), "A prefix ends with a slash."),
+        ):
+            if not good:
+                raise SetupError(wrong)
+
+
+class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How far one place of a trail was read: the last link of each chain of its digests, until
+    when all is verified, what was broken, and why the last pass could not go on ("": it could).
+    """
+
+    links: dict[str, Link] = msgspec.field(default_factory=dict)
+    verified_to: Instant = Instant(0)
+    broken: int = 0
+    read_to: Instant = Instant(0)
+    failure: str = ""
+
+
+def save(tx: Tx, trail: Trail, now: Instant) -> None:
+    """Keep a trail, in place of one of that name; how far it was read stays known."""
+    trail.require_usable()
+    document = msgspec.json.encode(trail).decode()
+    row = {"name": trail.name, "document": document, "created_at": now}
+    tx.upsert(trails, [row], replace=["document"])
+
+
+def listed(tx: Tx) -> list[Trail]:
+    rows = tx.all(tx.select(trails.c.document).order_by(trails.c.name))
+    return [msgspec.json.decode(row.document, type=Trail) for row in rows]
+
+
+def find(tx: Tx, name: str) -> Trail:
+    """SetupError if there is none."""
+    row = tx.first(tx.select(trails.c.document).where(trails.c.name == name))
+    if row is None:
+        raise SetupError(f"There is no trail '{name}' here: see `auditkeep trail list`.")
+    return msgspec.json.decode(row.document, type=Trail)
+
+
+def remove(tx: Tx, name: str) -> None:
+    """Read a trail no more; what was read of it stays."""
+    find(tx, name)
+    tx.run(tx.delete(trails).where(trails.c.name == name))
+    tx.run(tx.delete(trail_places).where(trail_places.c.trail == name))
+
+
+def progress_of(tx: Tx, trail: str) -> dict[str, Progress]:
+    """By the folder of each place."""
+    t = trail_places.c
+    rows = tx.all(tx.select(t.place, t.document).where(t.trail == trail).order_by(t.place))
+    return {row.place: msgspec.json.decode(row.document, type=Progress) for row in rows}
+
+
+def keep_progress(tx: Tx, trail: str, place: str, progress: Progress, now: Instant) -> None:
+    document = msgspec.json.encode(progress).decode()
+    row = {"trail": trail, "place": place, "document": document, "updated_at": now}
+    tx.upsert(trail_places, [row], replace=["document", "updated_at"])
+
+
+def object_id(question: bytes, bucket: str, key: str, etag: str) -> bytes:
+    """Names one version of an object, and what was wanted of it."""
+    return sha256(msgspec.json.encode((question.hex(), bucket, key, etag))).digest()[:16]
+
+
+def known(tx: Tx, ids: Sequence[bytes]) -> set[bytes]:
+    """Which of these objects were read."""
+    found: set[bytes] = set()
+    for start in range(0, len(ids), _IN):
+        some = ids[start : start + _IN]
+        rows = tx.all(tx.select(trail_objects.c.id).where(trail_objects.c.id.in_(some)))
+        found.update(bytes(row.id) for row in rows)
+    return found
+
+
+def note(tx: Tx, ids: Iterable[bytes], now: Instant) -> None:
+    """Remember that these objects were read; in the transaction that kept what they held."""
+    tx.upsert(trail_objects, [{"id": i, "read_at": now} for i in ids], replace=["read_at"])
+
+
+def forget(tx: Tx, now: Instant) -> int:
+    """Forget what no pass looks at any more; how many objects."""
+    return tx.run(tx.delete(trail_objects).where(trail_objects.c.read_at < now - REMEMBERED))
+
+
+def described(trail: Trail) -> Mapping[str, object]:
+    """A trail for people and for the record of a run."""
+    told: Mapping[str, object] = msgspec.to_builtins(trail)
+    return told
