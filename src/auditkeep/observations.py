@@ -15,13 +15,15 @@ SourceType = Literal[
     "AWS_Config",
     "AWS_Security_Hub",
     "AWS_API_Call",
+    "SCANNER",
     "MANUAL",
     "RUN",
     "ACTIVITY",
     "GOVERNANCE",
 ]
-"""Where an observation comes from; RUN is Auditkeep's own record of an ingest or collection,
-ACTIVITY of calls of its API, GOVERNANCE of a destruction and who asked for it."""
+"""Where an observation comes from; SCANNER is any scanner or cloud beyond AWS, RUN Auditkeep's own
+record of an ingest or collection, ACTIVITY of calls of its API, GOVERNANCE of a destruction and
+who asked for it."""
 
 Verdict = Literal["compliant", "non-compliant", "inconclusive"]
 """The three-way class of spec section 3.6, used by dashboard, insights and reports alike."""

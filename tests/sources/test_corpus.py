@@ -5,13 +5,14 @@ reason.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from tests.sources.reading import Parse, read_blocks
 
-from auditkeep.sources import cloudtrail, config, files, securityhub
+from auditkeep.clock import parse as parse_time
+from auditkeep.sources import cloudtrail, config, files, ocsf, prowler, securityhub
 from auditkeep.sources.records import Context, Rejected
 
 
@@ -117,6 +118,39 @@ CONFIG = {
     ),
 }
 
+OCSF = {
+    "ocsf__examples": Expected(
+        38,
+        31,
+        12,
+        rejected=19,
+        seen=37,
+        why="18 records are the raw ones that were mapped, six of them of other services; one file "
+        "is empty",
+    ),
+    "prowler-cloud__prowler": Expected(4, 21, 21),
+}
+
+PROWLER = {
+    "DefectDojo__django-DefectDojo": Expected(
+        7,
+        219,
+        137,
+        rejected=1,
+        seen=226,
+        silent=("no_vuln.csv",),
+        why="seven results are lines of JSON; one file is empty, one holds but a header",
+    ),
+    "prowler-cloud__prowler": Expected(
+        8,
+        117,
+        16,
+        rejected=140,
+        seen=156,
+        why="140 rows of a database are no output of the scanner; they are counted one by one here",
+    ),
+}
+
 
 def check(parse: Parse, folder: Path, expected: Expected, context: Context) -> Total:
     found = total(parse, folder, context)
@@ -145,6 +179,17 @@ def test_securityhub(corpus: Path, everything: Context, name: str) -> None:
 @pytest.mark.parametrize("name", CONFIG)
 def test_config(corpus: Path, everything: Context, name: str) -> None:
     check(config.parse, corpus / "config" / name, CONFIG[name], everything)
+
+
+@pytest.mark.parametrize("name", OCSF)
+def test_ocsf(corpus: Path, everything: Context, name: str) -> None:
+    check(ocsf.parse, corpus / "ocsf" / name, OCSF[name], everything)
+
+
+@pytest.mark.parametrize("name", PROWLER)
+def test_prowler(corpus: Path, everything: Context, name: str) -> None:
+    told = replace(everything, observed_at=parse_time("2021-08-23"))
+    check(prowler.parse, corpus / "prowler" / name, PROWLER[name], told)
 
 
 @pytest.mark.parametrize(

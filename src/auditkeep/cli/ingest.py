@@ -2,19 +2,25 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
 
+if TYPE_CHECKING:
+    from auditkeep.clock import Instant
+
 
 def ingest(
-    source: Literal["cloudtrail", "securityhub", "config"],
+    source: Literal["cloudtrail", "securityhub", "config", "ocsf", "prowler", "sarif"],
     *paths: Path,
     data: Data,
     account: Account,
     region: Region = DEFAULT_REGION,
+    observed_at: Annotated[
+        str | None, Parameter(help="When results were found that do not say it, ISO 8601.")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Read files, or folders of them, into the tenant's lake.
@@ -46,6 +52,7 @@ def ingest(
                 progress=progress,
                 principal="auditkeep ingest",
                 reads=parts.settings.cloudtrail_reads,
+                observed_at=None if observed_at is None else _instant(observed_at),
             )
         parts.log_now()
     report(
@@ -69,6 +76,16 @@ def ingest(
     return 0 if counts.records or not counts.rejections else 1
 
 
+def _instant(text: str) -> "Instant":
+    from auditkeep.clock import parse
+    from auditkeep.errors import SetupError
+
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise SetupError(f"'{text}' is no ISO 8601 day or instant.") from error
+
+
 def backfill(
     assessment: Annotated[str, Parameter(help="The assessment's id.")],
     *,
@@ -79,15 +96,11 @@ def backfill(
 ) -> int:
     """Open an assessment's lens to the past: everything kept since then becomes evidence."""
     from auditkeep import app
-    from auditkeep.clock import SystemClock, parse
-    from auditkeep.errors import SetupError
+    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
     from auditkeep.settings import load
 
-    try:
-        at = parse(start)
-    except ValueError as error:
-        raise SetupError(f"'{start}' is no ISO 8601 day or instant.") from error
+    at = _instant(start)
     with app.opened(load(data), SystemClock()) as parts:
         parts.backfill(Tenant(account, region), assessment, at)
     return 0

@@ -20,11 +20,11 @@ from auditkeep.db.tx import Tx
 from auditkeep.errors import InputError
 from auditkeep.lake.append import Unit
 from auditkeep.observations import How, Observation
-from auditkeep.sources import cloudtrail, config, files, securityhub
+from auditkeep.sources import cloudtrail, config, files, ocsf, prowler, sarif, securityhub
 from auditkeep.sources.records import Context, Parsed, Rejected, Tally
 from auditkeep.sources.rules import Rules
 
-Source = Literal["cloudtrail", "securityhub", "config"]
+Source = Literal["cloudtrail", "securityhub", "config", "ocsf", "prowler", "sarif"]
 
 MAX_ROWS = 16_384
 MAX_BYTES = 32 * 1024 * 1024
@@ -34,12 +34,18 @@ _PARSERS: Mapping[Source, Callable[[Iterator[bytes], Context, Tally], Parsed]] =
     "cloudtrail": cloudtrail.parse,
     "securityhub": securityhub.parse,
     "config": config.parse,
+    "ocsf": ocsf.parse,
+    "prowler": prowler.parse,
+    "sarif": sarif.parse,
 }
 
 _READERS: Mapping[Source, str] = {
     "cloudtrail": cloudtrail.READER,
     "securityhub": securityhub.READER,
     "config": config.READER,
+    "ocsf": ocsf.READER,
+    "prowler": f"{prowler.READER} {ocsf.READER}",
+    "sarif": sarif.READER,
 }
 
 
@@ -84,6 +90,7 @@ def question(source: Source, context: Context) -> bytes:
         context.reads,
         None if keys is None else sorted(keys),
         context.rules.fingerprint(),
+        context.observed_at,
     )
     return sha256(msgspec.json.encode(asked)).digest()
 

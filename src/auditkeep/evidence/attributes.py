@@ -73,7 +73,8 @@ def attributes(source: str, raw: bytes) -> dict[str, str]:
     record = _unwrapped(record)
     shown = _SHOWN.get(source)
     if shown is not None:
-        record = {name: record[name] for name in shown if name in record}
+        # a source's record in another form, as OCSF, has none of these: then all is shown
+        record = {name: record[name] for name in shown if name in record} or record
     found: dict[str, str] = {}
     left_out = 0
     for key, value in _leaves(record, "", 0):

@@ -70,7 +70,7 @@ class Counts:
             self.noncompliant += items
         else:
             self.inconclusive += items
-        if source in ("AWS_Config", "AWS_Security_Hub"):
+        if source in ("AWS_Config", "AWS_Security_Hub", "SCANNER"):
             self.compliance += items
             if kind == "non-compliant":
                 self.issues += items

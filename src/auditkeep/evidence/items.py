@@ -33,6 +33,7 @@ LABELS = {
     "AWS_Security_Hub": "AWS Security Hub",
     "AWS_Cloudtrail": "AWS CloudTrail",
     "AWS_API_Call": "AWS API calls",
+    "SCANNER": "Security scanner",
     "MANUAL": "Manual",
 }
 """`dataSource`: the display label of a source."""
@@ -42,6 +43,7 @@ TYPES = {
     "AWS_Security_Hub": "Compliance check",
     "AWS_Cloudtrail": "User activity",
     "AWS_API_Call": "Configuration data",
+    "SCANNER": "Compliance check",
     "MANUAL": "Manual",
 }
 """`evidenceByType` of a source."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cache
 
-from auditkeep.mapping import catalogue, cloudtrail, config, securityhub
+from auditkeep.mapping import catalogue, cloudtrail, config, scanners, securityhub
 
 
 def _api_keys(keyword: str) -> frozenset[str]:
@@ -57,6 +57,8 @@ def keywords(source_type: str) -> list[str]:
 
 def is_listed(source_type: str, keyword: str) -> bool:
     """Whether AWS lists the keyword, or it is one of ours beside AWS's."""
+    if source_type == "AWS_Security_Hub" and scanners.is_ours(keyword):
+        return True
     return keyword in _known(source_type) or keyword in OWN.get(source_type, ())
 
 

@@ -2,13 +2,14 @@
 
 Keywords may be standard-specific (`1.12`, `PCI.IAM.1`); findings carry the consolidated id or,
 with consolidation off, the id of their standard, one finding for each standard. Everything is
-resolved to the consolidated id, so a control mapped to any of them receives all.
+resolved to the consolidated id, so a control mapped to any of them receives all. Keywords of
+scanners (`mapping.scanners`) stand beside them and mean themselves.
 """
 
 import re
 from functools import cache
 
-from auditkeep.mapping import catalogue
+from auditkeep.mapping import catalogue, scanners
 
 _CIS = re.compile(r"(?:CIS\.)?(\d+\.\d+(?:\.\d+)?)")
 _CIS_STANDARD = "cis-aws-foundations-benchmark"
@@ -45,6 +46,8 @@ def _controls() -> frozenset[str]:
 
 
 def keyword_keys(keyword: str) -> frozenset[str]:
+    if scanners.is_ours(keyword):
+        return frozenset({scanners.match_key(keyword)})
     return frozenset({control_key(keyword)})
 
 

@@ -26,6 +26,7 @@ SOURCE_FOLDERS = {
     "AWS_Config": "Config",
     "AWS_Security_Hub": "Security-Hub",
     "AWS_API_Call": "API-calls",
+    "SCANNER": "Scanners",
     "MANUAL": "Manual",
     "RUN": "Runs",
     "ACTIVITY": "Activity",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from auditkeep.clock import Instant
 from auditkeep.ids import Tenant
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
@@ -38,6 +39,7 @@ class Context:
 
     `tenant` stands in for an account or region that a record does not name. `reads` admits
     read-only CloudTrail events. `rules` names Config rules' owners and identifiers.
+    `observed_at` is when results were found that do not say it themselves.
     """
 
     tenant: Tenant
@@ -45,6 +47,7 @@ class Context:
     cutter: Cutter
     reads: bool = False
     rules: Rules = field(default_factory=Rules)
+    observed_at: Instant | None = None
 
 
 @dataclass(slots=True)

@@ -11,7 +11,6 @@ kept); the hash ignores the order of members and white space.
 
 import re
 from collections.abc import Iterator
-from hashlib import sha256
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -20,6 +19,7 @@ from auditkeep.ids import is_account
 from auditkeep.mapping import securityhub
 from auditkeep.observations import Observation, Resource
 from auditkeep.sources.batch import DEFAULT, Batch, Form, Limits, Single
+from auditkeep.sources.content import content_hash
 from auditkeep.sources.holders import MAX_DEPTH
 from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
 from auditkeep.sources.split import Splitter
@@ -159,7 +159,7 @@ def _observation(
     account = finding.aws_account_id
     return Observation(
         source="AWS_Security_Hub",
-        natural_key=(finding.id, finding.updated_at, _content_hash(kept)),
+        natural_key=(finding.id, finding.updated_at, content_hash(kept)),
         event_time=at,
         match_key=key,
         account=account if is_account(account) else context.tenant.account,
@@ -205,12 +205,3 @@ def _verdict(finding: _Finding) -> str | None:
 def _resource(resource: _Resource, verdict: str | None) -> Resource:
     arn = resource.id if resource.id.startswith("arn:") else None
     return Resource(value=resource.id, arn=arn, type=resource.type, verdict=verdict)
-
-
-def _content_hash(raw: bytes) -> str:
-    try:
-        text = msgspec.json.encode(msgspec.json.decode(raw), order="sorted")
-    except UNREADABLE:
-        # numbers that Python cannot hold: then the bytes themselves are the content
-        text = raw
-    return sha256(text).hexdigest()

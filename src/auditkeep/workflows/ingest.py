@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, cast, get_args
 
-from auditkeep.clock import Clock, SystemClock
+from auditkeep.clock import Clock, Instant, SystemClock, iso
 from auditkeep.collection.counts import Counts, Rejection
 from auditkeep.collection.ingest import (
     MAX_BYTES,
@@ -61,19 +61,21 @@ def ingest(
     *,
     principal: str,
     reads: bool = False,
+    observed_at: Instant | None = None,
     clock: Clock | None = None,
     progress: Progress | None = None,
 ) -> Counts:
     """Read files, or folders of them, for `tenant`; what `interest` wants is kept, once.
 
-    `principal` is who asked. What cannot be read is in the counts. StorageFull, LogError and their
-    like end the run; what was committed before stays.
+    `principal` is who asked; `observed_at` is when results were found that do not say it. What
+    cannot be read is in the counts. StorageFull, LogError and their like end the run; what was
+    committed before stays.
     """
     if source not in get_args(Source):
         raise SetupError(f"Files can be read of {', '.join(get_args(Source))}, not of '{source}'.")
     present = clock or SystemClock()
     run = Run(new_id(), source, principal, present.now(), secrets.token_bytes(32))
-    context = Context(tenant, interest, Cutter(run.cut_key), reads=reads)
+    context = Context(tenant, interest, Cutter(run.cut_key), reads=reads, observed_at=observed_at)
     if source == "config":
         collect_rules(paths, context.rules)
     work = Reading(lake, cast("Source", source), context, run, present, progress)
@@ -126,12 +128,14 @@ class Reading:
     def conclude(self, parameters: Mapping[str, object], outcome: str) -> None:
         """Append the run's own record."""
         keys = self._context.interest.keys
-        parameters = {
+        parameters: dict[str, object] = {
             "interest": "everything" if keys is None else f"{len(keys)} match keys",
             "question": self.question.hex(),
             "reads": self._context.reads,
             **parameters,
         }
+        if self._context.observed_at is not None:
+            parameters["observedAt"] = iso(self._context.observed_at)
         now = self._clock.now()
         record = self._run.observation(
             self._tenant, parameters, self.counts, outcome=outcome, ended=now
