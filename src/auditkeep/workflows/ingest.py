@@ -128,18 +128,16 @@ class Reading:
     def conclude(self, parameters: Mapping[str, object], outcome: str) -> None:
         """Append the run's own record."""
         keys = self._context.interest.keys
-        parameters: dict[str, object] = {
+        told: dict[str, object] = {
             "interest": "everything" if keys is None else f"{len(keys)} match keys",
             "question": self.question.hex(),
             "reads": self._context.reads,
             **parameters,
         }
         if self._context.observed_at is not None:
-            parameters["observedAt"] = iso(self._context.observed_at)
+            told["observedAt"] = iso(self._context.observed_at)
         now = self._clock.now()
-        record = self._run.observation(
-            self._tenant, parameters, self.counts, outcome=outcome, ended=now
-        )
+        record = self._run.observation(self._tenant, told, self.counts, outcome=outcome, ended=now)
         self._append([Part(self._run.unit, [record])])
 
     # --- what is heard while a file is read ---------------------------------------------------
