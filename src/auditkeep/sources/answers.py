@@ -84,16 +84,20 @@ def heard(client: Any) -> Iterator[Heard]:
         events.unregister("before-parse", ear._listen)
 
 
-class Exchange(msgspec.Struct, frozen=True):
-    """One call and what it was answered: pages are lists of these."""
+class Exchange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One call and what it was answered: pages are lists of these.
+
+    `refused`: the answer is the service's error, which says as much as another answer would.
+    """
 
     operation: str
     parameters: dict[str, Any]
     answer: Raw
+    refused: bool = False
 
 
-def exchange(request: Request, answer: bytes) -> Exchange:
-    return Exchange(request.operation, dict(request.parameters), Raw(answer))
+def exchange(request: Request, answer: bytes, *, refused: bool = False) -> Exchange:
+    return Exchange(request.operation, dict(request.parameters), Raw(answer), refused)
 
 
 def body_of(exchanges: list[Exchange]) -> bytes:

@@ -69,7 +69,9 @@ class Ask:
     `what` is the keyword of an API call, "" where a source has one question only. `slot` is the
     UTC day that a scheduled question is asked for. `since` is when the last complete look began
     (None: look at the current state); a source that is late goes back further by itself. `until`
-    bounds a look into the past. `wanted` are the match keys that are worth asking for.
+    bounds a look into the past. `at` makes it a first look: what is so at that moment is an
+    observation of that moment, however long it has been so. `wanted` are the match keys that are
+    worth asking for.
     """
 
     source: SourceType
@@ -79,13 +81,15 @@ class Ask:
     slot: Day | None = None
     since: Instant | None = None
     until: Instant | None = None
+    at: Instant | None = None
     wanted: Interest = field(default_factory=Interest.everything)
 
     @cached_property
     def digest(self) -> bytes:
         """Of all that decides, beside the answers, what is read from them."""
         keys = self.wanted.keys
-        told = ("auditkeep/ask/1", self.source, self.account, self.region, self.what, self.slot)
+        place = (self.source, self.account, self.region, self.what)
+        told = ("auditkeep/ask/1", *place, self.slot, self.at)
         interest = None if keys is None else sorted(keys)
         return sha256(msgspec.json.encode((told, interest))).digest()
 

@@ -11,8 +11,9 @@ Invariant: a record that was JSON still is.
 
 import hmac
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from auditkeep.observations import Cut
 from auditkeep.sources.hints import Hints
@@ -60,7 +61,7 @@ _SLACK = re.compile(rb"xox[abeoprs]-([A-Za-z0-9-]{10,250})")
 
 _MASKED = re.compile(rb"\*+|HIDDEN[A-Z_]*|\*{3}REDACTED\*{3}|REDACTED|sensitiveDataRemoved|\[cut\]")
 
-_Span = tuple[int, int, str]
+Span = tuple[int, int, str]
 
 _MEMBER = 0
 _WHOLE = {
@@ -79,15 +80,18 @@ class Cutter:
 
     key: bytes
 
-    def cut(self, raw: bytes) -> tuple[bytes, tuple[Cut, ...]]:
-        """The record as kept, and what was cut from it."""
+    def cut(self, raw: bytes, known: Sequence[Span] = ()) -> tuple[bytes, tuple[Cut, ...]]:
+        """The record as kept, and what was cut from it.
+
+        `known` are what a source's model says is secret: start, end and rule of each.
+        """
         told = _HINTS(raw)
-        if not told:
+        if not told and not known:
             return raw, ()
         kept = bytearray()
         cuts = []
         done = 0
-        for start, end, rule in _in_order(raw, _found(raw, told)):
+        for start, end, rule in _in_order(raw, chain(_found(raw, told), known)):
             kept += raw[done:start]
             removed = raw[start:end]
             mac = hmac.digest(self.key, removed, "sha256").hex()
@@ -98,7 +102,7 @@ class Cutter:
         return bytes(kept), tuple(cuts)
 
 
-def _found(raw: bytes, told: Iterable[tuple[int, int]]) -> Iterator[_Span]:
+def _found(raw: bytes, told: Iterable[tuple[int, int]]) -> Iterator[Span]:
     """What the rules find where they were hinted at something."""
     for number in {number for number, _ in told if number != _MEMBER}:
         rule, pattern = _WHOLE[number]
@@ -114,7 +118,7 @@ def _found(raw: bytes, told: Iterable[tuple[int, int]]) -> Iterator[_Span]:
                 yield (*value.span(1), "quoted-member" if nested else "member")
 
 
-def _in_order(raw: bytes, found: Iterable[_Span]) -> Iterator[_Span]:
+def _in_order(raw: bytes, found: Iterable[Span]) -> Iterator[Span]:
     """Spans without overlap; of two that overlap, the one begun first."""
     done = 0
     for start, end, rule in sorted(set(found)):

@@ -1,0 +1,415 @@
+"""Which operations beyond the documented ones may be asked, judged by botocore's service models.
+
+A control may name any operation that only reads and needs no parameter, or one parameter whose
+values another call lists (`feeds`). Refused are operations that could change something, and those
+whose answers are secrets, credentials, or leave to fetch something: each with its reason.
+
+The rules, in order: no table names it; the service and the operation exist; its verb reads; its
+name does not tell that its answer is a secret; its answer is no stream; what it needs can be
+supplied. What a model marks as sensitive, and members named like secrets, are cut from the
+evidence of those that remain.
+"""
+
+import re
+from functools import cache
+from typing import Any
+
+from auditkeep.mapping.calls import Call, Feed, Paging, Refusal
+from auditkeep.mapping.feeds import FEEDS
+from auditkeep.mapping.places import GLOBAL_SERVICES
+
+_KEYWORD = re.compile(r"([a-z][a-zA-Z0-9-]*)_([A-Z][A-Za-z0-9]+)")
+_READS = re.compile(
+    r"(?:Describe|Get|List|Search|Lookup|Check|View)(?=[A-Z0-9])"
+    r"|Batch(?:Describe|Get|List|Check)(?=[A-Z0-9])"
+)
+
+_NAMES = {
+    "access-analyzer": "accessanalyzer",
+    "elasticfilesystem": "efs",
+    "elasticloadbalancing": "elb",
+    "elasticloadbalancingv2": "elbv2",
+    "elasticmapreduce": "emr",
+    "email": "ses",
+    "eventbridge": "events",
+    "monitoring": "cloudwatch",
+    "states": "stepfunctions",
+    "tagging": "resourcegroupstaggingapi",
+}
+"""Names that people know a service by -> botocore's name of it."""
+
+SERVICES: dict[str, str] = {
+    "account-access-runtime": "its answers are credentials",
+    "bedrock-agentcore": "its answers are tokens, secrets, or what agents did",
+    "bedrock-runtime": "it runs models",
+    "codecommit": "its answers are source code",
+    "signin": "its answers are about who signs in",
+    "sso": "its answers are made for the person who signed in",
+    "sso-oidc": "its answers are tokens",
+    "sts": "its answers are credentials, or say nothing about resources",
+    "workmailmessageflow": "its answers are people's mail",
+}
+"""Services that nothing is asked of: why."""
+
+DENIED: dict[str, str] = {
+    "amplifybackend:GetBackendAuth": "its answer holds keys of sign-in providers",
+    "amplifyuibuilder:GetCodegenJob": "its answer holds a signed link",
+    "apigateway:GetApiKey": "its answer holds the value of an API key",
+    "apigateway:GetApiKeys": "its answer holds the values of API keys",
+    "appsync:ListApiKeys": "its answer holds the values of API keys",
+    "artifact:GetReport": "its answer is a signed link",
+    "artifact:GetTermForReport": "its answer is a signed link",
+    "cognito-identity:GetId": "it creates an identity where there is none",
+    "cognito-idp:DescribeUserPoolClient": "its answer holds the client's secret",
+    "cognito-idp:ListUserPoolClientSecrets": "its answer is secrets",
+    "connect:GetPromptFile": "its answer is a signed link",
+    "datazone:GetConnection": "its answer may hold credentials",
+    "directconnect:DescribeRouterConfiguration": "its answer holds keys of the routers' peers",
+    "ec2:GetConsoleOutput": "what a machine prints may hold secrets",
+    "ec2:GetConsoleScreenshot": "what a machine shows may hold secrets",
+    "ec2:GetLaunchTemplateData": "its answer holds user data, which may hold secrets",
+    "ec2:GetVpnConnectionDeviceSampleConfiguration": "its answer holds the tunnels' keys",
+    "ecr:GetDownloadUrlForLayer": "its answer is a signed link to a layer of an image",
+    "emr:GetSessionEndpoint": "its answer holds credentials",
+    "gamelift:GetComputeAccess": "its answer is credentials",
+    "gamelift:GetInstanceAccess": "its answer is credentials",
+    "glue:GetConnection": "its answer holds the connection's password",
+    "glue:GetConnections": "its answer holds the connections' passwords",
+    "iam:CreateAccessKey": "it creates credentials and answers with them",
+    "kms:Decrypt": "its answer is what was encrypted",
+    "kms:GenerateDataKey": "its answer is a key",
+    "kms:GetParametersForImport": "its answer lets whoever holds it import key material",
+    "lambda:GetFunction": "its answer holds a signed link to the function's code",
+    "lambda:GetLayerVersion": "its answer holds a signed link to the layer's code",
+    "lambda:GetLayerVersionByArn": "its answer holds a signed link to the layer's code",
+    "lightsail:GetInstanceAccessDetails": "its answer is credentials",
+    "managedblockchain:GetAccessor": "its answer holds the accessor's token",
+    "payment-cryptography:GetParametersForExport": "its answer takes part in handing out keys",
+    "payment-cryptography:GetParametersForImport": "its answer takes part in taking in keys",
+    "s3control:GetDataAccess": "its answer is credentials",
+    "secretsmanager:BatchGetSecretValue": "its answer is secrets",
+    "secretsmanager:GetSecretValue": "its answer is a secret",
+    "ssm:GetParameter": "its answer is a parameter's value, decrypted where that is asked for",
+    "ssm:GetParameterHistory": "its answer is values, decrypted where that is asked for",
+    "ssm:GetParameters": "its answer is values, decrypted where that is asked for",
+    "ssm:GetParametersByPath": "its answer is values, decrypted where that is asked for",
+    "support:GetAttachmentDownloadLink": "its answer is a signed link",
+    "xray:GetSamplingTargets": "it reports to the service what was sampled",
+}
+"""Operations that are refused although their verbs may read: why."""
+
+_TELLING = re.compile(
+    r"Credential|Password|Token|SecretValue|PrivateKey|Presigned|SignedUrl|(?:Url|URL)s?$"
+)
+"""Words in an operation's name which say that its answer is a secret, or stands for one."""
+
+HARMLESS = frozenset(
+    {
+        "GetAccountPasswordPolicy",
+        "GetApiKeyCredentialProvider",
+        "GetChangeTokenStatus",
+        "GetCredentialLocker",
+        "GetCredentialReport",
+        "GetQueueUrl",
+        "GetSourceRepositoryCloneUrls",
+        "GetTokenVault",
+        "ListAccessTokens",
+        "ListApiKeyCredentialProviders",
+        "ListCredentialLockers",
+        "ListGitHubAccountTokenNames",
+        "ListOauth2CredentialProviders",
+        "ListPaymentCredentialProviders",
+        "ListServiceSpecificCredentials",
+        "ListSourceCredentials",
+        "ListTokens",
+        "ListTrustedTokenIssuers",
+        "DescribeTrustedTokenIssuer",
+    }
+)
+"""Operations with such a word whose answers are about secrets and hold none."""
+
+_SECRET_MEMBER = re.compile(
+    r"(?:accesstoken|authtoken|sessiontoken|secretaccesskey|secretkey|password|privatekey|userdata"
+    r"|presharedkey|signedurl|downloadurl|apikeyvalue)$"
+)
+"""How a member's name ends, in lower case, that holds a secret though no model says so."""
+
+_NO_SECRET = frozenset(
+    {
+        "comment",
+        "description",
+        "email",
+        "emailaddress",
+        "kmskeyid",
+        "kmsmasterkeyid",
+        "message",
+        "name",
+    }
+)
+"""Members, in lower case, that models mark as sensitive and an auditor must be able to read."""
+
+_ACTIONS = {
+    "s3:GetBucketAccelerateConfiguration": "s3:GetAccelerateConfiguration",
+    "s3:GetBucketCors": "s3:GetBucketCORS",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
+    "s3:GetBucketReplication": "s3:GetReplicationConfiguration",
+    "s3:GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
+    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "s3:ListBucketAnalyticsConfigurations": "s3:GetAnalyticsConfiguration",
+    "s3:ListBucketIntelligentTieringConfigurations": "s3:GetIntelligentTieringConfiguration",
+    "s3:ListBucketInventoryConfigurations": "s3:GetInventoryConfiguration",
+    "s3:ListBucketMetricsConfigurations": "s3:GetMetricsConfiguration",
+    "s3:ListBuckets": "s3:ListAllMyBuckets",
+}
+"""IAM actions that are not called as their operation (IAM Service Authorization Reference)."""
+
+_GIVEN: dict[tuple[str, str], dict[str, Any]] = {
+    ("cognito-identity", "ListIdentityPools"): {"MaxResults": 60},
+    ("cognito-idp", "ListUserPools"): {"MaxResults": 60},
+    ("ec2", "DescribeImages"): {"Owners": ["self"]},
+    ("ec2", "DescribeFpgaImages"): {"Owners": ["self"]},
+    ("ec2", "DescribeSnapshots"): {"OwnerIds": ["self"]},
+    ("kms", "GetKeyPolicy"): {"PolicyName": "default"},
+    ("ssm", "ListDocuments"): {"Filters": [{"Key": "Owner", "Values": ["Self"]}]},
+    **{
+        ("wafv2", operation): {"Scope": "REGIONAL"}
+        for operation in ("ListIPSets", "ListRegexPatternSets", "ListRuleGroups", "ListWebACLs")
+    },
+}
+"""Parameters that are always sent: without most of them an answer would be about what is not the
+account's own; a key has one policy, of this name."""
+
+_VERB_ACTIONS = frozenset({"apigateway", "apigatewayv2"})
+"""Services whose actions are HTTP's methods: `apigateway:GET`."""
+
+_TOKENS = ("NextToken", "nextToken", "next_token", "Marker", "marker", "NextMarker", "nextMarker")
+
+
+def judge(keyword: str) -> Call | Refusal:
+    """The call that a keyword names, or why it cannot be asked."""
+    named = _KEYWORD.fullmatch(keyword)
+    if named is None:
+        return Refusal(
+            "unknown",
+            f"'{keyword}' names no API call: it must look like ec2_DescribeVpcs, the service as "
+            "the AWS SDK for Python names it and the operation.",
+        )
+    service = _NAMES.get(named[1], named[1])
+    name = f"{service}:{named[2]}"
+    if service in SERVICES:
+        return Refusal("secret", f"{name} is never asked: {SERVICES[service]}.")
+    if name in DENIED:
+        return Refusal("secret", f"{name} is never asked: {DENIED[name]}.")
+    return _judged(service, named[2])
+
+
+@cache
+def _session() -> Any:
+    from botocore.session import get_session  # noqa: PLC0415 - heavy
+
+    return get_session()
+
+
+@cache
+def _available() -> frozenset[str]:
+    return frozenset(_session().get_available_services())
+
+
+@cache
+def _judged(service: str, operation: str) -> Call | Refusal:
+    name = f"{service}:{operation}"
+    if service not in _available():
+        return Refusal("unknown", f"There is no service '{service}' in the AWS SDK for Python.")
+    model = _session().get_service_model(service)
+    if operation not in model.operation_names:
+        return Refusal("unknown", f"The service {service} has no operation '{operation}'.")
+    if not _READS.match(operation):
+        return Refusal(
+            "not read-only",
+            f"{name} is never asked: only operations that describe, get, list or search are.",
+        )
+    if _TELLING.search(operation) and operation not in HARMLESS:
+        return Refusal("secret", f"{name} is never asked: its answer is a secret or a signed link.")
+    shape = model.operation_model(operation)
+    if shape.has_streaming_output or shape.has_event_stream_output or shape.output_shape is None:
+        return Refusal("secret", f"{name} is never asked: its answer is data, not configuration.")
+    required = list(shape.input_shape.required_members) if shape.input_shape else []
+    required = [r for r in required if r not in _GIVEN.get((service, operation), {})]
+    feed = _feed(service, operation, required)
+    if required and feed is None:
+        return Refusal(
+            "parameters",
+            f"{name} cannot be asked: it needs {' and '.join(required)}, and Auditkeep does not "
+            "know where to take that from.",
+        )
+    return call_of(service, operation, feed)
+
+
+def action_of(service: str, operation: str) -> str:
+    """The IAM action that an operation needs."""
+    if service in _VERB_ACTIONS:
+        return "apigateway:GET"
+    name = f"{_session().get_service_model(service).signing_name}:{operation}"
+    return _ACTIONS.get(name, name)
+
+
+def _feed(service: str, operation: str, required: list[str]) -> Feed | None:
+    """Where the one parameter of an operation comes from, if that is known.
+
+    What a feed is for is needed, also where no model says so.
+    """
+    own = [(p, source) for (s, o, p), source in FEEDS.items() if (s, o) == (service, operation)]
+    if own and set(required) <= {own[0][0]}:
+        return Feed(own[0][0], *own[0][1])
+    source = FEEDS.get((service, "", required[0])) if len(required) == 1 else None
+    return None if source is None else Feed(required[0], *source)
+
+
+def call_of(service: str, operation: str, feed: Feed | None = None) -> Call:
+    """How an operation is asked, as far as botocore's models tell it."""
+    model = _session().get_service_model(service)
+    shape = model.operation_model(operation)
+    lists = () if feed and not _pages(service, operation) else _lists(shape)
+    secrets = tuple(_secrets(shape.output_shape, lists))
+    return Call(
+        service=service,
+        operation=operation,
+        action=action_of(service, operation),
+        everywhere=service in GLOBAL_SERVICES,
+        given=_GIVEN.get((service, operation), {}),
+        lists=lists,
+        paging=_paging(service, shape),
+        feed=feed,
+        secrets=secrets,
+    )
+
+
+@cache
+def _paginators(service: str) -> dict[str, Any]:
+    from botocore.exceptions import UnknownServiceError  # noqa: PLC0415 - heavy
+
+    try:
+        found = _session().get_component("data_loader").load_service_model(service, "paginators-1")
+    except UnknownServiceError:
+        return {}
+    pagination: dict[str, Any] = found["pagination"]
+    return pagination
+
+
+def _pages(service: str, operation: str) -> dict[str, Any] | None:
+    return _paginators(service).get(operation)
+
+
+def _paging(service: str, shape: Any) -> Paging | None:
+    """How the operation goes on: as its paginator says, or by the usual names of tokens."""
+    known = _pages(service, shape.name)
+    if known is not None:
+        return Paging(
+            _many(known["input_token"]), _many(known["output_token"]), known.get("more_results", "")
+        )
+    inputs = set(shape.input_shape.members) if shape.input_shape else set()
+    outputs = shape.output_shape.members
+    for token in _TOKENS:
+        answered = token if token in outputs else f"Next{token}"
+        if token in inputs and answered in outputs:
+            return Paging((token,), (answered,))
+    return None
+
+
+def _many(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _lists(shape: Any) -> tuple[tuple[str, str, str], ...]:
+    """The lists of an answer whose elements are resources: what the paginator names, or all."""
+    known = _pages(shape.service_model.service_name, shape.name)
+    if known is not None:
+        paths = _many(known["result_key"])
+    else:
+        paths = tuple(
+            name
+            for name, member in shape.output_shape.members.items()
+            if member.type_name == "list" and not _NO_RESOURCES.search(name)
+        )
+    result = []
+    for path in paths:
+        found = shape.output_shape
+        for name in path.split("."):
+            found = found.members.get(name) if found.type_name == "structure" else None
+            if found is None:
+                break
+        if found is not None and found.type_name == "list":
+            result.append((path, *_identity(path.rsplit(".", 1)[-1], shape.name, found.member)))
+    return tuple(result)
+
+
+_NO_RESOURCES = re.compile(r"failures|errors|unprocessed|warnings|responsemetadata", re.IGNORECASE)
+_ENDS = ("id", "identifier", "arn", "name", "url", "key")
+
+
+def _identity(list_name: str, operation: str, element: Any) -> tuple[str, str]:
+    """The members of an element that name it and that hold its ARN; "" where there is none."""
+    if element.type_name != "structure":
+        return "", ""
+    plain = {
+        name.lower(): name
+        for name, member in element.members.items()
+        if member.type_name == "string"
+    }
+    things = [_singular(t) for t in (list_name, _READS.sub("", operation), element.name)]
+    arn = _first(plain, [f"{t}arn" for t in things] + ["arn", "resourcearn"])
+    named = [f"{t}{end}" for end in _ENDS for t in things]
+    tail = [n for n in plain if n.endswith(_ENDS[:2])] + [n for n in plain if n.endswith("name")]
+    identity = _first(plain, [*named, "id", "identifier", "arn", "name", "serialnumber", *tail])
+    return identity or arn, arn
+
+
+def _singular(name: str) -> str:
+    name = re.sub(r"(?:Summary)?List$|Summaries$|Summary$|Info$|Set$", "", name).lower()
+    if name.endswith("ies"):
+        return name[:-3] + "y"
+    if name.endswith(("sses", "xes")):
+        return name[:-2]
+    return name.removesuffix("s")
+
+
+def _first(members: dict[str, str], wanted: list[str]) -> str:
+    return next((members[name] for name in wanted if name in members), "")
+
+
+def _secrets(output: Any, lists: tuple[tuple[str, str, str], ...]) -> list[str]:
+    """Paths of members to cut, below an element where there are lists, else below the answer."""
+    if not lists:
+        return sorted(set(_sensitive(output, "", frozenset(), marked=False)))
+    found: set[str] = set()
+    for path, _, _ in lists:
+        shape = output
+        for name in path.split("."):
+            shape = shape.members[name]
+        found |= set(_sensitive(shape.member, "", frozenset(), marked=False))
+    return sorted(found)
+
+
+def _sensitive(shape: Any, path: str, seen: frozenset[str], *, marked: bool) -> list[str]:
+    """Dotted paths of the texts that are, or look like, secrets; `*` is every element."""
+    name = path.rpartition(".")[2].lower().replace("_", "")
+    marked = (marked or bool(shape.metadata.get("sensitive"))) and name not in _NO_SECRET
+    if shape.type_name in ("string", "blob"):
+        return [path] if marked or _SECRET_MEMBER.search(name) else []
+    if shape.name in seen:
+        return []
+    seen |= {shape.name}
+    members: list[tuple[str, Any]] = []
+    if shape.type_name == "structure":
+        members = list(shape.members.items())
+    elif shape.type_name == "list":
+        members = [("*", shape.member)]
+    elif shape.type_name == "map":
+        members = [("*", shape.value)]
+    return [
+        found
+        for member, inner in members
+        for found in _sensitive(inner, f"{path}.{member}" if path else member, seen, marked=marked)
+    ]

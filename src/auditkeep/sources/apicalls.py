@@ -1,0 +1,398 @@
+"""API calls asked on a slot -> observations, one for each resource an answer names (spec 3.5).
+
+Which calls there are, and how an answer is taken apart, is `mapping.calls`. `get` follows every
+page. A call that needs a parameter is fed: it is made once for each value that another call lists,
+some of them to a page of ours. A resource that cannot be asked about is a fault of its page and
+stops no other; where nobody may be asked about, the call is denied. An answer "there is none"
+(no password policy, no encryption of one's own) is evidence like any other.
+
+The natural key is (account, region, keyword, resource, slot), the event time the beginning of the
+slot's day, whenever it was asked; of a first look, that moment. Members that AWS's models mark as
+sensitive are cut.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from auditkeep.clock import Instant, day_name, day_start, iso
+from auditkeep.mapping import calls
+from auditkeep.mapping.calls import PREFIX, Call, Feed, Refusal
+from auditkeep.observations import Observation, Resource, SourceType
+from auditkeep.sources import paths
+from auditkeep.sources.answers import (
+    Exchange,
+    answer_of,
+    body_of,
+    canonical,
+    exchange,
+    exchanges_of,
+)
+from auditkeep.sources.pull import Ask, Clients, Denied, Fault, Page, Refused, Request, unit_of
+from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
+from auditkeep.sources.refusals import asking
+from auditkeep.sources.secrets import Span
+
+READER = "apicalls/1"
+
+FED = 50
+"""Resources asked about for one page of a fed call: what a failure makes us ask again."""
+
+NO_CONTROL = "no control uses it"
+ELSEWHERE = "in another region"
+
+_NOTHING = frozenset(
+    {
+        "NoSuchBucketPolicy",
+        "NoSuchCORSConfiguration",
+        "NoSuchLifecycleConfiguration",
+        "NoSuchPublicAccessBlockConfiguration",
+        "NoSuchTagSet",
+        "NoSuchWebsiteConfiguration",
+        "ObjectLockConfigurationNotFoundError",
+        "OwnershipControlsNotFoundError",
+        "ReplicationConfigurationNotFoundError",
+        "ServerSideEncryptionConfigurationNotFoundError",
+        "NoSuchEntity",
+        "LifecyclePolicyNotFoundException",
+        "RepositoryPolicyNotFoundException",
+        "PolicyNotFound",
+        "UnsupportedOperationException",
+        "KMSInvalidStateException",
+    }
+)
+"""Refusals that answer the question: nothing of that kind is set, or it cannot be."""
+
+_VANISHED = frozenset(
+    {
+        "NoSuchBucket",
+        "NotFoundException",
+        "ResourceNotFound",
+        "ResourceNotFoundException",
+        "TableNotFoundException",
+    }
+)
+"""Refusals of a fed call: what was listed a moment ago is not there any more."""
+
+
+class ApiCalls:
+    """The puller of one API call for one account, region and slot."""
+
+    source: Final[SourceType] = "AWS_API_Call"
+    reader: Final = READER
+
+    def actions(self, what: str) -> frozenset[str]:
+        call = calls.find(what)
+        if isinstance(call, Refusal):
+            return frozenset()
+        fed = {_feeding(call, call.feed).action} if call.feed else set()
+        return frozenset({call.action, *fed})
+
+    def get(self, clients: Clients, ask: Ask, resume: str | None = None) -> Iterator[Page]:
+        call = calls.find(ask.what)
+        if isinstance(call, Refusal):
+            raise Refused(call.sentence, service=ask.what, operation=ask.what)
+        client = clients.client(call.service, call.origin(ask.region))
+        start = _decoded(resume)
+        if call.feed is None:
+            for answer in _pages(client, call, ask, start.get("token")):
+                after = None if answer.following is None else {"token": answer.following}
+                yield _page(ask, [answer], after)
+        else:
+            yield from _fed(client, call, call.feed, ask, start)
+
+    def parse(self, page: Page, context: Context, tally: Tally) -> Parsed:
+        call = calls.find(page.ask.what)
+        if isinstance(call, Refusal):
+            yield Rejected("", call.sentence)
+            return
+        try:
+            made = exchanges_of(page.body)
+        except UNREADABLE as error:
+            yield unreadable("", error)
+            return
+        for number, one in enumerate(made):
+            if one.operation == call.operation:
+                yield from _exchange(one, f"[{number}]", page.ask, call, context, tally)
+
+
+def _decoded(resume: str | None) -> dict[str, Any]:
+    return {} if resume is None else msgspec.json.decode(resume, type=dict[str, Any])
+
+
+def _feeding(call: Call, feed: Feed) -> Call:
+    """The call that lists what another one is fed."""
+    for known in calls.documented().values():
+        if (known.service, known.operation, known.feed) == (call.service, feed.operation, None):
+            return known
+    from auditkeep.mapping.readonly import call_of  # noqa: PLC0415 - brings botocore with it
+
+    return call_of(call.service, feed.operation)
+
+
+# --- asking -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One call made: what came back, and with what the next one goes on."""
+
+    request: Request
+    response: dict[str, Any]
+    refused: bool
+    following: dict[str, Any] | None
+
+    def exchange(self) -> Exchange:
+        return exchange(self.request, canonical(self.response), refused=self.refused)
+
+
+def _page(
+    ask: Ask,
+    answers: Sequence[_Answer],
+    resume: dict[str, Any] | None,
+    faults: tuple[Fault, ...] = (),
+) -> Page:
+    body = body_of([answer.exchange() for answer in answers])
+    after = None if resume is None else msgspec.json.encode(resume).decode()
+    requests = tuple(answer.request for answer in answers)
+    return Page(ask, unit_of(ask, READER, body), body, requests, after, None, faults)
+
+
+def _pages(
+    client: Any,
+    call: Call,
+    ask: Ask,
+    token: dict[str, Any] | None,
+    extra: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[_Answer]:
+    """Every page of a call, from a token on."""
+    given = {**call.given, **extra}
+    if call.within:
+        given[call.within] = ask.region
+    while True:
+        parameters = {**given, **(token or {})}
+        response, refused = _once(client, call, parameters)
+        following = None if refused else _following(call, response)
+        if following is not None and following == token:
+            raise Refused(
+                f"{call.service}:{call.operation} goes round in circles: its next page is itself.",
+                service=call.service,
+                operation=call.operation,
+            )
+        request = Request(call.service, call.operation, parameters)
+        yield _Answer(request, response, refused, following)
+        if following is None:
+            return
+        token = following
+
+
+def _once(client: Any, call: Call, parameters: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """What one call was answered, and whether it is a refusal that says there is nothing."""
+    from botocore import xform_name  # noqa: PLC0415 - heavy
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - heavy
+
+    with asking(client, call.operation, action=call.action):
+        try:
+            return answer_of(getattr(client, xform_name(call.operation))(**parameters)), False
+        except ClientError as error:
+            said = error.response.get("Error", {})
+            if said.get("Code") not in _NOTHING:
+                raise
+            return {"Error": {n: said.get(n, "") for n in ("Code", "Message")}}, True
+
+
+def _following(call: Call, response: dict[str, Any]) -> dict[str, Any] | None:
+    """The parameters of the next page, None if there is none."""
+    paging = call.paging
+    if paging is None or (paging.more and not paths.member(response, paging.more)):
+        return None
+    found = {
+        name: paths.member(response, path)
+        for name, path in zip(paging.inputs, paging.outputs, strict=False)
+    }
+    return {name: token for name, token in found.items() if token} or None
+
+
+def _fed(client: Any, call: Call, feed: Feed, ask: Ask, start: dict[str, Any]) -> Iterator[Page]:
+    """A call made once for each value that another lists, `FED` of them to a page.
+
+    A page goes on behind its last value in the listing's own page or, where that is done, with
+    the listing's next one.
+    """
+    token, after = start.get("token"), start.get("after")
+    for listing in _pages(client, _feeding(call, feed), ask, token):
+        values = _values(call, feed, ask, listing.response)
+        if after in values:
+            values = values[values.index(after) + 1 :]
+        after = None
+        done = None if listing.following is None else {"token": listing.following}
+        for begin in range(0, max(len(values), 1), FED):
+            some = values[begin : begin + FED]
+            last = begin + FED >= len(values)
+            answers, faults = _each(client, call, feed, ask, some)
+            resume = done if last else {"token": token, "after": some[-1]}
+            yield _page(ask, [listing, *answers], resume, faults)
+        token = listing.following
+
+
+def _values(call: Call, feed: Feed, ask: Ask, response: dict[str, Any]) -> list[str]:
+    """What a listing feeds: of one that answers for all regions only what is in ours."""
+    feeding = _feeding(call, feed)
+    found: list[str] = []
+    for path, _, _ in feeding.lists:
+        for element in paths.listed(response, path):
+            value = paths.name_of(element, feed.path)
+            if value and not _elsewhere(element, feeding, ask):
+                found.append(value)
+    return found
+
+
+def _elsewhere(element: object, call: Call, ask: Ask) -> bool:
+    """Whether an element says that it is in another region than was asked for."""
+    if not call.within or not isinstance(element, dict):
+        return False
+    return bool(element.get(call.within, ask.region) != ask.region)
+
+
+def _each(
+    client: Any, call: Call, feed: Feed, ask: Ask, values: Sequence[str]
+) -> tuple[list[_Answer], tuple[Fault, ...]]:
+    """The answers about some resources, and those that could not be asked about.
+
+    What has nothing to do with one resource is raised, and so is a denial that holds for all.
+    """
+    answers: list[_Answer] = []
+    faults: list[Fault] = []
+    denial: Denied | None = None
+    for value in values:
+        try:
+            answers += _pages(client, call, ask, None, {feed.parameter: value})
+        except Denied as error:
+            denial = error
+            faults.append(Fault(value, error.reason, str(error), error.action))
+        except Refused as error:
+            if error.code not in _VANISHED:
+                faults.append(Fault(value, error.reason, str(error)))
+    if denial is not None and len(faults) == len(values):
+        raise denial
+    return answers, tuple(faults)
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+def _exchange(
+    one: Exchange, position: str, ask: Ask, call: Call, context: Context, tally: Tally
+) -> Parsed:
+    """The observations of one call."""
+    key = f"{PREFIX}{ask.what}"
+    try:
+        answer = msgspec.json.decode(one.answer)
+    except UNREADABLE as error:
+        tally.records += 1
+        yield unreadable(position, error)
+        return
+    for found in _resources(one, answer, ask, call):
+        tally.records += 1
+        if not context.interest.wants(key):
+            tally.unmatched[NO_CONTROL] += 1
+        elif _elsewhere(found.element, call, ask):
+            tally.unmatched[ELSEWHERE] += 1
+        elif ask.at is None and ask.slot is None:
+            yield Rejected(position + found.place, "it was asked for no slot")
+        else:
+            yield _observation(found, position + found.place, key, ask, call, context)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One resource of an answer: `shown` is what is kept of it."""
+
+    element: Any
+    shown: Any
+    place: str
+    name: str
+    arn: str
+
+
+def _resources(one: Exchange, answer: Any, ask: Ask, call: Call) -> Iterator[_Found]:
+    fed = str(one.parameters.get(call.feed.parameter, "")) if call.feed else ""
+    if one.refused or not call.lists:
+        shown = {"answer": answer, "parameters": one.parameters} if fed else answer
+        name = fed or ask.account
+        yield _Found(answer, shown, "", name, name if name.startswith("arn:") else "")
+        return
+    for path, member, arn_member in call.lists:
+        label = path.split("|")[0]
+        for index, element in enumerate(paths.listed(answer, path)):
+            shown = element if isinstance(element, dict) else {label: element}
+            if fed:
+                shown = {"answer": shown, "parameters": one.parameters}
+            arn = paths.name_of(element, arn_member) if isinstance(element, dict) else ""
+            name = paths.name_of(element, member) or arn or _digest(element)
+            if not arn and name.startswith("arn:"):
+                arn = name
+            whole = f"{fed}/{name}" if fed else name
+            yield _Found(element, shown, f".{label}[{index}]", whole, arn)
+
+
+def _digest(element: object) -> str:
+    """A name for what has none: it follows from its content."""
+    return sha256(canonical(element)).hexdigest()[:32]
+
+
+def _observation(
+    found: _Found, position: str, key: str, ask: Ask, call: Call, context: Context
+) -> Observation:
+    raw = canonical(found.shown)
+    kept, cuts = context.cutter.cut(raw, _secrets(raw, found.element, call))
+    region = call.origin(ask.region)
+    service = call.action.partition(":")[0]
+    return Observation(
+        source="AWS_API_Call",
+        natural_key=(ask.account, region, ask.what, found.name, _occasion(ask)),
+        event_time=_time(ask),
+        match_key=key,
+        account=ask.account,
+        region=region,
+        raw=kept,
+        reader=READER,
+        position=position,
+        resources=(Resource(value=found.name, arn=found.arn or None),),
+        event_name=call.operation,
+        event_source=f"{service}.amazonaws.com",
+        cuts=cuts,
+    )
+
+
+def _occasion(ask: Ask) -> str:
+    """When it was due: the slot's date, or the moment of a first look."""
+    if ask.at is not None:
+        return iso(ask.at)
+    return "" if ask.slot is None else day_name(ask.slot)
+
+
+def _time(ask: Ask) -> Instant:
+    if ask.at is not None:
+        return ask.at
+    return Instant(0) if ask.slot is None else day_start(ask.slot)
+
+
+def _secrets(raw: bytes, element: object, call: Call) -> list[Span]:
+    """Where the texts stand that AWS's model of the call marks as sensitive."""
+    spans: list[Span] = []
+    for path in call.secrets:
+        for under, text in paths.texts(element, path):
+            quoted = msgspec.json.encode(text)
+            for before in (msgspec.json.encode(under) + b":",) if under else (b"[", b","):
+                needle = before + quoted
+                at = raw.find(needle)
+                while at >= 0:
+                    end = at + len(needle)
+                    spans.append((at + len(before) + 1, end - 1, "sensitive"))
+                    at = raw.find(needle, end)
+    return spans
