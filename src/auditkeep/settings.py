@@ -9,6 +9,7 @@ from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,6 +20,10 @@ _BUS = re.compile(r"arn:[^:\s]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/[^\s:]+")
 _BUS_WRONG = "write the bus's ARN, arn:aws:events:REGION:ACCOUNT:event-bus/NAME"
 _FROM_WRONG = "AUDITKEEP_SMTP_HOST needs AUDITKEEP_SMTP_FROM, the address that mail comes from"
 _LOGIN_WRONG = "AUDITKEEP_SMTP_USER and its password (or AUDITKEEP_SMTP_PASSWORD_FILE) go together"
+_TSA_WRONG = "AUDITKEEP_TSA_URL needs AUDITKEEP_TSA_CA_FILE, whom its timestamps are checked by"
+_URL_WRONG = "write a URL without user, password, query or fragment"
+_HTTPS_WRONG = "write an https:// URL; http:// is for this machine alone"
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _CLEAR_WRONG = "a password is never sent in clear: AUDITKEEP_SMTP_TLS must be starttls or tls"
 
 QuotaName = Literal[
@@ -192,9 +197,55 @@ class Settings(BaseSettings):
     )
     outgoing_ca_file: Path | None = Field(
         default=None,
-        description="Certificates (PEM) of authorities to trust for mail relay and webhooks, "
-        "instead of the system's.",
+        description="Certificates (PEM) of authorities to trust for mail relay, webhooks, "
+        "witnesses and timestamp authority, instead of the system's.",
     )
+
+    # --- who vouches for the log's checkpoints
+    witnesses: dict[str, str] = Field(
+        default_factory=dict,
+        description="Witnesses that are asked to cosign checkpoints, as a JSON object: "
+        '`{"KEY": "https://witness.example.org/"}`, with the key as the witness prints it.',
+    )
+    witness_seconds: int = Field(
+        default=60, ge=1, le=86_400, description="How often witnesses are shown a new checkpoint."
+    )
+    tsa_url: str = Field(
+        default="", description="An RFC 3161 authority that timestamps checkpoints. Empty: none."
+    )
+    tsa_ca_file: Path | None = Field(
+        default=None,
+        description="The certificates (PEM) that its timestamps must lead up to; needed with it.",
+    )
+    tsa_minutes: int = Field(
+        default=60, ge=1, le=10_080, description="How often a new checkpoint is timestamped."
+    )
+    anchor_late_hours: int = Field(
+        default=24,
+        ge=1,
+        le=8_760,
+        description="Hours after which a record that nobody outside vouches for counts as late.",
+    )
+
+    @field_validator("witnesses")
+    @classmethod
+    def _witnesses_are_reached(cls, value: dict[str, str]) -> dict[str, str]:
+        for url in value.values():
+            require_outgoing(url, clear=False)
+        return value
+
+    @field_validator("tsa_url")
+    @classmethod
+    def _tsa_is_reached(cls, value: str) -> str:
+        if value:
+            require_outgoing(value, clear=True)  # what travels is a hash and a signed answer
+        return value
+
+    @model_validator(mode="after")
+    def _tsa_is_whole(self) -> "Settings":
+        if self.tsa_url and self.tsa_ca_file is None:
+            raise ValueError(_TSA_WRONG)
+        return self
 
     @field_validator("trusted_proxies", "webhook_networks")
     @classmethod
@@ -244,6 +295,17 @@ class Settings(BaseSettings):
 def networks_of(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     """CIDR ranges and single addresses between commas; ValueError names one that is neither."""
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def require_outgoing(url: str, *, clear: bool) -> None:
+    """ValueError unless a URL says where and nothing secret; `clear`: plain HTTP will do."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError(_URL_WRONG)
+    if parts.scheme != "https" and not (
+        parts.scheme == "http" and (clear or parts.hostname in _LOOPBACK)
+    ):
+        raise ValueError(_HTTPS_WRONG)
 
 
 def load(data: Path) -> Settings:

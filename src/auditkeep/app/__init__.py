@@ -1,5 +1,6 @@
 """The composition root: settings in, parts out. Every part is built once, here, and handed on."""
 
+from auditkeep.app.anchored import anchored
 from auditkeep.app.parts import Parts, open_parts, opened
 from auditkeep.app.public import hand_out_checkpoint, log_key
 from auditkeep.app.service import Service
@@ -9,6 +10,7 @@ __all__ = [
     "Initialised",
     "Parts",
     "Service",
+    "anchored",
     "hand_out_checkpoint",
     "initialise",
     "log_key",

@@ -13,6 +13,8 @@ import uvicorn
 from sqlalchemy import func
 
 from auditkeep.activity.batcher import ActivityThread, Batcher
+from auditkeep.anchoring.authorities import of_settings
+from auditkeep.anchoring.thread import Anchoring, AnchoringThread
 from auditkeep.app.http import Protocol
 from auditkeep.app.members import MembersThread
 from auditkeep.app.parts import Parts
@@ -47,6 +49,7 @@ class Service:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+        authorities = of_settings(parts.settings)
         self._hold = parts.db.hold("serve", Places.of(parts.settings).serve_lock)
         try:
             self._sequencer = SequencerThread(parts.lake, _sequencer(parts.lake))
@@ -63,6 +66,7 @@ class Service:
         self._stopping = threading.Event()
         self._sealer = threading.Thread(target=self._tend, name="sealer", daemon=True)
         self._members = _members(parts)
+        self._anchoring = AnchoringThread(Anchoring(parts.lake, authorities, parts.clock))
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -126,6 +130,7 @@ class Service:
             self._sealer.join()
         if self._members is not None:
             self._members.stop()
+        self._anchoring.stop()
         self._activity.stop()
         self._sequencer.stop()
         self._hold.release()
@@ -184,6 +189,7 @@ class Service:
         if self._members is not None:
             self._members.start()
         self._activity.start()
+        self._anchoring.start()
         return self._server
 
     def _tend(self) -> None:

@@ -28,6 +28,21 @@ def checkpoint(*, data: Data) -> int:
     return 0
 
 
+def anchors(*, data: Data, json: Json = False) -> int:
+    """Who vouches for the log's checkpoints, how far, and who does not answer.
+
+    Exit code 1: somebody who was asked does not vouch for what there is.
+    """
+    from auditkeep import app
+    from auditkeep.clock import SystemClock
+    from auditkeep.settings import load
+
+    with app.opened(load(data), SystemClock()) as parts:
+        found = app.anchored(parts)
+    report(found, as_json=json)
+    return 1 if any(row["state"] != "vouches" for row in found["authorities"]) else 0
+
+
 def audit(
     *,
     data: Data,

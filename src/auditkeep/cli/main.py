@@ -27,6 +27,7 @@ from auditkeep.cli import (
     setup,
     usage,
     verify,
+    witness,
 )
 from auditkeep.errors import AuditkeepError
 
@@ -65,6 +66,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "activity export": activity.export,
     "log key": log.key,
     "log checkpoint": log.checkpoint,
+    "log anchors": log.anchors,
     "log audit": log.audit,
     "log recover": log.recover,
     "log token create": log_tokens.create,
@@ -84,6 +86,10 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "usage": usage.usage,
     "verify": verify.verify,
     "pin": verify.pin,
+    "witness init": witness.init,
+    "witness watch": witness.watch,
+    "witness show": witness.show,
+    "witness serve": witness.serve,
 }
 """Every command by the words that call it; `docs/cli.md` has a heading for each."""
 
@@ -109,6 +115,7 @@ def build() -> App:
         "quotas": "How much an account may have in a region.",
         "roles": "Roles that may be taken for a while.",
         "sessions": "Who has taken which role.",
+        "witness": "An independent witness, for anybody's log.",
         "activity": "Calls of the API and acts of the operator.",
     }
     for words, function in COMMANDS.items():

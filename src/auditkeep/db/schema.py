@@ -186,12 +186,14 @@ log_tokens = Table(
 anchors = Table(
     "anchors",  # what somebody outside said of a checkpoint; see anchoring.store
     metadata,
+    Column("origin", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("authority", Text, nullable=False),  # a witness's name, or the URL of a TSA
     _text("kind"),  # witness | timestamp
+    _text("note"),  # the checkpoint as the log signed it
     _text("proof"),  # a signature line, or a TimeStampResp in base64
     _int("said_at"),  # the time that the proof itself names
-    PrimaryKeyConstraint("size", "authority"),
+    PrimaryKeyConstraint("origin", "size", "authority"),
 )
 
 anchor_tries = Table(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.lake.making import NOW, add, some
 from tests.operations.in_process import BASE, Api
 from tests.wire.model_cases import Sent
@@ -13,12 +14,15 @@ import auditkeep
 from auditkeep.access.credentials import AccessKey
 from auditkeep.activity.batcher import Batcher
 from auditkeep.activity.reading import Wanted, records
+from auditkeep.anchoring.store import Anchor, Kind, keep
 from auditkeep.clock import FixedClock
+from auditkeep.crypto.signing import SigningKey
 from auditkeep.db.database import Database
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.operations.call import Deps
 from auditkeep.tlog.checkpoint import Checkpoint, open_checkpoint
+from auditkeep.tlog.cosignature import WitnessKey, cosign, cosignatures
 from auditkeep.tlog.merkle import leaf_hash, verify_consistency, verify_inclusion
 from auditkeep.tlog.note import Verifier
 from auditkeep.verify.format import BatchLine
@@ -82,6 +86,31 @@ def test_a_checkpoint_is_what_the_log_signed(api: Keep, lake: Lake) -> None:
         "ResourceNotFoundException",
         404,
     )
+
+
+def test_what_others_said_of_a_checkpoint_comes_with_it(api: Keep, lake: Lake) -> None:
+    first, _ = log(lake, "1", "2")
+    client = api.client()
+    refused = code(api, client.get_checkpoint, anchored=True)
+    assert refused == ("ResourceNotFoundException", 404)
+    key = SigningKey(Ed25519PrivateKey.generate())
+    line = cosign(first.body(), "witness.example.org", key, NOW)
+    note = first.signed(lake.signer)
+    with api.db.system_write() as tx:
+        said: tuple[tuple[str, Kind, str], ...] = (
+            ("witness.example.org", "witness", line),
+            ("https://tsa.example.org", "timestamp", "MAAA"),
+        )
+        for authority, kind, proof in said:
+            anchor = Anchor(lake.origin, first.size, authority, kind, note, proof, NOW)
+            keep(tx, anchor, NOW)
+    got = api.call(client.get_checkpoint, anchored=True)
+    assert got["treeSize"] == first.size
+    (seen,) = cosignatures(got["note"], [WitnessKey("witness.example.org", key.public)])
+    assert seen.at == NOW
+    (token,) = got["timestamps"]
+    assert (token["authority"], token["response"]) == ("https://tsa.example.org", "MAAA")
+    assert "timestamps" not in api.call(client.get_checkpoint)
 
 
 def test_before_anything_is_logged_there_is_no_checkpoint(api: Keep) -> None:

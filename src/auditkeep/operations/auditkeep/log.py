@@ -6,6 +6,7 @@ A proof leads to a checkpoint that the log has signed, and to no other state of 
 """
 
 from auditkeep import clock
+from auditkeep.anchoring import store
 from auditkeep.clock import SECOND
 from auditkeep.db.schema import batches, checkpoints, log_entries
 from auditkeep.errors import InvalidRequest, NotFound, Throttled
@@ -16,20 +17,34 @@ from auditkeep.wire.models import auditkeep as ak
 
 
 def get_checkpoint(call: Call, ask: ak.GetCheckpointRequest) -> ak.GetCheckpointResponse:
-    """The newest signed checkpoint, or that of a size."""
-    system = call.tx.system()
+    """The newest signed checkpoint, or the newest that is vouched for, or that of a size."""
+    system, lake, size = call.tx.system(), call.deps.lake, ask.tree_size
+    if ask.anchored and size is None:
+        size = store.largest(system, lake.origin)
+        if size is None:
+            raise NotFound("checkpoint", "that anybody outside vouches for")
     query = system.select(checkpoints).where(checkpoints.c.note.is_not(None))
-    if ask.tree_size is not None:
-        query = query.where(checkpoints.c.size == ask.tree_size)
+    if size is not None:
+        query = query.where(checkpoints.c.size == size)
     row = system.first(query.order_by(checkpoints.c.size.desc()).limit(1))
     if row is None:
-        raise _no_checkpoint(ask.tree_size)
-    lake = call.deps.lake
+        raise _no_checkpoint(size)
+    said = store.of_size(system, lake.origin, row.size)
+    tokens = tuple(
+        ak.TimestampToken(
+            authority=anchor.authority,
+            stated_at=clock.wire(anchor.said_at),
+            response=anchor.proof,
+        )
+        for anchor in said
+        if anchor.kind == "timestamp"
+    )
     return ak.GetCheckpointResponse(
         origin=lake.origin,
         tree_size=row.size,
         root_hash=bytes(row.root).hex(),
-        note=row.note,
+        note=store.cosigned(row.note, said),
+        timestamps=tokens or None,
         log_key=lake.signer.vkey,
         created_at=clock.wire(row.created_at),
     )

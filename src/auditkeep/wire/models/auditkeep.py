@@ -15,9 +15,19 @@ LogSize = Annotated[int, Meta(ge=1)]
 
 class GetCheckpointRequest(Shape, frozen=True, kw_only=True, rename={"tree_size": "treeSize"}):
     tree_size: LogSize | None = None
+    anchored: bool | None = None
 
 
 HexHash = Annotated[str, Meta(min_length=64, max_length=64, pattern="^(?:[0-9a-f]{64})\\Z")]
+
+
+class TimestampToken(Shape, frozen=True, kw_only=True, rename={"stated_at": "statedAt"}):
+    authority: str
+    stated_at: float
+    response: str
+
+
+Timestamps = tuple[TimestampToken, ...]
 
 
 class GetCheckpointResponse(
@@ -37,6 +47,7 @@ class GetCheckpointResponse(
     note: str
     log_key: str
     created_at: float
+    timestamps: Timestamps | None = None
 
 
 GET_CHECKPOINT = Operation(
@@ -46,7 +57,10 @@ GET_CHECKPOINT = Operation(
     path="/auditkeep/log/checkpoint",
     request=GetCheckpointRequest,
     response=GetCheckpointResponse,
-    bindings=(Binding("treeSize", "treeSize", "querystring", "integer"),),
+    bindings=(
+        Binding("treeSize", "treeSize", "querystring", "integer"),
+        Binding("anchored", "anchored", "querystring", "boolean"),
+    ),
     errors=(
         "AccessDeniedException",
         "InternalServerException",
