@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from auditkeep.errors import SetupError
 
 _BUS = re.compile(r"arn:[^:\s]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/[^\s:]+")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _BUS_WRONG = "write the bus's ARN, arn:aws:events:REGION:ACCOUNT:event-bus/NAME"
 _FROM_WRONG = "AUDITKEEP_SMTP_HOST needs AUDITKEEP_SMTP_FROM, the address that mail comes from"
 _LOGIN_WRONG = "AUDITKEEP_SMTP_USER and its password (or AUDITKEEP_SMTP_PASSWORD_FILE) go together"
@@ -158,6 +159,53 @@ class Settings(BaseSettings):
         default=1024, ge=128, description="Memory that rendering one report volume may take."
     )
 
+    # --- collection: what is asked of AWS
+    collect: Literal["none", "aws"] = Field(
+        default="none",
+        description="Whether AWS is asked for evidence: `aws` asks with this process's AWS "
+        "credentials and the roles they may take; `none` asks nobody.",
+    )
+    collect_role: str = Field(
+        default="AuditkeepCollector",
+        max_length=512,
+        description="The role that is taken in each account before it is asked; `{account}` in it "
+        "is replaced. Empty: none is taken, and only the account of the process's own "
+        "credentials can be asked.",
+    )
+    collect_external_id: str = Field(
+        default="",
+        max_length=1224,
+        description="The external id that those roles expect; `{tenant}` in it is replaced by the "
+        "account that collects. Empty: none is sent.",
+    )
+    collect_session_name: str = Field(
+        default="auditkeep",
+        pattern=r"^[\w+=,.@-]{2,64}$",
+        description="The session name under which the accounts' own CloudTrail shows what was "
+        "asked.",
+    )
+    collect_regions: str = Field(
+        default="",
+        description="Regions that are asked where an assessment looks at all of them, between "
+        "commas. Empty: the tenant's own. One account's are set with `auditkeep collect account`.",
+    )
+    collect_minutes: int = Field(
+        default=60,
+        ge=1,
+        le=1440,
+        description="How often what has no slot is asked for: Config, Security Hub, CloudTrail.",
+    )
+    collect_threads: int = Field(
+        default=4, ge=1, le=64, description="Accounts that one process asks at the same time."
+    )
+    collect_rate: float = Field(
+        default=10,
+        gt=0,
+        le=1000,
+        description="Requests a second that one process makes to one account; fewer for a while "
+        "after the account throttled it.",
+    )
+
     # --- notices and events, on their way out
     smtp_host: str = Field(
         default="", description="The relay that takes mail for recipients. Empty: no mail is sent."
@@ -257,6 +305,18 @@ class Settings(BaseSettings):
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         return networks_of(self.trusted_proxies)
 
+    @field_validator("collect_regions")
+    @classmethod
+    def _are_regions(cls, value: str) -> str:
+        wrong = [r for r in _names(value) if not _REGION.fullmatch(r)]
+        if wrong:
+            raise ValueError(f"'{wrong[0]}' is no region, as us-east-1 is one")
+        return value
+
+    @property
+    def collect_region_list(self) -> tuple[str, ...]:
+        return _names(self.collect_regions)
+
     @field_validator("event_bus")
     @classmethod
     def _names_a_bus(cls, value: str) -> str:
@@ -306,6 +366,10 @@ def require_outgoing(url: str, *, clear: bool) -> None:
         parts.scheme == "http" and (clear or parts.hostname in _LOOPBACK)
     ):
         raise ValueError(_HTTPS_WRONG)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def load(data: Path) -> Settings:

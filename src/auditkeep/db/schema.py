@@ -479,6 +479,75 @@ trail_objects = _owned(
     key=("id",),
 )
 
+# --- collection ------------------------------------------------------------------------------
+
+baselines = _owned(
+    "baselines",  # frameworks that are collected for also where no assessment looks
+    _text("frameworks"),  # JSON list of ids, sorted
+    _text("accounts"),  # JSON list, sorted; none: the tenant's own
+    _int("since"),
+    key=(),
+)
+
+collection_accounts = _owned(
+    "collection_accounts",  # origin accounts that are asked otherwise than the settings say
+    _text("origin_account"),
+    _text("regions", null=True),  # JSON list; null: as the settings say
+    _text("role", null=True),  # a name, or an ARN; null: as the settings say
+    _text("external_id", null=True),
+    _flag("paused"),
+    key=("origin_account",),
+)
+
+collection_targets = _owned(
+    "collection_targets",  # one question to one source of one account and region, and its state
+    _text("origin_account"),
+    _text("origin_region"),
+    _text("source"),
+    _text("what"),  # the keyword of an API call; "" where a source has one question only
+    _int("slot", null=True),  # the last day that was asked for to the end
+    _int("since", null=True),  # when the last complete look began
+    _int("looked_at", null=True),  # when the whole current state was read last
+    _int("done_at", null=True),  # when the last question was answered to the end
+    _int("items"),  # observations of that answer
+    _int("calls"),  # requests that it took
+    _int("counted", null=True),  # the source's own count of it
+    _text("reason"),  # why the last question was not answered, see sources.pull; "" where it was
+    _text("detail"),  # the IAM action that is missing, or the feature that is off
+    _text("message"),
+    _int("tries"),  # since the last answer
+    _int("again_at", null=True),  # when it is worth asking again
+    _text("under_way", null=True),  # JSON: the pages that are kept of an answer that goes on
+    Index("collection_targets_again", "again_at"),
+    key=("origin_account", "origin_region", "source", "what"),
+)
+
+collection_gaps = _owned(
+    "collection_gaps",  # times in which something due was not collected
+    _text("id"),
+    _text("origin_account"),
+    _text("origin_region"),
+    _text("source"),
+    _text("what"),
+    _int("opens_at"),
+    _int("closes_at", null=True),
+    _text("reason"),
+    _text("detail"),
+    _text("message"),
+    _flag("filled"),  # what was missed was had later, from the source's own history
+    _int("noted_at"),
+    Index("collection_gaps_open", "account", "region", "closes_at"),
+    key=("id",),
+)
+
+collection_runs = _owned(
+    "collection_runs",  # runs under way: what becomes their record when they end
+    _text("id"),
+    _text("document"),  # JSON, see collection.pulls.Pulling
+    _int("created_at"),
+    key=("id",),
+)
+
 # --- the lake --------------------------------------------------------------------------------
 
 buckets = _owned(

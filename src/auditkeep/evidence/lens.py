@@ -183,7 +183,7 @@ def open_for_controls(
     ]
     tx.insert(lens_intervals, *rows)
     if rows:
-        _changed(tx)
+        changed(tx)
 
 
 def close(tx: Tx, assessment_id: str, at: Instant, ordinals: Collection[int] | None = None) -> None:
@@ -197,7 +197,7 @@ def close(tx: Tx, assessment_id: str, at: Instant, ordinals: Collection[int] | N
         chosen.append(table.ordinal.in_(sorted(ordinals)))
     tx.run(tx.delete(lens_intervals).where(*chosen, table.opens_at >= at))
     tx.run(tx.update(lens_intervals).where(*chosen).values(closes_at=at))
-    _changed(tx)
+    changed(tx)
 
 
 def freeze(tx: Tx, assessment_id: str, now: Instant) -> None:
@@ -211,17 +211,17 @@ def freeze(tx: Tx, assessment_id: str, now: Instant) -> None:
     tx.run(tx.delete(lens_intervals).where(*opened, table.opens_at >= now))
     tx.run(tx.update(lens_intervals).where(*opened).values(closes_at=now + FUTURE + 1))
     tx.run(tx.update(lens_intervals).where(opened[0]).values(frozen=True))
-    _changed(tx)
+    changed(tx)
 
 
 def delete(tx: Tx, assessment_id: str) -> None:
     """Forget how an assessment looked at anything."""
     tx.run(tx.delete(lens_intervals).where(lens_intervals.c.assessment_id == assessment_id))
-    _changed(tx)
+    changed(tx)
 
 
-def _changed(tx: Tx) -> None:
-    """What was remembered of the tenant's lenses holds no longer."""
+def changed(tx: Tx) -> None:
+    """What was remembered of the tenant's lenses, or follows from them, holds no longer."""
     tx.run(tx.update(tenants).values(lens_version=tenants.c.lens_version + 1))
 
 

@@ -1,0 +1,113 @@
+"""The baseline: frameworks that are collected for where no assessment looks (design section 1).
+
+What it brings is kept as facts, so that an assessment that is opened later, and reaches back, finds
+them. It is what makes calls without an open lens, so it is a tenant's own choice, and shown with
+its calls in `auditkeep collect plan`.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from auditkeep.clock import Instant
+from auditkeep.collection.plan import Look, Reason
+from auditkeep.db.schema import baselines
+from auditkeep.db.tx import Tx
+from auditkeep.errors import InvalidRequest, NotFound
+from auditkeep.evidence import lens
+from auditkeep.evidence.lens import BEGINNING
+from auditkeep.evidence.slots import Every
+from auditkeep.frameworks import keys, store
+from auditkeep.frameworks.model import Control, Shelf
+from auditkeep.ids import is_account
+from auditkeep.settings import Settings
+
+MOST_ACCOUNTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """`accounts`: those it looks at; none: the tenant's own."""
+
+    frameworks: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    since: Instant = BEGINNING
+
+
+def find(tx: Tx) -> Baseline:
+    row = tx.first(tx.select(baselines))
+    if row is None:
+        return Baseline()
+    read = msgspec.json.decode
+    return Baseline(
+        read(row.frameworks, type=tuple[str, ...]),
+        read(row.accounts, type=tuple[str, ...]),
+        Instant(row.since),
+    )
+
+
+def put(
+    tx: Tx, library: Shelf, frameworks: Collection[str], accounts: Collection[str], now: Instant
+) -> Baseline:
+    """Collect for these frameworks from now on, and for no others; NotFound for one there is not.
+
+    InvalidRequest for what is no account.
+    """
+    for framework_id in frameworks:
+        store.get_framework(tx, library, framework_id)
+    wrong = next((a for a in accounts if not is_account(a)), None)
+    if wrong is not None:
+        raise InvalidRequest.of_field("accounts", f"hold '{wrong}', which is not twelve digits.")
+    if len(accounts) > MOST_ACCOUNTS:
+        raise InvalidRequest.of_field("accounts", f"are more than {MOST_ACCOUNTS}.")
+    kept = Baseline(tuple(sorted(set(frameworks))), tuple(sorted(set(accounts))), now)
+    before = find(tx)
+    if (kept.frameworks, kept.accounts) == (before.frameworks, before.accounts):
+        return before
+    row = {
+        "frameworks": msgspec.json.encode(kept.frameworks).decode(),
+        "accounts": msgspec.json.encode(kept.accounts).decode(),
+        "since": now,
+    }
+    tx.upsert(baselines, [row], replace=["frameworks", "accounts", "since"])
+    lens.changed(tx)
+    return kept
+
+
+def library_changed(tx: Tx) -> None:
+    """A custom control or framework is another now: what the baseline asks for may be, too."""
+    if find(tx).frameworks:
+        lens.changed(tx)
+
+
+def looks(tx: Tx, library: Shelf, settings: Settings) -> Iterator[Look]:
+    """What the baseline looks at; a framework that was deleted looks at nothing."""
+    base = find(tx)
+    reach = lens.Reach.of(
+        tx.tenant, base.accounts or (tx.tenant.account,), settings.assessment_regions
+    )
+    for framework_id in base.frameworks:
+        try:
+            framework = store.get_framework(tx, library, framework_id)
+        except NotFound:
+            continue
+        for control in store.get_controls(tx, library, framework.control_ids()).values():
+            for every, match_keys in _by_rhythm(control, library).items():
+                yield Look(
+                    reason=Reason("baseline", framework_id, control.id),
+                    match_keys=match_keys,
+                    accounts=reach.accounts,
+                    regions=reach.regions,
+                    opens_at=base.since,
+                    every=every,
+                )
+
+
+def _by_rhythm(control: Control, library: Shelf) -> dict[Every, frozenset[str]]:
+    rhythms = keys.rhythms_of(control, library.group)
+    found: dict[Every, set[str]] = {}
+    for key in keys.match_keys_of(control, library.group):
+        for every in rhythms.get(key, ("DAILY",)):
+            found.setdefault(every, set()).add(key)
+    return {every: frozenset(some) for every, some in found.items()}

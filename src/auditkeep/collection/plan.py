@@ -1,0 +1,357 @@
+"""The plan: what must be asked, of which account and region, how often, and why.
+
+Pure. It follows from *looks* alone: the open intervals of lenses, and the frameworks a tenant has
+named as its baseline. Nothing looks, nothing is asked. Two looks at the same thing are one
+question, however many frameworks they belong to, and it is asked on the days of either.
+
+    source                 asked                                             where
+    AWS_API_Call           each call on its slots                            each region, or once
+    AWS_Config             all rules that are looked at, every so often      each region
+    AWS_Security_Hub       all controls that are looked at, every so often   each region
+    AWS_Cloudtrail         new events, every so often                        each region, and once
+
+Services that have no region are asked once per account, in `ids.GLOBAL_REGION`. Accounts that are
+looked at alike share their part of a plan, so that its size follows from how many ways there are
+to look, not from how many accounts there are.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from auditkeep.clock import Day, Instant
+from auditkeep.evidence import slots
+from auditkeep.evidence.slots import Every
+from auditkeep.ids import GLOBAL_REGION
+from auditkeep.mapping.places import GLOBAL_SERVICES
+from auditkeep.observations import SourceType
+
+POLLED: tuple[SourceType, ...] = ("AWS_Config", "AWS_Security_Hub", "AWS_Cloudtrail")
+"""Sources that are asked every so often; the others have slots."""
+
+HOME = "us-east-1"
+"""Where CloudTrail logs the events of services that have no region."""
+
+_PREFIXES: Mapping[str, SourceType] = {
+    "api": "AWS_API_Call",
+    "config": "AWS_Config",
+    "securityhub": "AWS_Security_Hub",
+}
+_NEVER_ASKED = frozenset({"pinned", "run", "activity", "governance"})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reason:
+    """Who looks: a control of an assessment, or of a framework of the baseline."""
+
+    of: Literal["assessment", "baseline"]
+    id: str
+    """The assessment, or the framework."""
+    control: str
+    """The control's ordinal in the assessment, or its id in the framework."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One interval that is open, or opens later: match keys × accounts × regions, and its slots."""
+
+    reason: Reason
+    match_keys: frozenset[str]
+    accounts: frozenset[str]
+    regions: frozenset[str] | None
+    opens_at: Instant
+    every: Every = "DAILY"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Rhythm:
+    """The slots that some looks have: how often, and anchored when."""
+
+    every: Every
+    opens_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a source is asked about: an API call's keyword, or "" for all that is looked at."""
+
+    source: SourceType
+    what: str
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether it has slots; if not, it is asked every so often."""
+        return self.source not in POLLED
+
+
+@dataclass(frozen=True)
+class Duty:
+    """One question, with everything it is asked for."""
+
+    question: Question
+    match_keys: frozenset[str]
+    rhythms: frozenset[Rhythm]
+    reasons: frozenset[Reason]
+    opens_at: Instant
+    """When the first look at it opened."""
+    newest: Instant
+    """When the last look at it opened: state that was read before is no evidence for that one."""
+
+    def slots_due(self, done: Day | None, today: Day) -> list[Day]:
+        """The slots to ask for now, oldest first.
+
+        Of each rhythm the latest only: what was missed before that cannot be had any more.
+        """
+        found = {slots.latest(r.every, r.opens_at, today) for r in self.rhythms}
+        return sorted(d for d in found if d is not None and (done is None or d > done))
+
+    def first_missed(self, done: Day | None, due: Day) -> Day | None:
+        """The first slot after `done` that passed before `due` came, if any did."""
+        found = []
+        for r in self.rhythms:
+            before = Day(slots.anchor_of(r.opens_at) - 1) if done is None else done
+            after = slots.following(r.every, r.opens_at, before)
+            if after < due:
+                found.append(after)
+        return min(found, default=None)
+
+    def next_slot(self, day: Day) -> Day:
+        return min(slots.following(r.every, r.opens_at, day) for r in self.rhythms)
+
+    @property
+    def rounds_a_month(self) -> float:
+        """How often a month it is asked on its slots: at most daily."""
+        often = sum({slots.calls_a_month(r.every) for r in self.rhythms})
+        return min(often, slots.calls_a_month("DAILY"))
+
+
+@dataclass(frozen=True)
+class Territory:
+    """Accounts that are asked the same in one region."""
+
+    accounts: tuple[str, ...]
+    region: str
+    duties: tuple[Duty, ...]
+
+    def of_source(self, source: SourceType) -> tuple[Duty, ...]:
+        return tuple(d for d in self.duties if d.question.source == source)
+
+    @property
+    def sources(self) -> tuple[SourceType, ...]:
+        return tuple(dict.fromkeys(d.question.source for d in self.duties))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that must be asked for one tenant."""
+
+    territories: tuple[Territory, ...]
+
+    @cached_property
+    def _places(self) -> Mapping[tuple[str, str], Territory]:
+        return {(a, t.region): t for t in self.territories for a in t.accounts}
+
+    def at(self, account: str, region: str) -> Territory | None:
+        """What is asked of an account in a region."""
+        return self._places.get((account, region))
+
+    def duty(self, account: str, region: str, question: Question) -> Duty | None:
+        territory = self.at(account, region)
+        if territory is None:
+            return None
+        return next((d for d in territory.duties if d.question == question), None)
+
+    def questions(self) -> Iterator[tuple[str, str, Duty]]:
+        """Each question by account and region."""
+        for territory in self.territories:
+            for account in territory.accounts:
+                for duty in territory.duties:
+                    yield account, territory.region, duty
+
+    @property
+    def size(self) -> int:
+        """How many questions there are."""
+        return sum(len(t.accounts) * len(t.duties) for t in self.territories)
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        return frozenset(a for t in self.territories for a in t.accounts)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """In which regions accounts are asked, as settings and the tenant's own lists say.
+
+    `elsewhere` are the regions of a look at all regions, of accounts without a list; `lists` those
+    of accounts that have one: what is not on it, an opt-in region for one, is never asked.
+    `everywhere` tells of a keyword whether its service has no regions; `apart` are accounts whose
+    events a trail brings, so that nobody asks for them.
+    """
+
+    elsewhere: frozenset[str]
+    lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    everywhere: Callable[[str], bool] = lambda keyword: keyword.partition("_")[0] in GLOBAL_SERVICES
+    apart: frozenset[str] = frozenset()
+
+
+_EVENTS = Question("AWS_Cloudtrail", "")
+_ANY = "*"
+
+
+def question_of(match_key: str) -> Question | None:
+    """The question that brings observations of a match key; None where nobody is asked."""
+    prefix, mark, name = match_key.partition(":")
+    if not mark or prefix in _NEVER_ASKED:
+        return None
+    source = _PREFIXES.get(prefix, "AWS_Cloudtrail")
+    return Question(source, name if source == "AWS_API_Call" else "")
+
+
+def make(looks: Iterable[Look], reach: Reach) -> Plan:
+    """What some looks need, asked once each."""
+    groups: dict[tuple[frozenset[str], frozenset[str] | None], list[Look]] = {}
+    for look in looks:
+        groups.setdefault((look.accounts, look.regions), []).append(look)
+    members: dict[str, list[int]] = {}
+    bundles: list[_Bundle] = []
+    for (accounts, regions), some in groups.items():
+        for account in accounts:
+            members.setdefault(account, []).append(len(bundles))
+        bundles.append(_Bundle.of(some, regions, reach.everywhere))
+    alike: dict[tuple[tuple[int, ...], frozenset[str], bool], list[str]] = {}
+    for account, numbers in sorted(members.items()):
+        listed = reach.lists.get(account)
+        allowed = frozenset({_ANY}) if listed is None else listed
+        key = (tuple(numbers), allowed, account in reach.apart)
+        alike.setdefault(key, []).append(account)
+    territories: list[Territory] = []
+    merged: dict[tuple[object, ...], tuple[Duty, ...]] = {}
+    for (which, allowed, apart), some_accounts in alike.items():
+        places = _regions(which, bundles, allowed, reach.elsewhere)
+        for region, asking in sorted(places.items()):
+            events = places.get(GLOBAL_REGION, ()) if region == HOME else ()
+            at = _At(region == GLOBAL_REGION, HOME in places, events, apart)
+            part = merged.get((at, asking))
+            if part is None:
+                part = merged[at, asking] = _duties(bundles, asking, at)
+            if part:
+                territories.append(Territory(tuple(some_accounts), region, part))
+    return Plan(tuple(territories))
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    """What kind of place a territory is."""
+
+    no_region: bool
+    home_asked: bool
+    """Whether the accounts are asked in the home region, which has all global events."""
+    events: tuple[int, ...]
+    """The bundles whose global events are asked for here, because it is the home region."""
+    apart: bool
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One question while its looks are gathered."""
+
+    match_keys: set[str] = field(default_factory=set)
+    rhythms: set[Rhythm] = field(default_factory=set)
+    reasons: set[Reason] = field(default_factory=set)
+    openings: set[Instant] = field(default_factory=set)
+
+    def merge(self, other: "_Asked") -> None:
+        self.match_keys |= other.match_keys
+        self.rhythms |= other.rhythms
+        self.reasons |= other.reasons
+        self.openings |= other.openings
+
+
+@dataclass(frozen=True, slots=True)
+class _Bundle:
+    """The questions of looks of the same accounts and regions, those without a region apart."""
+
+    regions: frozenset[str] | None
+    regional: Mapping[Question, _Asked]
+    everywhere: Mapping[Question, _Asked]
+
+    @classmethod
+    def of(
+        cls,
+        looks: Iterable[Look],
+        regions: frozenset[str] | None,
+        everywhere: Callable[[str], bool],
+    ) -> "_Bundle":
+        found: tuple[dict[Question, _Asked], dict[Question, _Asked]] = ({}, {})
+        for look in looks:
+            for key in look.match_keys:
+                question = question_of(key)
+                if question is None:
+                    continue
+                asked = found[_has_no_region(question, key, everywhere)]
+                one = asked.setdefault(question, _Asked())
+                one.match_keys.add(key)
+                one.reasons.add(look.reason)
+                one.openings.add(look.opens_at)
+                if question.scheduled:
+                    one.rhythms.add(Rhythm(look.every, look.opens_at))
+        return cls(regions, *found)
+
+
+def _has_no_region(question: Question, key: str, everywhere: Callable[[str], bool]) -> bool:
+    if question.source == "AWS_API_Call":
+        return everywhere(question.what)
+    if question.source == "AWS_Cloudtrail":
+        return key.partition(":")[0] in GLOBAL_SERVICES
+    return False
+
+
+def _regions(
+    numbers: tuple[int, ...],
+    bundles: list[_Bundle],
+    allowed: frozenset[str],
+    elsewhere: frozenset[str],
+) -> dict[str, tuple[int, ...]]:
+    """Where some bundles ask, each region with those that ask there."""
+    found: dict[str, list[int]] = {}
+    for number in numbers:
+        named = bundles[number].regions
+        wide = elsewhere if _ANY in allowed else allowed
+        places = wide if named is None else named - {GLOBAL_REGION}
+        for region in places if _ANY in allowed else places & allowed:
+            found.setdefault(region, []).append(number)
+        if named is None or GLOBAL_REGION in named:
+            found.setdefault(GLOBAL_REGION, []).append(number)
+    return {region: tuple(some) for region, some in found.items()}
+
+
+def _duties(bundles: list[_Bundle], asking: tuple[int, ...], at: _At) -> tuple[Duty, ...]:
+    merged: dict[Question, _Asked] = {}
+    for number in asking:
+        asked = bundles[number].everywhere if at.no_region else bundles[number].regional
+        for question, one in asked.items():
+            if not (at.no_region and at.home_asked and question == _EVENTS):
+                merged.setdefault(question, _Asked()).merge(one)
+    for number in at.events:
+        if _EVENTS in bundles[number].everywhere:
+            merged.setdefault(_EVENTS, _Asked()).merge(bundles[number].everywhere[_EVENTS])
+    if at.apart:
+        merged.pop(_EVENTS, None)
+    return tuple(
+        Duty(
+            question=question,
+            match_keys=frozenset(one.match_keys),
+            rhythms=_needed(one.rhythms),
+            reasons=frozenset(one.reasons),
+            opens_at=min(one.openings),
+            newest=max(one.openings),
+        )
+        for question, one in sorted(merged.items(), key=lambda p: (p[0].source, p[0].what))
+    )
+
+
+def _needed(rhythms: set[Rhythm]) -> frozenset[Rhythm]:
+    """Of those that look daily the first: the others' days are among its days."""
+    daily = [r for r in rhythms if r.every == "DAILY"]
+    return frozenset(rhythms.difference(daily)) | frozenset(sorted(daily)[:1])
