@@ -148,6 +148,20 @@ class Settings(BaseSettings):
     usage_currency: str = Field(
         default="USD", pattern="^[A-Z]{3}$", description="The currency of that price."
     )
+    erase_minutes: int = Field(
+        default=10,
+        ge=1,
+        le=10_080,
+        description="How soon everything of an account is to be destroyed after DeregisterAccount "
+        "with the policy ALL. It begins at once; what takes longer is shown as late. AWS: 7 days.",
+    )
+    key_backup_days: int = Field(
+        default=7,
+        ge=0,
+        le=365,
+        description="The longest that any backup of the key directory is kept: so long after a "
+        "destruction it may be undone from one. Certificates of destruction state it.",
+    )
     threads: int = Field(default=4, ge=1, le=64, description="Threads that answer requests.")
     link_minutes: int = Field(
         default=15, ge=1, le=720, description="How long presigned links for files are valid."

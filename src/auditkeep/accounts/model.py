@@ -3,15 +3,19 @@
     state       RegisterAccount              DeregisterAccount
     (no row)    → ACTIVE                     stays, answered as INACTIVE
     ACTIVE      stays; a named key replaces  → INACTIVE; assessments sleep
+                                             → ERASING under the policy ALL
     INACTIVE    → ACTIVE                     stays
+    ERASING     refused                      stays; by itself → ERASED, see `erasure`
+    ERASED      → ACTIVE, as if for the      stays
+                first time
 
-While a tenant is not ACTIVE, all but these, its status, RegisterOrganizationAdminAccount and tags
-answers AccessDenied. An assessment that sleeps keeps its status and sees nothing new until it is
-saved with UpdateAssessment.
+On the wire ERASING and ERASED are INACTIVE. While a tenant is not ACTIVE, all but these, its
+status, RegisterOrganizationAdminAccount and tags answers AccessDenied. An assessment that sleeps
+keeps its status and sees nothing new until it is saved with UpdateAssessment.
 
-Deregistering keeps everything: settings, controls, frameworks and assessments are there again
-after the next registration. What DEREGISTRATION_POLICY asks for is recorded; `ALL` is treated as
-`DEFAULT`, because nothing destroys a tenant's data yet.
+Deregistering under the policy DEFAULT keeps everything: settings, controls, frameworks and
+assessments are there again after the next registration, and evidence until its retention ends.
+Under ALL everything is destroyed.
 """
 
 from typing import Literal
@@ -19,6 +23,7 @@ from typing import Literal
 import msgspec
 
 AccountStatus = Literal["ACTIVE", "INACTIVE"]
+KeptStatus = Literal["ACTIVE", "INACTIVE", "ERASING", "ERASED"]
 DeleteResources = Literal["ALL", "DEFAULT"]
 
 OWN_KEY = "DEFAULT"
@@ -40,6 +45,6 @@ class TenantSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """A tenant that has registered at least once."""
 
-    status: AccountStatus
+    status: KeptStatus
     kms_key: str
     settings: TenantSettings

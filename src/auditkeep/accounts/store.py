@@ -25,7 +25,7 @@ def find(tx: Tx) -> Account | None:
 
 def status(tx: Tx) -> AccountStatus:
     account = find(tx)
-    return "INACTIVE" if account is None else account.status
+    return "ACTIVE" if account is not None and account.status == "ACTIVE" else "INACTIVE"
 
 
 def require_active(tx: Tx) -> Account:
@@ -55,6 +55,11 @@ def register(tx: Tx, kms_key: str | None, now: Instant) -> None:
 
 def deregister(tx: Tx) -> None:
     tx.run(tx.update(_TABLE).values(status="INACTIVE"))
+
+
+def forget_settings(tx: Tx) -> None:
+    """Leave nothing of what the tenant has set, when it is erased."""
+    save_settings(tx, TenantSettings(), OWN_KEY)
 
 
 def save_settings(tx: Tx, settings: TenantSettings, kms_key: str) -> None:

@@ -12,7 +12,7 @@ are counted and the count is itself a record. Several processes may do this on o
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from auditkeep.activity import pending, record
 from auditkeep.activity.heard import MOST, Buffer, Heard
@@ -82,11 +82,11 @@ class Batcher:
     def keep(self) -> None:
         """Make what was written down durable."""
         self._tell_losses()
-        owned = self._by_tenant()
-        if not owned:
+        if not self._reads and not self._noted:
             return
         now = self._clock.now()
         with self._lake.db.system_write() as tx:
+            owned = self._by_tenant(pending.erased(tx))
             # in one order for every process: a new month's bucket takes its owner's lock
             for tenant in sorted(owned):
                 pending.keep(pending.owner(tx.of(tenant)), self._lake.keys, owned[tenant], now)
@@ -143,11 +143,14 @@ class Batcher:
         else:
             self._noted.append((tenant, noted))
 
-    def _by_tenant(self) -> dict[Tenant, list[Noted]]:
+    def _by_tenant(self, erased: Mapping[Tenant, Instant]) -> dict[Tenant, list[Noted]]:
+        """What was written down; nothing of before the moment at which a tenant was erased."""
         owned: dict[Tenant, list[Noted]] = {}
         for tenant, noted in self._noted:
-            owned.setdefault(tenant, []).append(noted)
-        for (tenant, _), some in self._reads.items():
+            if noted.at > erased.get(tenant, -1):
+                owned.setdefault(tenant, []).append(noted)
+        for (tenant, _), heard in self._reads.items():
+            some = [noted for noted in heard if noted.at > erased.get(tenant, -1)]
             for start in range(0, len(some), FILE_RECORDS):
                 owned.setdefault(tenant, []).append(together(some[start : start + FILE_RECORDS]))
         return owned

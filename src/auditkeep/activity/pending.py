@@ -18,11 +18,11 @@ from auditkeep.activity.model import Noted
 from auditkeep.clock import Instant, month_of
 from auditkeep.crypto.aead import open_sealed, seal
 from auditkeep.db.prepared import Prepared
-from auditkeep.db.schema import activity_pending, buckets, meta, tenants
+from auditkeep.db.schema import activity_pending, buckets, erasures, meta, tenants
 from auditkeep.db.tx import SystemTx, Tx
 from auditkeep.errors import KeyUnusable
 from auditkeep.ids import Tenant, new_id
-from auditkeep.lake.buckets import ACTIVITY, BucketKeys, current
+from auditkeep.lake.buckets import ACTIVITY, ERASED, BucketKeys, current
 
 MOST_BYTES = 1 << 20
 """Of the records in one row, about; a single larger one has a row of its own."""
@@ -64,11 +64,23 @@ class Rows:
 
 
 def owner(tx: Tx) -> Tx:
-    """The transaction of whom a record about this tenant belongs to."""
-    if tx.fetch(_REGISTERED):
+    """The transaction of whom a record about this tenant belongs to.
+
+    Nothing is kept any more for a tenant that is erased, until it registers again.
+    """
+    rows = tx.fetch(_REGISTERED)
+    if rows and rows[0].status not in ERASED:
         return tx
     home = home_of(tx.system())
     return tx if home is None else tx.system().of(home)
+
+
+def erased(tx: SystemTx) -> dict[Tenant, Instant]:
+    """Since when each tenant that was erased is: records of what came before go with it."""
+    t = erasures.c
+    query = tx.select(t.account, t.region, func.max(t.asked_at).label("at"))
+    rows = tx.all(query.group_by(t.account, t.region))
+    return {Tenant(r.account, r.region): Instant(r.at) for r in rows}
 
 
 def home_of(tx: SystemTx) -> Tenant | None:

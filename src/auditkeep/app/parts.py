@@ -139,6 +139,12 @@ class Parts:
             rows = tx.all(tx.select(*columns).where(tenants.c.status == "ACTIVE"))
         return [Tenant(r.account, r.region) for r in rows]
 
+    def every_tenant(self) -> list[Tenant]:
+        """Every tenant that ever registered: what it left is looked after too."""
+        with self.db.system_read() as tx:
+            rows = tx.all(tx.select(tenants.c.account, tenants.c.region))
+        return [Tenant(r.account, r.region) for r in rows]
+
     def conflicts(self, tenant: Tenant) -> list[dict[str, Any]]:
         """Facts that arrived twice with different content."""
         with self.db.read(tenant) as tx:

@@ -12,6 +12,7 @@ from types import FrameType
 import uvicorn
 from sqlalchemy import func
 
+from auditkeep.accounts import erasure
 from auditkeep.activity.batcher import ActivityThread, Batcher
 from auditkeep.anchoring.authorities import of_settings
 from auditkeep.anchoring.thread import Anchoring, AnchoringThread
@@ -33,6 +34,7 @@ from auditkeep.reports.model import JOB
 from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.work.ended import prune
 from auditkeep.work.pump import Pump
+from auditkeep.workflows.erase import erase_handler
 from auditkeep.workflows.notify import Delivery, Post
 from auditkeep.workflows.report import report_handler
 
@@ -57,7 +59,9 @@ class Service:
             self._hold.release()
             raise
         making = report_handler(parts.deps, parts.report_key, parts.clock)
-        self._pump = Pump(parts.jobs, {JOB: making}, parts.clock)
+        erasing = erase_handler(parts.deps, parts.clock, parts.deps.caches.clear)
+        handlers = {JOB: making, erasure.JOB: erasing}
+        self._pump = Pump(parts.jobs, handlers, parts.clock)
         post = Post.of(parts.db, parts.lake.provider, parts.settings, parts.clock)
         self._delivery = Delivery(post, parts.jobs)
         self._web = Web.over(parts)
@@ -203,8 +207,9 @@ class Service:
             now = self.parts.clock.now()
             sweeping = now - swept > SWEEP_EVERY
             for tenant in self._tenants():
-                self._tend_one(tenant, sweeping=sweeping)
+                self._tend_one(tenant)
             if sweeping:
+                self._sweep(now)
                 self._forget(now)
                 swept = now
 
@@ -226,13 +231,23 @@ class Service:
             _log.warning("Sealing is put off: %s", error)
             return []
 
-    def _tend_one(self, tenant: Tenant, *, sweeping: bool) -> None:
+    def _sweep(self, now: Instant) -> None:
+        """Every tenant that ever was; what fails is told, and holds no other."""
+        try:
+            for tenant in self.parts.every_tenant():
+                try:
+                    sweep(self.parts.lake, tenant, now)
+                except AuditkeepError as error:
+                    where = f"{tenant.account} in {tenant.region}"
+                    _log.warning("Sweeping of %s is put off: %s", where, error)
+        except Exception:  # noqa: BLE001  # the thread is the only one that would notice
+            _log.exception("Sweeping met a defect.")
+
+    def _tend_one(self, tenant: Tenant) -> None:
         """One tenant's turn; what fails is told and tried again, and holds no other tenant."""
         try:
             while seal(self.parts.lake, tenant, now=self.parts.clock.now()) is not None:
                 continue
-            if sweeping:
-                sweep(self.parts.lake, tenant, self.parts.clock.now())
         except AuditkeepError as error:
             # the tail keeps what could not be sealed
             _log.warning("Sealing of %s in %s is put off: %s", tenant.account, tenant.region, error)

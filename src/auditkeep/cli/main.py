@@ -25,6 +25,7 @@ from auditkeep.cli import (
     run,
     sessions,
     setup,
+    tenant,
     usage,
     verify,
     witness,
@@ -83,6 +84,8 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "quotas list": quotas.list_quotas,
     "quotas set": quotas.set_quota,
     "quotas reset": quotas.reset_quota,
+    "tenant list": tenant.list_tenants,
+    "tenant certificate": tenant.certificate,
     "usage": usage.usage,
     "verify": verify.verify,
     "pin": verify.pin,
@@ -116,6 +119,7 @@ def build() -> App:
         "roles": "Roles that may be taken for a while.",
         "sessions": "Who has taken which role.",
         "witness": "An independent witness, for anybody's log.",
+        "tenant": "Tenants that were destroyed as a whole.",
         "activity": "Calls of the API and acts of the operator.",
     }
     for words, function in COMMANDS.items():

@@ -2,15 +2,21 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from auditkeep.cli.options import Json, report
 
+if TYPE_CHECKING:
+    from auditkeep.verify.certificate import Checked
+    from auditkeep.verify.findings import Verdict
+
 
 def verify(
-    archive: Annotated[Path, Parameter(help="The report's .zip file.")],
+    archive: Annotated[
+        Path, Parameter(help="The report's .zip file, or a certificate of destruction.")
+    ],
     *,
     key: Annotated[
         list[str] | None, Parameter(help="The log's public key, as `auditkeep log key` prints it.")
@@ -22,18 +28,29 @@ def verify(
 ) -> int:
     """Check a report: signature, digests, extra and missing files, every record's proof.
 
+    Or a certificate of destruction: its signature, and that the log holds what it certifies.
+
     Exit code 0: valid. 1: not valid, and what is wrong. 2: cannot tell, because no log key was
     given or pinned before, or because there is nothing to read.
     """
     from auditkeep.errors import InputError
     from auditkeep.verify.archive import verify_archive
+    from auditkeep.verify.certificate import MAX_SIZE, is_certificate, verify_certificate
     from auditkeep.verify.pins import pinned
 
+    keys = [*(key or []), *pinned()]
     try:
         kept = checkpoint.read_text() if checkpoint else None
-        verdict = verify_archive(archive, pinned=[*(key or []), *pinned()], checkpoint=kept)
+        verdict: Verdict | Checked
+        with archive.open("rb") as stream:
+            if is_certificate(stream.read(1)):
+                stream.seek(0)
+                verdict = verify_certificate(stream.read(MAX_SIZE + 1), keys)
+            else:
+                verdict = verify_archive(archive, pinned=keys, checkpoint=kept)
     except OSError as error:
-        print(f"auditkeep: {checkpoint} cannot be read: {error.strerror}.", file=sys.stderr)
+        name = error.filename or checkpoint
+        print(f"auditkeep: {name} cannot be read: {error.strerror}.", file=sys.stderr)
         return 2
     except InputError as error:
         print(f"auditkeep: {error}", file=sys.stderr)

@@ -210,7 +210,7 @@ anchor_tries = Table(
 
 tenants = _owned(
     "tenants",
-    _text("status"),
+    _text("status"),  # ACTIVE | INACTIVE | ERASING | ERASED, see accounts.model
     _text("kms_key"),
     _text("settings"),  # JSON of UpdateSettings' members
     _int("registered_at"),
@@ -220,6 +220,19 @@ tenants = _owned(
     # rises with every change of an interval: what is remembered of lenses
     Column("lens_version", BigInteger, nullable=False, default=0),
     key=(),
+)
+
+erasures = _owned(
+    "erasures",  # of everything a tenant had; its certificates are stored files
+    _text("id"),
+    _int("asked_at"),
+    _int("deadline"),
+    _text("authority"),  # the governance record of who asked for it
+    _text("stage"),  # see accounts.erasure.Stage
+    _text("gone"),  # JSON: how much has gone so far
+    _int("destroyed_at", null=True),  # when nothing of it was left here
+    _int("ended_at", null=True),
+    key=("id",),
 )
 
 tags = _owned("tags", _text("arn"), _text("key"), _text("value"), key=("arn", "key"))

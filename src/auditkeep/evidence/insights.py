@@ -79,6 +79,11 @@ class InsightsMemo:
     looks: Memo[_Look] = field(default_factory=_looks)
     shown: Memo[Shown] = field(default_factory=_shown)
 
+    def clear(self) -> None:
+        """Give up what is remembered."""
+        self.looks.clear()
+        self.shown.clear()
+
 
 def of_day(
     tx: Tx, lake: Lake, memo: InsightsMemo, watched: Sequence[Watched], day: Day

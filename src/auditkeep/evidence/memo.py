@@ -33,3 +33,8 @@ class Memo(Generic[Value]):
             self._known.move_to_end(key)
             if len(self._known) > self._size:
                 self._known.popitem(last=False)
+
+    def clear(self) -> None:
+        """Give up everything, when what answers were computed from must not be remembered."""
+        with self._lock:
+            self._known.clear()

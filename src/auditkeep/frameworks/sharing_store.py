@@ -5,7 +5,7 @@ Whoever changes a request holds `lock`, because two tenants may do so at the sam
 own lock, where one is needed too, is taken before it. Lists run newest first by (created_at, id).
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Row, and_, or_
@@ -19,6 +19,7 @@ from auditkeep.frameworks.store import After
 from auditkeep.ids import Tenant
 
 _TABLE = schema.framework_shares
+SIDES: Final[tuple[Side, ...]] = ("SENT", "RECEIVED")
 _COLUMNS = [c for c in _TABLE.c if c.name not in {"account", "region", "snapshot"}]
 
 
@@ -68,6 +69,12 @@ def sent_of(tx: Tx, framework_id: str, destination: Tenant | None = None) -> lis
             _TABLE.c.destination_region == destination.region,
         )
     return [_request(row) for row in tx.all(statement.order_by(_TABLE.c.id))]
+
+
+def open_of(tx: Tx, side: Side) -> list[ShareRequest]:
+    """This side's requests that nobody has answered, expired ones too, in the order of ids."""
+    wanted = (_TABLE.c.side == side, _TABLE.c.status == "ACTIVE")
+    return [_request(r) for r in tx.all(tx.select(*_COLUMNS).where(*wanted).order_by(_TABLE.c.id))]
 
 
 def recipients(tx: Tx, now: Instant) -> frozenset[str]:

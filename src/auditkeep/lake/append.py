@@ -101,7 +101,7 @@ def append(
     repeated = tx.first(tx.select(units.c.batch_no).where(units.c.id == unit.id))
     if repeated is not None:
         return Appended(repeated.batch_no, 0, 0, 0, repeated=True)
-    batch_no, lens_version = _next_batch(tx)
+    batch_no, lens_version = _next_batch(tx, klass)
     writer = EnvelopeWriter(tx.tenant, unit.id, provenance, now)
     rows, refused = admit(tx.tenant, observations, writer, now)
     rows, copies, clashes = without_copies(rows)
@@ -161,14 +161,16 @@ def _earlier(tx: Tx, ids: Sequence[bytes], batch_no: int) -> dict[bytes, bytes]:
     return found
 
 
-def _next_batch(tx: Tx) -> tuple[int, int]:
+def _next_batch(tx: Tx, klass: str) -> tuple[int, int]:
     """The number this batch will have, and the version of the lenses that will see it first."""
-    found = tx.first(tx.select(tenants.c.last_batch_no, tenants.c.lens_version))
+    t = tenants.c
+    found = tx.first(tx.select(t.last_batch_no, t.lens_version, t.status))
     if found is None:
         raise StorageError(
             f"Account {tx.tenant.account} has no registration in {tx.tenant.region}: nothing can "
             "be kept for it. Register the account first."
         )
+    buckets.require_open(tx, found.status, klass)
     return int(found.last_batch_no) + 1, int(found.lens_version)
 
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from auditkeep.clock import Instant
 from auditkeep.crypto.aead import OVERHEAD, open_sealed, seal
-from auditkeep.db.schema import blobs
+from auditkeep.db.schema import blobs, tenants
 from auditkeep.db.tx import Tx
 from auditkeep.errors import DecryptionFailed, ObjectExists
 from auditkeep.ids import Tenant
@@ -50,6 +50,7 @@ def put_blob(
     """
     tx.lock_tenant()
     published.require_not_behind(tx, lake)
+    buckets.require_open(tx, tx.scalar(tx.select(tenants.c.status)) or "", klass)
     if tx.first(tx.select(blobs.c.id).where(blobs.c.id == object_id)) is not None:
         raise ObjectExists(f"There is a file {object_id!r} already.")
     bucket_id = buckets.current(tx, lake.keys, klass, now)

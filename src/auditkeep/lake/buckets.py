@@ -26,6 +26,9 @@ ASIDE = frozenset({ACTIVITY, GOVERNANCE})
 """Classes kept apart from evidence: only who names one looks into it, and what is remembered of
 evidence stays true however much is added to them."""
 
+ERASED = frozenset({"ERASING", "ERASED"})
+"""What a tenant's status is from the request to destroy everything until it registers again."""
+
 CACHED_KEYS = 256
 """A month of classes for many tenants; each key is 32 bytes."""
 
@@ -106,6 +109,15 @@ def current(tx: Tx, keys: BucketKeys, klass: str, now: Instant) -> str:
     }
     tx.insert(buckets, row)
     return bucket_id
+
+
+def require_open(tx: Tx, status: str, klass: str) -> None:
+    """StorageError where a tenant of this status is erased, and takes no content any more."""
+    if status in ERASED and klass not in ASIDE:
+        raise StorageError(
+            f"Account {tx.tenant.account} was deregistered from {tx.tenant.region} with all its "
+            "data: nothing can be kept for it until it registers again."
+        )
 
 
 def require(tx: Tx, bucket_id: str) -> None:

@@ -40,14 +40,23 @@ def destroy_class(
 
 
 def destroy_everything(
-    tx: Tx, lake: Lake, authority: Authority, now: Instant
+    tx: Tx, lake: Lake, authority: Authority, now: Instant, *, logged: bool = False
 ) -> Destruction | None:
-    """Destroy all classes of the tenant but the governance records that say so."""
-    return _destroy(tx, lake, None, authority, now)
+    """Destroy all classes of the tenant but the governance records that say so.
+
+    `logged`: the authority has its record already, from when it was given.
+    """
+    return _destroy(tx, lake, None, authority, now, logged=logged)
 
 
 def _destroy(
-    tx: Tx, lake: Lake, classes: Sequence[str] | None, authority: Authority, now: Instant
+    tx: Tx,
+    lake: Lake,
+    classes: Sequence[str] | None,
+    authority: Authority,
+    now: Instant,
+    *,
+    logged: bool = False,
 ) -> Destruction | None:
     tx.lock_tenant()
     b = buckets.c
@@ -86,7 +95,7 @@ def _destroy(
     governance.record(
         tx,
         lake,
-        [authority, done, *_parted(destruction_id, openings)],
+        [*([] if logged else [authority]), done, *_parted(destruction_id, openings)],
         principal=authority.principal,
         run=authority.request,
         now=now,

@@ -22,9 +22,10 @@ from auditkeep import __version__
 from auditkeep.clock import Instant, iso
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant, new_id
-from auditkeep.lake import buckets
+from auditkeep.lake import buckets, read
 from auditkeep.lake.append import Unit, append
 from auditkeep.lake.lake import Lake
+from auditkeep.lake.model import Stored, View
 from auditkeep.observations import Observation, Provenance
 
 CLASS: Final = buckets.GOVERNANCE
@@ -36,6 +37,8 @@ DEREGISTER_ACCOUNT: Final = "DeregisterAccount"
 
 OPENINGS_EACH = 1_000
 """Openings of one observation: some 400 KB."""
+MOST_TOLD = 10_000
+"""Governance records looked through for one question."""
 
 
 class Authority(msgspec.Struct, frozen=True, tag="authority", tag_field="kind", kw_only=True):
@@ -154,6 +157,16 @@ def record(
     )
     assert appended.batch_no is not None
     return appended.batch_no
+
+
+def told_since(tx: Tx, lake: Lake, start: Instant) -> list[tuple[Stored, Authority | Destruction]]:
+    """Authorities and destructions that were recorded from `start` on, oldest first."""
+    kinds = frozenset(f"{CLASS}:{kind}" for kind in ("authority", "destruction"))
+    view = View(kinds, None, None, start, Instant(2**62))
+    found = read.observations(tx, lake, [view], limit=MOST_TOLD, klass=CLASS)
+    told = [(stored, decode(stored.raw)) for stored in found]
+    told.sort(key=lambda one: (one[0].batch_no, one[0].index))
+    return [(s, r) for s, r in told if isinstance(r, Authority | Destruction)]
 
 
 def ranges(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:

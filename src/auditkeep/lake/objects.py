@@ -58,6 +58,12 @@ class ObjectStore(Protocol):
         """Take an object away; nothing happens if it is gone already."""
         ...
 
+    def tidy(self, folder: str) -> None:
+        """Take away what is no object under a folder whose writers are done: halves of writes that
+        a crash has cut off, and folders in which nothing lies, which are named for what did.
+        """
+        ...
+
     def list(self, prefix: str) -> Iterator[str]:
         """The keys that begin with `prefix`, in no order."""
         ...
@@ -107,6 +113,14 @@ class LocalObjects:
         if self.exists(key):
             with contextlib.suppress(ObjectMissing):  # somebody else was faster
                 durable.remove(self._path(key))
+
+    def tidy(self, folder: str) -> None:
+        for here, _, names in os.walk(self._path(folder.rstrip("/")), topdown=False):
+            for name in filter(durable.is_temporary, names):
+                with contextlib.suppress(ObjectMissing):  # its writer has just come to its end
+                    durable.remove(Path(here, name))
+            with contextlib.suppress(OSError):  # something lies in it
+                os.rmdir(here)  # noqa: PTH106 - Path has no other name for it
 
     def list(self, prefix: str) -> Iterator[str]:
         top = self._folder

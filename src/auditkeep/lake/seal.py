@@ -68,7 +68,8 @@ def seal(
     reach("seal.segment-kept")
     with lake.db.write(tenant) as tx:
         tx.lock_tenant()
-        won = _in_tail(tx, numbers) == len(numbers)
+        kept = lake.objects.exists(segments.object_name(tenant, segment.id))
+        won = kept and _in_tail(tx, numbers) == len(numbers)
         if won:
             segment.insert(tx)
             _move(tx, numbers, segment.id)

@@ -22,6 +22,9 @@ from auditkeep.lake.segments import object_name
 
 LONGEST_WRITE = 60 * MINUTE
 
+PIECE = 500
+"""Objects deleted while other writers wait."""
+
 _KINDS = ("segments", "leaves", "blobs")
 
 
@@ -45,6 +48,28 @@ def sweep(lake: Lake, tenant: Tenant, now: Instant) -> list[str]:
     for name in orphans:
         lake.objects.delete(name)
     return orphans
+
+
+def clear_away(lake: Lake, tenant: Tenant) -> int:
+    """Delete everything that no row of a tenant refers to, however young; how many objects.
+
+    Each piece is looked up and deleted under the tenant's lock, which is held by whoever puts an
+    object and refers to it; a sealer, which is not, looks whether its segment is still there.
+    """
+    owner = f"{tenant.account}/{tenant.region}/"
+    gone = 0
+    for kind in _KINDS:
+        names = sorted(lake.objects.list(f"{kind}/{owner}"))
+        for start in range(0, len(names), PIECE):
+            with lake.db.write(tenant) as tx:
+                tx.lock_tenant()
+                used = _used(tx)
+                orphans = [n for n in names[start : start + PIECE] if n not in used]
+                for name in orphans:
+                    lake.objects.delete(name)
+            gone += len(orphans)
+        lake.objects.tidy(f"{kind}/{owner}")
+    return gone
 
 
 def destroy_keys(lake: Lake, tenant: Tenant) -> list[str]:

@@ -1,7 +1,7 @@
 """What one process remembers between requests, each under all it was computed from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from auditkeep.clock import Instant
@@ -69,3 +69,8 @@ class Caches:
     """The controls of an assessment, under its version."""
     overviews: Memo[Overview] = field(default_factory=_overviews)
     """What insights list over all assessments, under their versions, the day and the last batch."""
+
+    def clear(self) -> None:
+        """Give up everything: some of it was computed from what is being destroyed."""
+        for one in fields(self):
+            getattr(self, one.name).clear()

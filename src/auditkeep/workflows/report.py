@@ -6,14 +6,12 @@ a run that died is replaced. What cannot succeed by trying again makes the repor
 reason in its row and in the assessment's change log; anything else is left to the next try.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 import msgspec
-from sqlalchemy import or_, select
 
 from auditkeep.accounts import quotas
 from auditkeep.assessments import review
@@ -22,9 +20,8 @@ from auditkeep.assessments.model import Assessment
 from auditkeep.clock import Clock, Instant
 from auditkeep.crypto.signing import ReportKey
 from auditkeep.db.database import Database
-from auditkeep.db.schema import batches, log_entries
 from auditkeep.db.tx import Tx
-from auditkeep.errors import Busy, LogError, NotFound, ReportError
+from auditkeep.errors import NotFound, ReportError
 from auditkeep.evidence import items, manual
 from auditkeep.evidence.items import Item
 from auditkeep.evidence.progress import last_batch_no
@@ -33,7 +30,6 @@ from auditkeep.lake import handed_out
 from auditkeep.lake.blobs import get_blob, put_blob
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.proofs import LogReader, prove
-from auditkeep.lake.sequencer import Sequencer, newest_row
 from auditkeep.reports import build, store
 from auditkeep.reports.build import Attached, Notes, Plan, Sources
 from auditkeep.reports.model import Assessed, Heading, Integrity, Report
@@ -44,11 +40,9 @@ from auditkeep.settings import Settings
 from auditkeep.tlog.note import sign
 from auditkeep.verify.format import ConsistencyLine, EpochLine, report_key_body
 from auditkeep.work.pump import Handler
+from auditkeep.workflows.logged import await_log
 
 BUCKET_CLASS = "reports"
-_PATIENCE = 15.0
-"""Seconds to wait for the log to take in what a report needs; it takes one."""
-_PAUSE = 0.05
 
 
 class Deps(Protocol):
@@ -94,7 +88,7 @@ def build_report(maker: Maker, tenant: Tenant, report_id: str) -> None:
         upto = last_batch_no(tx)
     if report is None or report.status != "IN_PROGRESS":
         return
-    _await_log(maker, tenant, upto)
+    await_log(maker.lake, tenant, upto)
     now = maker.clock.now()
     with Spool() as archive:
         try:
@@ -236,34 +230,3 @@ def _attached(tx: Tx, lake: Lake, item: Item) -> Attached | None:
     if file is None:
         return None
     return Attached(file.name, file.sha256, get_blob(tx, lake, file.object_id))
-
-
-def _await_log(maker: Maker, tenant: Tenant, upto: int) -> None:
-    """Wait until a signed checkpoint covers a tenant's batches; write it if nobody else does."""
-    deadline = time.monotonic() + _PATIENCE
-    while not _covered(maker.db, tenant, upto):
-        if time.monotonic() > deadline:
-            raise LogError(
-                f"The log has not taken in what was collected for {_PATIENCE:g} s; is its "
-                "sequencer running? The report is tried again."
-            )
-        maker.lake.appended.set()
-        try:
-            with Sequencer(maker.lake) as sequencer:
-                sequencer.step()
-        except Busy:  # whoever holds the log has just been rung
-            time.sleep(_PAUSE)
-
-
-def _covered(db: Database, tenant: Tenant, upto: int) -> bool:
-    with db.read(tenant) as tx:
-        newest = newest_row(tx.system(), signed=True)
-        size = 0 if newest is None else newest.size
-        entry = log_entries.c
-        outside = select(entry.position).where(
-            or_(entry.log_index.is_(None), entry.log_index >= size)
-        )
-        waiting = tx.select(batches.c.batch_no).where(
-            batches.c.batch_no <= upto, batches.c.log_position.in_(outside)
-        )
-        return tx.first(waiting.limit(1)) is None

@@ -1,11 +1,13 @@
 """Registering, deregistering and settings (spec sections 1.11, 2.1 and 10.2).
 
-`RegisterAccount` answers ACTIVE at once. `DeregisterAccount` keeps everything and stops
-collection, also under the policy ALL: nothing destroys a tenant's data yet.
+`RegisterAccount` answers ACTIVE at once. `DeregisterAccount` stops collection and keeps everything;
+under the policy ALL, which UpdateSettings has set before, it destroys everything: what that is and
+how is in `erasing`.
 """
 
-from auditkeep.accounts import organisation, settings, store
+from auditkeep.accounts import erasure, organisation, settings, store
 from auditkeep.accounts.model import Account
+from auditkeep.operations.auditmanager import erasing
 from auditkeep.operations.auditmanager.organisation import hand_over, take_back
 from auditkeep.operations.auditmanager.propagation import account_deregistered
 from auditkeep.operations.call import Call, pair
@@ -19,7 +21,11 @@ def get_account_status(call: Call, _ask: am.GetAccountStatusRequest) -> am.GetAc
 
 
 def register_account(call: Call, ask: am.RegisterAccountRequest) -> am.RegisterAccountResponse:
-    """Idempotent; a key that is named replaces the one before, an administrator does not."""
+    """Idempotent; a key that is named replaces the one before, an administrator does not.
+
+    Refused while what a former registration had is still being destroyed.
+    """
+    erasure.require_none(call.tx, store.find(call.tx))
     if ask.delegated_admin_account is not None:
         hand_over(call, ask.delegated_admin_account)
     store.register(call.tx, ask.kms_key, call.now)
@@ -31,13 +37,21 @@ def deregister_account(
 ) -> am.DeregisterAccountResponse:
     """Idempotent; assessments stay as they are and sleep until they are saved again.
 
-    An organisation that the account had handed over is no longer administered.
+    An organisation that the account had handed over is no longer administered. Under the policy ALL
+    everything goes: the account's own, and what its administrator had here (spec 2.1).
     """
+    account = store.find(call.tx)
+    everything = account is not None and erasing.is_asked_for(account)
     if organisation.has_handed_over(call.tx):
-        take_back(call)
+        administrator = take_back(call)
+        if everything:
+            erasing.begin(administrator)
     if store.status(call.tx) == "ACTIVE":
         account_deregistered(call)
-        store.deregister(call.tx)
+        if everything:
+            erasing.begin(call)
+        else:
+            store.deregister(call.tx)
     return am.DeregisterAccountResponse(status="INACTIVE")
 
 

@@ -52,12 +52,16 @@ def hand_over(call: Call, account: str) -> None:
         organisation_passed_on(call)
 
 
-def take_back(call: Call, account: str | None = None) -> None:
-    """Deregister the delegated administrator, whose collection in this region ends."""
+def take_back(call: Call, account: str | None = None) -> Call:
+    """Deregister the delegated administrator, whose collection in this region ends.
+
+    The same request, seen as that administrator's tenant's.
+    """
     tenant = Tenant(organisation.deregister(call.tx, account), call.tenant.region)
     theirs = replace(call, tx=call.tx.system().of(tenant), tenant=tenant)
     theirs.tx.lock_tenant()
     organisation_passed_on(theirs)
+    return theirs
 
 
 OPERATIONS = (
