@@ -40,6 +40,7 @@ from auditkeep.wire.models import auditmanager as am
 from auditkeep.work.jobs import LEASE, DatabaseJobs
 from auditkeep.work.pump import Pump
 from auditkeep.work.retry import STANDARD
+from auditkeep.workflows import logged
 from auditkeep.workflows import report as workflow
 from auditkeep.workflows.report import Maker, build_report, report_handler
 
@@ -332,7 +333,7 @@ def test_later_evidence_stays_out(house: House, tmp_path: Path) -> None:
 
 def test_a_log_that_nobody_writes_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     blank(monkeypatch)
-    monkeypatch.setattr(workflow, "_PATIENCE", 0.2)
+    monkeypatch.setattr(logged, "_PATIENCE", 0.2)
     report_id = house.ask(house.assessment())
     with Sequencer(house.lake), pytest.raises(LogError, match="sequencer"):
         build_report(house.maker, house.tenant, report_id)
