@@ -15,6 +15,7 @@ from auditkeep.operations.call import Call
 from auditkeep.wire.models import auditmanager as am
 
 KEY = "arn:aws:kms:us-east-1:444455556666:key/k"
+TOPIC = "arn:aws:sns:us-east-1:111122223333:audit"
 
 
 def status(call: Call) -> str | None:
@@ -52,29 +53,22 @@ def test_deregistering_closes_and_is_idempotent(call: Call, unregistered: Call) 
         get_settings(call, am.GetSettingsRequest(attribute="ALL"))
 
 
-@pytest.mark.parametrize("policy", ["ALL", "DEFAULT"])
-def test_settings_outlive_a_deregistration(call: Call, policy: am.DeleteResources) -> None:
-    update_settings(
-        call,
-        am.UpdateSettingsRequest(
-            deregistration_policy=am.DeregistrationPolicy(delete_resources=policy)
-        ),
-    )
+def test_settings_outlive_a_deregistration_that_keeps_everything(call: Call) -> None:
+    keep = am.DeregistrationPolicy(delete_resources="DEFAULT")
+    update_settings(call, am.UpdateSettingsRequest(sns_topic=TOPIC, deregistration_policy=keep))
     deregister_account(call, am.DeregisterAccountRequest())
     register_account(call, am.RegisterAccountRequest())
-    shown = get_settings(call, am.GetSettingsRequest(attribute="DEREGISTRATION_POLICY")).settings
-    assert shown == am.Settings(
-        deregistration_policy=am.DeregistrationPolicy(delete_resources=policy)
-    )
+    shown = get_settings(call, am.GetSettingsRequest(attribute="ALL")).settings
+    assert shown is not None
+    assert (shown.sns_topic, shown.deregistration_policy) == (TOPIC, keep)
 
 
 def test_update_settings_answers_with_all_of_them(call: Call) -> None:
-    topic = "arn:aws:sns:us-east-1:111122223333:audit"
-    changed = update_settings(call, am.UpdateSettingsRequest(sns_topic=topic, kms_key=KEY))
+    changed = update_settings(call, am.UpdateSettingsRequest(sns_topic=TOPIC, kms_key=KEY))
     read = get_settings(call, am.GetSettingsRequest(attribute="ALL"))
     assert changed.settings == read.settings
     assert changed.settings is not None
-    assert changed.settings.sns_topic == topic
+    assert changed.settings.sns_topic == TOPIC
     assert changed.settings.kms_key == KEY
     assert changed.settings.default_process_owners == ()
 
