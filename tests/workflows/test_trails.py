@@ -3,24 +3,17 @@
 import datetime as dt
 import gzip
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
-from tests.e2e.conftest import free_port
-from tests.lake.making import register
 from tests.sources.trail_making import BEGIN, BUCKET, HOUR, Trail, event
 from tests.workflows.trail_house import House
 
 from auditkeep.clock import from_datetime
 from auditkeep.collection import trails as rows
 from auditkeep.collection.trails import Trail as Kept
-from auditkeep.db.database import Database
 from auditkeep.errors import InputError
-from auditkeep.ids import Tenant
-from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
 from auditkeep.sources import s3
 from auditkeep.sources.pull import Denied
@@ -28,25 +21,6 @@ from auditkeep.workflows import trails as workflow
 
 pytestmark = pytest.mark.server
 MINUTES = dt.timedelta(minutes=1)
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    port = free_port()
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def house(db: Database, lake: Lake, tenant: Tenant, endpoint: str) -> Iterator[House]:
-    register(db, tenant)
-    made = House(lake, tenant, endpoint)
-    yield made
-    for listed in made.s3.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
-        made.s3.delete_object(Bucket=BUCKET, Key=listed["Key"])
-    made.s3.delete_bucket(Bucket=BUCKET)
 
 
 @pytest.mark.both_databases

@@ -15,6 +15,7 @@ from auditkeep.lake.read import observations
 from auditkeep.mapping.interest import Interest
 from auditkeep.sources.digest_findings import MATCH_KEY
 from auditkeep.workflows import trails
+from auditkeep.workflows.trail_queue import QueueCounts, drain
 from auditkeep.workflows.trails import TrailCounts
 
 CREDENTIALS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
@@ -69,6 +70,19 @@ class House:
             more.pop("trail", self.trail),
             self,
             interest or Interest.everything(),
+            principal="arn:aws:iam::111122223333:user/a",
+            clock=self.clock,
+            **more,
+        )
+
+    def drain(self, at: Any, **more: Any) -> QueueCounts:
+        self.clock.at = from_datetime(at)
+        return drain(
+            self.lake,
+            self.tenant,
+            more.pop("trail", self.trail),
+            self,
+            Interest.everything(),
             principal="arn:aws:iam::111122223333:user/a",
             clock=self.clock,
             **more,

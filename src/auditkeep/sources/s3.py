@@ -87,7 +87,7 @@ class Bucket:
             raise Vanished(GONE)
         try:
             content = stream.read() if stream.size <= most else None
-            return Version(self, key, stream.etag, content)
+            return Version(self, key, stream.etag, stream.modified, content)
         finally:
             stream.close()
 
@@ -131,6 +131,7 @@ class Version:
     bucket: Bucket
     key: str
     etag: str
+    modified: Instant
     content: bytes | None
 
     @contextmanager
@@ -158,10 +159,11 @@ class _Stream:
         self._at = 0
         self._body: Any = None
         self.size = 0
+        self.modified = Instant(0)
         self.metadata: dict[str, str] = {}
 
     def begin(self) -> bool:
-        """Whether there is such an object; afterwards its size and metadata are known."""
+        """Whether there is such an object; afterwards its size, age and metadata are known."""
         return self._ask()
 
     def read(self, size: int = -1) -> bytes:
@@ -242,6 +244,7 @@ class _Stream:
         self.etag = str(answer["ETag"])
         if not self._at:
             self.size = answer["ContentLength"]
+            self.modified = from_datetime(answer["LastModified"])
             self.metadata = dict(answer.get("Metadata", {}))
         return True
 

@@ -71,7 +71,7 @@ PAGE = 500
 
 COLLECTOR = "cloudtrail-s3"
 
-_NOBODYS = Instant(1 << 62)
+NO_BEGINNING = Instant(1 << 62)
 """When all time is read, what came before the first digest that is there is not asked for."""
 
 
@@ -178,14 +178,15 @@ class TrailReading:
         self._lake = lake
         self._tenant = tenant
         self._clock = clock
-        self._now = clock.now()
+        self.now = clock.now()
         self._progress = progress
-        run = Run(new_id(), "cloudtrail", principal, self._now, secrets.token_bytes(32), COLLECTOR)
+        run = Run(new_id(), "cloudtrail", principal, self.now, secrets.token_bytes(32), COLLECTOR)
         context = Context(tenant, interest, Cutter(run.cut_key), reads=reads)
         self.reading = Reading(lake, "cloudtrail", context, run, clock, lambda _: self.told())
         self.counts = TrailCounts(self.reading.counts)
         self._keys: FindKeys = KeyRing(clients).find
         self._owed: list[bytes] = []
+        self._afterwards: list[Callable[[Tx], None]] = []
         self._pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="trail")
         self._asked: dict[str, object] = {"trail": trails.described(trail)}
         self._buckets = {trail.bucket: self.bucket}
@@ -228,7 +229,7 @@ class TrailReading:
         try:
             judged = self._digests(place, window) if self.trail.digests == "wait" else None
             self._logs(place, window, judged)
-            progress.read_to = max(progress.read_to, min(window.until, self._now))
+            progress.read_to = max(progress.read_to, min(window.until, self.now))
         except NotCollected as error:
             progress.failure = f"{error.reason}: {error}"
             self.counts.failures.append(Failure(folder, error))
@@ -241,12 +242,19 @@ class TrailReading:
         return self._known_progress.setdefault(place.folder(LOGS), Progress())
 
     def settle(self) -> None:
-        """Commit what waits to be."""
+        """Commit what waits to be, and then what follows from it."""
         self.reading.commit()
+        afterwards, self._afterwards = self._afterwards, []
+        if afterwards:
+            with self._lake.db.write(self._tenant) as tx:
+                for then in afterwards:
+                    then(tx)
 
-    def conclude(self, outcome: str) -> None:
-        """Append the run's own record, and let go of what was held."""
+    def conclude(self, outcome: str, *, quiet: bool = False, **more: object) -> None:
+        """Append the run's own record (unless it was about nothing), and let go of what is held."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if quiet:
+            return
         counts = self.counts
         self._asked |= {
             "digests": counts.digests,
@@ -256,6 +264,7 @@ class TrailReading:
             "objectsListed": counts.objects,
             "objectsWaiting": counts.waiting,
             "places": counts.places,
+            **more,
         }
         self.reading.conclude(self._asked, outcome)
 
@@ -289,8 +298,8 @@ class TrailReading:
         """Judge new digests of one chain from its last link on."""
         progress = self.progress_of(chain[0].place)
         last = progress.links.get(_chain_name(chain[0]))
-        begin = since or _NOBODYS
-        return follow(chain, self.bucket.name, last, self, self._keys, self._now, begin)
+        begin = since or NO_BEGINNING
+        return follow(chain, self.bucket.name, last, self, self._keys, self.now, begin)
 
     def digest(self, bucket: str, key: str) -> Fetched | None:
         """A digest's object (`digest_chain.Shelf`)."""
@@ -402,7 +411,7 @@ class TrailReading:
 
     def waits(self, modified: Instant, key: Key, judged: "_Judged") -> bool:
         """Whether a digest that names the file may still come."""
-        return self._now - modified < WAIT and not judged.covers(key.at)
+        return self.now - modified < WAIT and not judged.covers(key.at)
 
     def plain(self, version: Version) -> bool:
         """Read a log file as it is; whether it could be read."""
@@ -410,10 +419,10 @@ class TrailReading:
 
     def _read(self, version: Version, judge: Callable[[BinaryIO], How]) -> bool:
         bucket = version.bucket
-        id_ = self.object_id(bucket.name, version.key, version.etag)
+        id_ = self.version_id(version)
 
         def then(tx: Tx) -> None:
-            trails.note(tx, [id_], self._now)
+            trails.note(tx, [id_], self.now)
 
         read = self.reading.file(bucket.url(version.key), version.opened(), judge=judge, then=then)
         self.told()
@@ -448,6 +457,18 @@ class TrailReading:
 
     # --- objects and what is remembered of them ---------------------------------------------------
 
+    def is_known(self, version: Version) -> bool:
+        """Whether this version of an object was read before."""
+        with self._lake.db.read(self._tenant) as tx:
+            return bool(trails.known(tx, [self.version_id(version)]))
+
+    def version_id(self, version: Version) -> bytes:
+        return self.object_id(version.bucket.name, version.key, version.etag)
+
+    def later(self, then: Callable[[Tx], None]) -> None:
+        """Have something written with what is committed next, or by itself in the end."""
+        self._afterwards.append(then)
+
     def object_id(self, bucket: str, key: str, etag: str) -> bytes:
         return trails.object_id(self.reading.question, bucket, key, etag)
 
@@ -455,11 +476,11 @@ class TrailReading:
         """Write down how far a place was read, with what is committed now."""
         owed, self._owed = self._owed, []
         if owed:
-            trails.note(tx, owed, self._now)
+            trails.note(tx, owed, self.now)
         if self.trail.name:
             folder = place.folder(LOGS)
             progress = self.progress_of(place)
-            trails.keep_progress(tx, self.trail.name, folder, progress, self._now)
+            trails.keep_progress(tx, self.trail.name, folder, progress, self.now)
 
     def _listed(self, place: Place, kind: Kind, window: Window) -> Iterator[tuple[Found, Key]]:
         """Objects of the days that a window touches."""
