@@ -1,7 +1,8 @@
 """From a request to the operation of a service model that it asks for, and its parameters.
 
-Any model of botocore is served, unless its service speaks CBOR only. Who signs as what tells the service (`elasticloadbalancing` is
-two of them); then the target header, the action of a form or, for REST services, our own router.
+Any model of botocore is served, unless its service speaks CBOR only. Who signs as what tells the
+service (`elasticloadbalancing` is two of them); then the target header, the action of a form or,
+for REST services, our own router.
 """
 
 import json

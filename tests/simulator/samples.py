@@ -10,13 +10,13 @@ from zlib import crc32
 
 from auditkeep.clock import Instant
 
-MOST_DEPTH = 3
+MOST_DEPTH = 2
 BEGINNING = Instant(0)
 _ACCOUNTS = frozenset(
     {"ownerid", "accountid", "awsaccountid", "owneraccountid", "account", "owneraccount"}
 )
 _REGIONS = frozenset({"region", "awsregion", "bucketregion", "regionname"})
-_NAMING = ("id", "arn", "name", "identifier", "url", "key", "label", "alias", "version")
+_NAMING = ("id", "arn", "name", "identifier", "url", "key", "label", "alias", "version", "number")
 
 
 @dataclass(frozen=True, slots=True)

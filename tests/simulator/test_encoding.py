@@ -28,22 +28,27 @@ TWICE = {"GetBucketNotification"}
 
 
 def _read(value: Any) -> Any:
-    """What botocore read, with times as seconds and without empty lists and structures, which XML cannot tell."""
+    """What botocore read, with times as seconds."""
     if isinstance(value, datetime):
         return round(value.timestamp())
     if isinstance(value, dict):
-        return {k: _read(v) for k, v in value.items() if v not in ([], {})}
+        return _full({k: _read(v) for k, v in value.items()})
     return [_read(one) for one in value] if isinstance(value, list) else value
 
 
 def _meant(shape: Any, value: Any) -> Any:
     if shape.type_name == "structure":
-        return {k: _meant(shape.members[k], v) for k, v in value.items() if v not in ([], {})}
+        return _full({k: _meant(shape.members[k], v) for k, v in value.items()})
     if shape.type_name == "list":
         return [_meant(shape.member, one) for one in value]
     if shape.type_name == "map":
-        return {k: _meant(shape.value, v) for k, v in value.items()}
+        return _full({k: _meant(shape.value, v) for k, v in value.items()})
     return value // 1_000_000 if shape.type_name == "timestamp" else value
+
+
+def _full(members: dict[str, Any]) -> dict[str, Any]:
+    """Without what is empty: XML cannot tell that from what is not there."""
+    return {name: value for name, value in members.items() if value not in ([], {}, [{}])}
 
 
 @pytest.mark.parametrize("name", SERVICES)
