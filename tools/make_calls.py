@@ -55,6 +55,9 @@ PAGING = {
     ),
 }
 
+FED_NAMES = {"ecs_DescribeClusters": {"clusters"}}
+"""Without names these answer for one resource only, the default one."""
+
 WITHIN = {"s3_ListBuckets": "BucketRegion"}
 """S3 lists the buckets of all regions, wherever it is asked."""
 
@@ -70,6 +73,9 @@ def call(keyword: str, fact: dict[str, Any]) -> Call:
         feed = Feed(need["param"], need["fromCall"].partition("_")[2], member.lstrip("."))
         assert len(needs) == 1, keyword
         assert list_, keyword
+    optional = fact.get("optionalFeed")
+    if optional and optional["param"] in FED_NAMES.get(keyword, ()):
+        feed = Feed(optional["param"], optional["fromCall"].partition("_")[2], named=True)
     made = replace(
         found,
         action=fact["iamAction"],
@@ -79,7 +85,7 @@ def call(keyword: str, fact: dict[str, Any]) -> Call:
         lists=LISTS.get(keyword, found.lists),
         paging=PAGING.get(keyword, found.paging),
     )
-    if feed and keyword not in LISTS:
+    if feed and not feed.named and keyword not in LISTS:
         made = replace(made, lists=())
     return made
 

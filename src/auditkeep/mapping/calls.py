@@ -18,14 +18,16 @@ PREFIX = "api:"
 
 
 class Feed(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a required parameter comes from: each value that another call of the service lists.
+    """Where a parameter comes from that is needed: each value another call of the service lists.
 
-    `path` leads to one value in each element of the list, "" to the element itself.
+    `path` leads to one value in each element of the list, "" to the element itself. `named`: the
+    parameter is a list of names, and each of the answers names its resource itself.
     """
 
     parameter: str
     operation: str
     path: str = ""
+    named: bool = False
 
 
 class Paging(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -270,7 +270,8 @@ def _each(
     denial: Denied | None = None
     for value in values:
         try:
-            answers += _pages(client, call, ask, None, {feed.parameter: value})
+            given = [value] if feed.named else value
+            answers += _pages(client, call, ask, None, {feed.parameter: given})
         except Denied as error:
             denial = error
             faults.append(Fault(value, error.reason, str(error), error.action))
@@ -320,7 +321,9 @@ class _Found:
 
 
 def _resources(one: Exchange, answer: Any, ask: Ask, call: Call) -> Iterator[_Found]:
-    fed = str(one.parameters.get(call.feed.parameter, "")) if call.feed else ""
+    fed = ""
+    if call.feed is not None and not call.feed.named:
+        fed = str(one.parameters.get(call.feed.parameter, ""))
     if one.refused or not call.lists:
         shown = {"answer": answer, "parameters": one.parameters} if fed else answer
         name = fed or ask.account

@@ -6,7 +6,7 @@ code means two things. botocore is imported only when something was asked of it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -147,6 +147,7 @@ def asking(client: Any, operation: str, *, action: str = "") -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy
     from botocore.parsers import ResponseParserError  # noqa: PLC0415 - heavy
 
+    client.meta.events.register("before-parse", _whole, unique_id="auditkeep-whole")
     try:
         yield
     except (BotoCoreError, ClientError, ResponseParserError) as error:
@@ -159,6 +160,22 @@ def asking(client: Any, operation: str, *, action: str = "") -> Iterator[None]:
             region=meta.region_name or "",
             action=action,
         ) from error
+
+
+def _whole(operation_model: Any, response_dict: Mapping[str, Any], **_: object) -> None:
+    """Hold an answer to the length it announced.
+
+    botocore does not, and reads JSON that was cut off as an answer of nothing: a list that broke
+    would pass for an empty one.
+    """
+    from botocore.exceptions import ResponseStreamingError  # noqa: PLC0415 - heavy
+
+    body = response_dict.get("body")
+    told = response_dict.get("headers", {}).get("content-length", "")
+    asked_for_it = operation_model.http.get("method") != "HEAD"
+    if asked_for_it and isinstance(body, bytes) and told.isdecimal() and len(body) < int(told):
+        cut = f"the answer broke off after {len(body)} of {told} bytes"
+        raise ResponseStreamingError(error=cut)
 
 
 def why(
