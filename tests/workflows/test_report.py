@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.operations.making import assessment, control_of, observe, shown
 
 from auditkeep import settings as settings_room
 from auditkeep.access.principals import Principal
 from auditkeep.accounts import store as accounts
+from auditkeep.anchoring import store as anchored
+from auditkeep.anchoring.store import Anchor
 from auditkeep.clock import MINUTE, SECOND, FixedClock, Instant
-from auditkeep.crypto.signing import ReportKey
+from auditkeep.crypto.signing import ReportKey, SigningKey
 from auditkeep.db.database import Database
 from auditkeep.db.schema import change_logs
 from auditkeep.errors import LogError, ReportError, StorageFull
@@ -34,6 +37,8 @@ from auditkeep.operations.auditmanager import assessments, evidence, reports, se
 from auditkeep.operations.call import Call, Deps
 from auditkeep.reports import store
 from auditkeep.reports.model import JOB, Report
+from auditkeep.tlog.cosignature import WitnessKey, cosign
+from auditkeep.verify.anchors import Outsiders
 from auditkeep.verify.archive import verify_archive
 from auditkeep.wire.links import Links
 from auditkeep.wire.models import auditmanager as am
@@ -363,3 +368,51 @@ def test_evidence_of_a_control_is_in_its_folder(house: House, tmp_path: Path) ->
         hashes = {f["fileName"]: f["fileHashValue"] for f in digest["files"]}
         for name in mine:
             assert hashlib.sha256(opened.read(name)).hexdigest() == hashes[name]
+
+
+def test_a_report_carries_the_first_checkpoint_that_each_outsider_vouches_for(
+    house: House, tmp_path: Path
+) -> None:
+    key = SigningKey(Ed25519PrivateKey.generate())
+    witness = WitnessKey("witness.example.org", key.public)
+    where = house.assessment()
+    sizes: list[int] = []
+    for _ in range(3):
+        with Sequencer(house.lake) as sequencer:
+            checkpoint = sequencer.step(house.clock.now())
+        assert checkpoint is not None
+        note = checkpoint.signed(house.lake.signer)
+        proof = cosign(checkpoint.body(), witness.name, key, house.clock.now())
+        said = Anchor(
+            *(house.lake.origin, checkpoint.size, witness.name, "witness"),
+            *(note, proof, house.clock.now()),
+        )
+        with house.db.system_write() as tx:
+            anchored.keep(tx, said, house.clock.now())
+        sizes.append(checkpoint.size)
+        house.clock.advance(MINUTE)
+        with house.call() as call:
+            observe(call, call.now)
+    report_id = house.ask(where)
+    build_report(house.maker, house.tenant, report_id)
+    path = house.archive(report_id, tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        (name,) = [n for n in archive.namelist() if n.endswith("proofs/anchors.jsonl")]
+        lines = [json.loads(line) for line in archive.read(name).splitlines()]
+    assert [int(line["note"].split("\n")[1]) for line in lines] == [sizes[0]]
+    verdict = verify_archive(path, [house.lake.signer.vkey], outsiders=Outsiders([witness]))
+    assert (verdict.state, verdict.anchored) == ("valid", 7), verdict.problems
+    assert verdict.anchored_late == 0
+
+
+def test_of_very_many_anchors_a_part_is_carried_that_still_covers_all() -> None:
+    from auditkeep.workflows import report as workflow
+
+    sizes = list(range(10, 100_000, 10))
+    entries = list(range(0, 99_990, 3))
+    kept = sorted(workflow._first_after(sizes, entries))
+    assert len(kept) <= workflow.MOST_ANCHORS + 1
+    assert kept[-1] == 99_990
+    assert all(any(size > entry for size in kept[-1:]) for entry in entries)
+    assert workflow._first_after([5], [5, 7]) == set()
+    assert workflow._first_after([3, 6, 9], [0, 1, 6]) == {3, 9}

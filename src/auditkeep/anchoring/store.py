@@ -80,11 +80,14 @@ def of_size(tx: SystemTx, origin: str, size: int) -> list[Anchor]:
     return [Anchor(**row._mapping) for row in tx.all(query)]
 
 
-def sizes(tx: SystemTx, origin: str, upto: int) -> list[int]:
-    """The sizes of all checkpoints that somebody vouched for, up to one, ascending."""
-    s = anchors.c.size
-    query = tx.select(s).where(_of(origin), s <= upto).distinct().order_by(s)
-    return [row.size for row in tx.all(query)]
+def sizes(tx: SystemTx, origin: str, upto: int) -> dict[str, list[int]]:
+    """The sizes that each authority vouched for, up to one, ascending."""
+    a = anchors.c
+    query = tx.select(a.authority, a.size).where(_of(origin), a.size <= upto).order_by(a.size)
+    found: dict[str, list[int]] = {}
+    for row in tx.all(query):
+        found.setdefault(row.authority, []).append(row.size)
+    return found
 
 
 def standings(tx: SystemTx) -> list[Standing]:

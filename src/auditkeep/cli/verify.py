@@ -24,6 +24,16 @@ def verify(
     checkpoint: Annotated[
         Path | None, Parameter(help="A signed checkpoint that you have kept from before.")
     ] = None,
+    witness: Annotated[
+        list[str] | None, Parameter(help="The key of a witness that you trust.")
+    ] = None,
+    tsa: Annotated[
+        list[Path] | None,
+        Parameter(help="Certificates (PEM) of a timestamp authority that you trust."),
+    ] = None,
+    late_hours: Annotated[
+        int, Parameter(help="Hours after which a record that nobody vouched for counts as late.")
+    ] = 24,
     json: Json = False,
 ) -> int:
     """Check a report: signature, digests, extra and missing files, every record's proof.
@@ -33,7 +43,11 @@ def verify(
     Exit code 0: valid. 1: not valid, and what is wrong. 2: cannot tell, because no log key was
     given or pinned before, or because there is nothing to read.
     """
+    from auditkeep.clock import MINUTE
+    from auditkeep.crypto.timestamps import certificates
     from auditkeep.errors import InputError
+    from auditkeep.tlog.cosignature import WitnessKey
+    from auditkeep.verify.anchors import Outsiders
     from auditkeep.verify.archive import verify_archive
     from auditkeep.verify.certificate import MAX_SIZE, is_certificate, verify_certificate
     from auditkeep.verify.pins import pinned
@@ -41,13 +55,18 @@ def verify(
     keys = [*(key or []), *pinned()]
     try:
         kept = checkpoint.read_text() if checkpoint else None
+        outsiders = Outsiders(
+            [WitnessKey.parse(vkey) for vkey in witness or ()],
+            [one for file in tsa or () for one in certificates(file.read_bytes(), str(file))],
+            late_hours * 60 * MINUTE,
+        )
         verdict: Verdict | Checked
         with archive.open("rb") as stream:
             if is_certificate(stream.read(1)):
                 stream.seek(0)
                 verdict = verify_certificate(stream.read(MAX_SIZE + 1), keys)
             else:
-                verdict = verify_archive(archive, pinned=keys, checkpoint=kept)
+                verdict = verify_archive(archive, keys, kept, outsiders=outsiders)
     except OSError as error:
         name = error.filename or checkpoint
         print(f"auditkeep: {name} cannot be read: {error.strerror}.", file=sys.stderr)

@@ -65,6 +65,10 @@ class Sources:
     attached: Callable[[Item], Attached | None]
 
 
+def _nobody(_: Sequence[int]) -> Sequence[formats.AnchorLine]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Notes:
     """What carries trust: the signed checkpoint, how it continues earlier ones, and the keys."""
@@ -74,6 +78,8 @@ class Notes:
     report_key: str
     consistency: Sequence[formats.ConsistencyLine] = ()
     epochs: Sequence[formats.EpochLine] = ()
+    anchors: Callable[[Sequence[int]], Sequence[formats.AnchorLine]] = _nobody
+    """For the places of log entries, ascending: the first checkpoints others vouch for them in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +308,10 @@ class _Builder:
             yield from self._add(formats.EPOCHS, lines)
         yield from self._add(formats.RECORDS, self._proofs.records())
         yield from self._add(formats.BATCHES, self._proofs.batches())
+        anchors = notes.anchors(self._proofs.entries)
+        if anchors:
+            lines = b"".join(formats.canonical(line) + b"\n" for line in anchors)
+            yield from self._add(formats.ANCHORS, lines)
 
     def _digest(self) -> Digest:
         heading, key = self._plan.heading, self._plan.key

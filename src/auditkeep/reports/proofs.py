@@ -98,6 +98,11 @@ class Proofs:
         for number in sorted(self._batches):
             yield canonical(self._batches[number]) + b"\n"
 
+    @property
+    def entries(self) -> list[int]:
+        """The places in the log of all batches that were proven, ascending."""
+        return sorted(line.index for line in self._batches.values())
+
     def _paths(self, window: Sequence[Pending]) -> dict[int, Mapping[int, Sequence[bytes]]]:
         wanted: dict[int, set[int]] = defaultdict(set)
         for one in window:

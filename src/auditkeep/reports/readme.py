@@ -28,6 +28,7 @@ WHAT IS HERE
         report-key.txt            the key that signed digest.txt, endorsed by
                                   the log's key
         batches.jsonl             where each batch of evidence lies in the log
+        anchors.jsonl             checkpoints that others vouch for, if any do
         records.jsonl             for each evidence file: its batch, and the
                                   way from its bytes to that batch
 
@@ -55,7 +56,9 @@ telephone, from last year's report, or from a public page. The archive's own
 copy is in proofs/log-key.txt; a forger would put his own there. Without a key
 that you trust the answer is "cannot tell" (exit status 2). "valid" is 0, and
 "not valid" is 1 and says what is wrong in a sentence for each fault. If you
-hold an earlier checkpoint of this log, add --checkpoint FILE.
+hold an earlier checkpoint of this log, add --checkpoint FILE. If you trust
+witnesses or a timestamp authority, --witness KEY and --tsa FILE tell by when
+they had seen what the evidence is in.
 
 By hand: the files first (in the folder that holds this file):
 

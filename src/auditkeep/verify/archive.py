@@ -15,8 +15,10 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from auditkeep import clock
 from auditkeep.crypto.signing import fingerprint, verify_rsa
 from auditkeep.errors import ProofError
+from auditkeep.verify.anchors import Anchors, Outsiders
 from auditkeep.verify.container import Container
 from auditkeep.verify.findings import Findings, Verdict
 from auditkeep.verify.format import DIGEST, Digest, Owner
@@ -35,11 +37,13 @@ def verify_archive(
     pinned: Sequence[str],
     checkpoint: str | None = None,
     *,
+    outsiders: Outsiders | None = None,
     progress: Progress | None = None,
 ) -> Verdict:
     """Check a report archive against the log keys in `pinned` (vkeys).
 
-    `checkpoint` is the text of a signed checkpoint of the same log that the auditor holds, if any.
+    `checkpoint` is the text of a signed checkpoint of the same log that the auditor holds, if any;
+    `outsiders` are the witnesses and timestamp authorities that the auditor trusts.
     InputError if the file cannot be opened, KeyUnusable if a pinned key is not a key; whatever is
     wrong with the archive itself is in the verdict.
     """
@@ -65,7 +69,9 @@ def verify_archive(
             _compare_files(archive, digests[0], digest, hashes, found)
             digest = msgspec.structs.replace(digest, files=())  # by far its largest part
         if trust.checkpoint is not None:
-            proofs = Proofs(archive, folder, trust.checkpoint, hashes, found)
+            believed = outsiders if outsiders is not None else Outsiders()
+            anchors = Anchors(archive, folder, trust.checkpoint, trust.keys, believed, found)
+            proofs = Proofs(archive, folder, trust.checkpoint, hashes, found, anchors)
             proofs.check(Owner(digest.account_id, digest.region) if digest else None)
         return _verdict(found, archive, trust, digest, proofs)
 
@@ -148,6 +154,7 @@ def _verdict(
     key = trust.log_key if trust else None
     checkpoint = trust.checkpoint if trust else None
     report_key = trust.report_key if trust else None
+    tally = proofs.anchored if proofs else None
     return Verdict(
         state=found.state,
         problems=found.problems,
@@ -166,4 +173,9 @@ def _verdict(
         records=proofs.records if proofs else 0,
         batches=proofs.batches if proofs else 0,
         attachments=proofs.attachments if proofs else 0,
+        notices=found.notices,
+        anchored=tally.covered if tally else 0,
+        anchored_late=tally.late if tally else 0,
+        anchored_by=clock.iso(tally.last) if tally and tally.last is not None else "",
+        vouched=tuple(sorted(tally.names)) if tally else (),
     )

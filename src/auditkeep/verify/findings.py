@@ -35,6 +35,14 @@ class Verdict:
     records: int = 0
     batches: int = 0
     attachments: int = 0
+    notices: tuple[str, ...] = ()
+    """No faults, but to be read."""
+    anchored: int = 0
+    """Records in a checkpoint that an outsider whom the auditor named vouches for."""
+    anchored_late: int = 0
+    anchored_by: str = ""
+    """By when all of those were vouched for."""
+    vouched: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """The verdict as a JSON object for people and scripts; empty members are left out."""
@@ -57,6 +65,15 @@ class Verdict:
             "batches": self.batches,
             "attachments": self.attachments,
         }
+        if self.notices:
+            body["notices"] = list(self.notices)
+        if self.vouched:
+            body |= {
+                "vouchedForBy": list(self.vouched),
+                "anchored": self.anchored,
+                "anchoredLate": self.anchored_late,
+                "anchoredBy": self.anchored_by,
+            }
         return {name: value for name, value in body.items() if value != ""}
 
 
@@ -67,6 +84,7 @@ class Findings:
         self._problems: list[str] = []
         self._more = 0
         self._doubts: list[str] = []
+        self._notices: list[str] = []
 
     def problem(self, sentence: str) -> None:
         if len(self._problems) < MAX_PROBLEMS:
@@ -76,6 +94,13 @@ class Findings:
 
     def doubt(self, sentence: str) -> None:
         self._doubts.append(sentence)
+
+    def notice(self, sentence: str) -> None:
+        self._notices.append(sentence)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return tuple(self._notices)
 
     @property
     def problems(self) -> tuple[str, ...]:

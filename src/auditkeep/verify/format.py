@@ -26,8 +26,9 @@ BATCHES = "proofs/batches.jsonl"
 RECORDS = "proofs/records.jsonl"
 CONSISTENCY = "proofs/consistency.jsonl"
 EPOCHS = "proofs/epochs.jsonl"
-"""Paths inside the report's folder, the one that holds `digest.txt`. CONSISTENCY and EPOCHS are
-optional."""
+ANCHORS = "proofs/anchors.jsonl"
+"""Paths inside the report's folder, the one that holds `digest.txt`. CONSISTENCY, EPOCHS and
+ANCHORS are optional."""
 
 _OWN = frozenset(
     {
@@ -41,6 +42,7 @@ _OWN = frozenset(
         RECORDS,
         CONSISTENCY,
         EPOCHS,
+        ANCHORS,
     }
 )
 _VOLUME = re.compile(r"volumes/[A-Za-z0-9._-]+\.pdf")
@@ -147,6 +149,18 @@ class EpochLine(msgspec.Struct, frozen=True):
     """A line of epochs.jsonl: the note by which a former log names the one that follows it."""
 
     note: str
+
+
+class AnchorLine(msgspec.Struct, frozen=True):
+    """A line of anchors.jsonl: a checkpoint of the same log that somebody outside vouches for.
+
+    `note` is the checkpoint with cosignatures below the log's signature, `timestamps` are RFC 3161
+    responses over its text in base64, `path` shows that it is the beginning of the report's own.
+    """
+
+    note: str
+    timestamps: tuple[str, ...]
+    path: tuple[str, ...]
 
 
 class Owner(msgspec.Struct, frozen=True):

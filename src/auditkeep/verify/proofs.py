@@ -12,6 +12,7 @@ import msgspec
 from auditkeep.errors import ProofError
 from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.tlog.shared import SharedPaths
+from auditkeep.verify.anchors import Anchors, Tally
 from auditkeep.verify.container import Container
 from auditkeep.verify.findings import Findings
 from auditkeep.verify.format import (
@@ -47,7 +48,9 @@ class Proofs:
         checkpoint: Checkpoint,
         hashes: Mapping[str, bytes],
         found: Findings,
+        anchors: Anchors,
     ) -> None:
+        self._anchors = anchors
         self._archive = archive
         self._folder = folder
         self._checkpoint = checkpoint
@@ -68,10 +71,16 @@ class Proofs:
     def batches(self) -> int:
         return len(self._batches)
 
+    @property
+    def anchored(self) -> Tally:
+        """How the records stand to the checkpoints that others vouch for."""
+        return self._anchors.tally
+
     def check(self, owner: Owner | None) -> None:
         """Check all lines; `owner` is whose report the digest says it is, if it could be read."""
         self._check_batches(owner)
         self._check_records()
+        self._anchors.conclude()
         for name in sorted(self._unproven):
             self._found.problem(f"{name} is in the archive, but no record proves it.")
 
@@ -113,7 +122,9 @@ class Proofs:
         batch = self._batches.get(line.batch_no)
         if batch is None:
             raise ProofError(f"its batch {line.batch_no} is missing or not proven")
-        return check_record(line, batch, raw_hash, self._paths_of(batch))
+        envelope = check_record(line, batch, raw_hash, self._paths_of(batch))
+        self._anchors.count(batch.index, batch.committed_at)
+        return envelope
 
     def _check_attachment(self, line: RecordLine, envelope: Envelope) -> None:
         """A customer's file is proven by the logged bytes, which hold its hash; and it is there

@@ -35,6 +35,9 @@ class ProvenBatch:
     root: bytes
     unit: str
     tenant: Owner
+    index: int
+    """Its entry's place in the log."""
+    committed_at: str
 
 
 def check_batch(line: BatchLine, checkpoint: Checkpoint) -> ProvenBatch:
@@ -49,7 +52,13 @@ def check_batch(line: BatchLine, checkpoint: Checkpoint) -> ProvenBatch:
     except ProofError as error:
         raise ProofError(f"the log does not hold its record: {error}") from error
     return ProvenBatch(
-        record.batch_no, record.rows, hex_bytes(record.root), record.unit, record.tenant
+        record.batch_no,
+        record.rows,
+        hex_bytes(record.root),
+        record.unit,
+        record.tenant,
+        line.index,
+        record.committed_at,
     )
 
 

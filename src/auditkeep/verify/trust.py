@@ -41,6 +41,8 @@ class Trust:
     """What an archive is checked against; `checkpoint` and `report_key` are None if they fail."""
 
     log_key: Verifier | None = None
+    keys: tuple[Verifier, ...] = ()
+    """All that checkpoints of this log may be signed by."""
     checkpoint: Checkpoint | None = None
     report_key: bytes | None = None
 
@@ -63,7 +65,7 @@ def establish(
     if held is not None and checkpoint is not None:
         former = follow(notes, [*known, *keys])
         _compare(archive, folder, checkpoint, held, [*keys, *known], former, found)
-    return Trust(keys[0], checkpoint, report_key)
+    return Trust(keys[0], tuple(keys), checkpoint, report_key)
 
 
 def _keys(

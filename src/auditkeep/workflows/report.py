@@ -6,6 +6,7 @@ a run that died is replaced. What cannot succeed by trying again makes the repor
 reason in its row and in the assessment's change log; anything else is left to the next try.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from auditkeep.accounts import quotas
+from auditkeep.anchoring import store as anchored
 from auditkeep.assessments import review
 from auditkeep.assessments import store as assessments
 from auditkeep.assessments.model import Assessment
@@ -38,11 +40,13 @@ from auditkeep.reports.proofs import Proven
 from auditkeep.reports.spool import Spool
 from auditkeep.settings import Settings
 from auditkeep.tlog.note import sign
-from auditkeep.verify.format import ConsistencyLine, EpochLine, report_key_body
+from auditkeep.verify.format import AnchorLine, ConsistencyLine, EpochLine, report_key_body
 from auditkeep.work.pump import Handler
 from auditkeep.workflows.logged import await_log
 
 BUCKET_CLASS = "reports"
+MOST_ANCHORS = 2000
+"""Of one outsider in one report; a year of them is then one for every four hours."""
 
 
 class Deps(Protocol):
@@ -216,7 +220,35 @@ def _notes(maker: Maker, tx: Tx, log: LogReader) -> Notes:
             for size in handed_out.sizes(tx.system(), log.checkpoint.size)
         ],
         epochs=[EpochLine(former.note) for former in maker.lake.former],
+        anchors=partial(_anchors, tx, log, maker.lake.origin),
     )
+
+
+def _anchors(tx: Tx, log: LogReader, origin: str, entries: Sequence[int]) -> list[AnchorLine]:
+    """For each entry the first checkpoint that each outsider vouches for; `entries` ascend."""
+    system = tx.system()
+    wanted: set[int] = set()
+    for sizes in anchored.sizes(system, origin, log.checkpoint.size).values():
+        wanted |= _first_after(sizes, entries)
+    lines = []
+    for size in sorted(wanted):
+        said = anchored.of_size(system, origin, size)
+        lines.append(
+            AnchorLine(
+                anchored.cosigned(said[0].note, said),
+                tuple(one.proof for one in said if one.kind == "timestamp"),
+                tuple(step.hex() for step in log.consistency(size)),
+            )
+        )
+    return lines
+
+
+def _first_after(sizes: Sequence[int], entries: Sequence[int]) -> set[int]:
+    """The smallest size that holds each entry; of very many a part that still holds all of them."""
+    places = sorted({bisect_right(sizes, entry) for entry in entries})
+    found = [sizes[place] for place in places if place < len(sizes)]
+    apart = -(-len(found) // MOST_ANCHORS) or 1
+    return set(found[apart - 1 :: apart]) | set(found[-1:])
 
 
 def _prove(tx: Tx, lake: Lake, log: LogReader, batch_no: int, indexes: Sequence[int]) -> Proven:
