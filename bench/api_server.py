@@ -5,9 +5,10 @@
 All run in one process on the same endpoint code, threads and key lookup, and answer SIZE bytes.
 `/bare/…` verifies the signature and nothing else; `/read/…`, `/list/…` and `/write/…` also read or
 write the rows that the operation at the rest of the path depends on, in one transaction, with the
-raw driver.
+raw driver; what is kept sealed they seal too.
 """
 
+import hmac
 import sqlite3
 import sys
 import threading
@@ -39,13 +40,14 @@ ASSESSMENT = f"SELECT {COLUMNS} FROM assessments WHERE {OWNER} AND id = ?"
 PAGE = f"""SELECT {COLUMNS} FROM assessments WHERE {OWNER}
     ORDER BY created_at DESC, id DESC LIMIT 101"""
 DELEGATIONS = f"SELECT * FROM delegations WHERE {OWNER} AND assessment_id IN "
-TAGGED = f"SELECT count(*) FROM tags WHERE {OWNER} AND arn = ? AND key NOT IN ('team', 'stage')"
-TAG = """INSERT INTO tags (account, region, arn, key, value) VALUES (?, ?, ?, ?, 'x')
-    ON CONFLICT (account, region, arn, key) DO UPDATE SET value = excluded.value"""
+TAGGED = f"SELECT name, value FROM tags WHERE {OWNER} AND arn = ?"
+TAG = """INSERT INTO tags (account, region, arn, name, key, value) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (account, region, arn, name) DO UPDATE SET value = excluded.value"""
 RECORDS = (
     "CREATE TABLE IF NOT EXISTS bench_records (id TEXT PRIMARY KEY, record BLOB) WITHOUT ROWID"
 )
 RECORD = "INSERT INTO bench_records VALUES (?, ?)"
+KEY = b"k" * 32
 TOLD = b" " * 1_000
 """About as long as the record of the call, which is kept sealed, in the same transaction."""
 TOUCH = f"UPDATE assessments SET version = version + 1 WHERE {OWNER} AND id = ?"
@@ -107,11 +109,19 @@ def write(db: sqlite3.Connection, owner: tuple[str, str], request: Request) -> N
     assessment = arn.rpartition("/")[2]
     db.execute(TENANT, owner).fetchone()
     db.execute(ASSESSMENT, (*owner, assessment)).fetchone()
-    db.execute(TAGGED, (*owner, arn)).fetchone()
-    db.executemany(TAG, [(*owner, arn, "team"), (*owner, arn, "stage")])
+    db.execute(TAGGED, (*owner, arn)).fetchall()
+    place = arn.encode()
+    rows = [
+        (*owner, arn, hmac.digest(KEY, key, "sha256")[:16], seal(KEY, key, place), value)
+        for key, value in (
+            (b"team", seal(KEY, b"platform", place)),
+            (b"stage", seal(KEY, b"production", place)),
+        )
+    ]
+    db.executemany(TAG, rows)
     db.execute(TOUCH, (*owner, assessment))
     row = new_id()
-    db.execute(RECORD, (row, seal(b"k" * 32, TOLD, row.encode())))
+    db.execute(RECORD, (row, seal(KEY, TOLD, row.encode())))
 
 
 def main() -> None:

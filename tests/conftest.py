@@ -30,6 +30,19 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
+def seal_fields(database: Database, folder: Path) -> None:
+    """Give a database keys for its sealed fields; a lake over it brings its own."""
+    from auditkeep.clock import SystemClock
+    from auditkeep.crypto.keystore import KeyStore
+    from auditkeep.crypto.providers.local import LocalKeyProvider
+    from auditkeep.lake.buckets import BucketKeys
+    from auditkeep.lake.fields import SealedFields
+
+    provider = LocalKeyProvider(b"m" * 32, "the tests' master key")
+    keys = BucketKeys(provider, KeyStore(folder / "keys-of-fields"))
+    database.seal_with(SealedFields(keys, b"d" * 32, SystemClock()))
+
+
 @pytest.fixture
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A migrated database: SQLite, and PostgreSQL too for tests marked `both_databases`."""
@@ -41,6 +54,7 @@ def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
 
         database = Database(fresh_database(request.getfixturevalue("postgres_url")))
     database.migrate()
+    seal_fields(database, tmp_path)
     yield database
     database.close()
 

@@ -59,8 +59,32 @@ def decisions() -> Iterator[str]:
             yield f"docs/adr/README.md does not list {page.name}"
 
 
+def columns() -> Iterator[str]:
+    """Text and bytes in the database are sealed, or the threat model says why they are not."""
+    from sqlalchemy import LargeBinary, String
+
+    from auditkeep.db.schema import metadata
+
+    text = (ROOT / "docs/threat-model.md").read_text()
+    section = text.partition("## In clear in the database")[2].partition("\n## ")[0]
+    listed = re.findall(r"`(\w+\.\w+)`", section)
+    clear = {
+        f"{table.name}.{column.name}"
+        for table in metadata.sorted_tables
+        for column in table.c
+        if isinstance(column.type, String | LargeBinary)
+        and column.name not in ("account", "region")
+    }
+    for name in sorted(clear - set(listed)):
+        yield f"docs/threat-model.md does not say why {name} lies in clear: seal it, or list it"
+    for name in sorted(set(listed) - clear):
+        yield f"docs/threat-model.md lists {name}, which is sealed or not there"
+    for name in sorted({n for n in listed if listed.count(n) > 1}):
+        yield f"docs/threat-model.md lists {name} twice"
+
+
 def main() -> int:
-    faults = [*settings(), *commands(), *links(), *paths(), *decisions()]
+    faults = [*settings(), *commands(), *links(), *paths(), *decisions(), *columns()]
     for fault in faults:
         print(fault)
     print(f"{len(pages())} pages, {len(faults)} faults")

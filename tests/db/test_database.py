@@ -128,12 +128,13 @@ def test_tenants_are_kept_apart_by_every_statement(db: Database) -> None:
                 "last_batch_no": 0,
             },
         )
-        assert tx.run(tx.update(tags).values(value="changed")) == 2
-        assert tx.run(tx.delete(tags).where(tags.c.key == "b")) == 1
+        assert tx.run(tx.update(tags).values(arn="b")) == 2
+        assert tx.run(tx.update(tags).values(arn="a")) == 2
+        assert tx.run(tx.delete(tags).where(tags.c.name == tx.digest(tags.c.name, "b"))) == 1
         tx.upsert(tags, [tag("a", "merged")], replace=["value"])
     with db.read(OTHER) as tx:
         assert {row.value for row in tx.all(tx.select(tags))} == {OTHER.account, "v"}
-        both = tx.select(tags, tenants).where(tags.c.value != tenants.c.status)
+        both = tx.select(tags, tenants).where(tags.c.arn != tenants.c.status)
         assert tx.all(both) == [], "a join is held to the tenant on both sides"
     with db.read(ONE) as tx, pytest.raises(StorageError, match="belongs to the deployment"):
         tx.select(meta)

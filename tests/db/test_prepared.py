@@ -11,6 +11,7 @@ from auditkeep.db.schema import (
     assessment_controls,
     meta,
     observation_ids,
+    quotas,
     tags,
 )
 from auditkeep.errors import StorageError
@@ -18,24 +19,25 @@ from auditkeep.ids import Tenant
 
 OTHER = Tenant("999988887777", "us-east-1")
 ELSEWHERE = Tenant("111122223333", "eu-west-1")
-_TAGS = Prepared(
-    tags.c.key, tags.c.value, where=[tags.c.arn == bindparam("arn")], order_by=[tags.c.key.desc()]
-)
+_QUOTAS = Prepared(
+    quotas.c.name, quotas.c.value, where=[quotas.c.name < bindparam("end")],
+    order_by=[quotas.c.name.desc()],
+)  # fmt: skip
 
 
 @pytest.mark.both_databases
 def test_a_prepared_query_sees_its_tenants_rows_in_order(db: Database, tenant: Tenant) -> None:
     for owner in (tenant, OTHER, ELSEWHERE):
         with db.write(owner) as tx:
-            rows = [{"arn": "a", "key": k, "value": owner.account} for k in ("x", "y")]
-            tx.insert(tags, *rows, {"arn": "b", "key": "z", "value": ""})
-            assert [(r.key, r.value) for r in tx.fetch(_TAGS, arn="a")] == [
-                ("y", owner.account),
-                ("x", owner.account),
+            rows = [{"name": k, "value": int(owner.account)} for k in ("x", "y")]
+            tx.insert(quotas, *rows, {"name": "z", "value": 0})
+            assert [(r.name, r.value) for r in tx.fetch(_QUOTAS, end="z")] == [
+                ("y", int(owner.account)),
+                ("x", int(owner.account)),
             ]
     with db.read(tenant) as tx:
-        assert len(tx.fetch(_TAGS, arn="a")) == 2
-        assert tx.fetch(_TAGS, arn="c") == []
+        assert len(tx.fetch(_QUOTAS, end="z")) == 2
+        assert tx.fetch(_QUOTAS, end="a") == []
 
 
 @pytest.mark.both_databases
@@ -65,8 +67,8 @@ def test_a_query_over_the_deployments_own_tables_cannot_be_prepared() -> None:
         Prepared(meta.c.value)
 
 
-_RENAMED = PreparedChange(
-    tags, where=[tags.c.arn == bindparam("named")], values={"value": bindparam("new")}
+_CHANGED = PreparedChange(
+    quotas, where=[quotas.c.name < bindparam("end")], values={"value": bindparam("new")}
 )
 
 
@@ -74,20 +76,20 @@ _RENAMED = PreparedChange(
 def test_a_prepared_change_touches_its_tenants_rows_only(db: Database, tenant: Tenant) -> None:
     for owner in (tenant, OTHER):
         with db.write(owner) as tx:
-            tx.insert(tags, *({"arn": "a", "key": k, "value": "old"} for k in ("x", "y")))
+            tx.insert(quotas, *({"name": k, "value": 1} for k in ("x", "y")))
     with db.write(tenant) as tx:
-        assert tx.change(_RENAMED, named="a", new="new") == 2
-        assert tx.change(_RENAMED, named="none", new="new") == 0
-    for owner, value in ((tenant, "new"), (OTHER, "old")):
+        assert tx.change(_CHANGED, end="z", new=2) == 2
+        assert tx.change(_CHANGED, end="a", new=2) == 0
+    for owner, value in ((tenant, 2), (OTHER, 1)):
         with db.read(owner) as tx:
-            assert {r.value for r in tx.fetch(_TAGS, arn="a")} == {value}
+            assert {r.value for r in tx.fetch(_QUOTAS, end="z")} == {value}
             with pytest.raises(StorageError, match="for reading"):
-                tx.change(_RENAMED, named="a", new="x")
+                tx.change(_CHANGED, end="z", new=3)
 
 
 @pytest.mark.both_databases
 def test_a_limited_query_gives_no_more_rows(db: Database, tenant: Tenant) -> None:
-    limited = Prepared(tags.c.key, order_by=[tags.c.key], limited=True)
+    limited = Prepared(quotas.c.name, order_by=[quotas.c.name], limited=True)
     with db.write(tenant) as tx:
-        tx.insert(tags, *({"arn": "a", "key": k, "value": ""} for k in "cab"))
-        assert [r.key for r in tx.fetch(limited, limit=2)] == ["a", "b"]
+        tx.insert(quotas, *({"name": k, "value": 1} for k in "cab"))
+        assert [r.name for r in tx.fetch(limited, limit=2)] == ["a", "b"]

@@ -58,7 +58,7 @@ def keep(tx: Tx, lake: Lake, observations: Sequence[Observation], klass: str = "
     done = append(
         tx,
         lake,
-        unit=Unit(new_id(), "test", "test"),
+        unit=Unit(new_id(), "test"),
         klass=klass,
         observations=observations,
         provenance=PROVENANCE,

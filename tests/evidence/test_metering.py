@@ -100,7 +100,7 @@ def test_thirty_assessments_count_it_once(tx: Tx, metered: Lake) -> None:
 def test_what_arrives_again_is_not_counted_again(tx: Tx, metered: Lake) -> None:
     open_(tx)
     one, two = fact(NOW), fact(NOW)
-    unit = Unit(new_id(), "test", "test")
+    unit = Unit(new_id(), "test")
     for _ in range(2):
         append(
             tx,

@@ -159,7 +159,7 @@ class InProcess:
             append(
                 tx,
                 self._parts.lake,
-                unit=Unit(new_id(), "test", "test"),
+                unit=Unit(new_id(), "test"),
                 klass="facts",
                 observations=observations,
                 provenance=Provenance(how="file", collector="test", run="run", software="test"),

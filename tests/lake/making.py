@@ -8,6 +8,7 @@ from auditkeep.clock import DAY, SECOND, Instant, parse
 from auditkeep.db.database import Database
 from auditkeep.db.schema import tenants
 from auditkeep.ids import Tenant
+from auditkeep.lake import blobs
 from auditkeep.lake.append import Appended, Unit, append
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import View
@@ -32,11 +33,16 @@ def register(db: Database, tenant: Tenant = TENANT) -> None:
             {
                 "status": "ACTIVE",
                 "kms_key": "",
-                "settings": "{}",
                 "registered_at": NOW,
                 "last_batch_no": 0,
             },
         )
+
+
+def file_name(lake: Lake, object_id: str, tenant: Tenant = TENANT) -> str:
+    """The object that holds a stored file."""
+    with lake.db.read(tenant) as tx:
+        return blobs.object_name(tenant, blobs.stored_name(tx, object_id))
 
 
 def observation(number: int, **changes: Any) -> Observation:
@@ -77,7 +83,7 @@ def add(
         return append(
             tx,
             lake,
-            unit=Unit(unit, "file", unit),
+            unit=Unit(unit, "file"),
             klass=klass,
             observations=observations,
             provenance=PROVENANCE,

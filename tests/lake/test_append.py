@@ -141,7 +141,7 @@ def test_nothing_is_left_of_a_transaction_that_fails(lake: Lake, db: Database) -
             append(
                 tx,
                 lake,
-                unit=Unit("unit-1", "file", "f"),
+                unit=Unit("unit-1", "file"),
                 klass="facts",
                 observations=some(0, 5),
                 provenance=PROVENANCE,

@@ -4,14 +4,14 @@ import io
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.lake.making import NOW, TENANT, register
+from tests.lake.making import NOW, TENANT, file_name, register
 
 from auditkeep.clock import MINUTE, Instant, SystemClock
 from auditkeep.db.database import Database
 from auditkeep.errors import DecryptionFailed, ObjectExists, ObjectMissing, StorageError
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake import blobs
-from auditkeep.lake.blobs import CHUNK, Blob, delete_blob, get_blob, object_name, put_blob
+from auditkeep.lake.blobs import CHUNK, Blob, delete_blob, get_blob, put_blob
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sweep import sweep
 
@@ -43,7 +43,7 @@ def test_a_file_comes_back_as_it_was(
     assert (blob.size, blob.sha256) == (size, hashlib.sha256(data).digest())
     assert got(lake, "file") == data
     if size > 20:
-        assert data[:20] not in lake.objects.get(object_name(TENANT, "file"))
+        assert data[:20] not in lake.objects.get(file_name(lake, "file"))
 
 
 @pytest.mark.both_databases
@@ -54,7 +54,7 @@ def test_a_file_is_found_by_its_owner_only(lake: Lake, db: Database) -> None:
     with pytest.raises(ObjectMissing):
         got(lake, "file", other)
     # Even a copy under the other's name does not open: the bucket is not theirs.
-    lake.objects.put(object_name(other, "file"), lake.objects.get(object_name(TENANT, "file")))
+    lake.objects.put(file_name(lake, "file", other), lake.objects.get(file_name(lake, "file")))
     with pytest.raises(StorageError, match="not there, or was destroyed"):
         got(lake, "file", other)
 
@@ -80,7 +80,7 @@ def test_a_file_whose_attempt_was_rolled_back_is_put_again_or_swept(lake: Lake) 
     assert got(lake, "again") == b"second"
     now = SystemClock().now()
     assert sweep(lake, TENANT, Instant(now + 59 * MINUTE)) == []
-    assert sweep(lake, TENANT, Instant(now + 61 * MINUTE)) == [object_name(TENANT, "never")]
+    assert sweep(lake, TENANT, Instant(now + 61 * MINUTE)) == [file_name(lake, "never")]
     assert got(lake, "again") == b"second"
 
 
@@ -113,13 +113,13 @@ def test_any_change_to_a_stored_file_is_noticed(
     monkeypatch.setattr(blobs, "CHUNK", 16)
     name = new_id()
     put(lake, name, b"x" * size)
-    stored = bytearray(lake.objects.get(object_name(TENANT, name)))
+    stored = bytearray(lake.objects.get(file_name(lake, name)))
     at %= len(stored)
     if how == "flip":
         stored[at] ^= 1
     else:
         del stored[at:]
-    lake.objects.replace(object_name(TENANT, name), bytes(stored))
+    lake.objects.replace(file_name(lake, name), bytes(stored))
     with pytest.raises((DecryptionFailed, StorageError)):
         got(lake, name)
 
@@ -129,7 +129,7 @@ def test_chunks_cannot_change_places_or_be_left_out(
 ) -> None:
     monkeypatch.setattr(blobs, "CHUNK", 16)
     put(lake, "file", bytes(range(48)))
-    name = object_name(TENANT, "file")
+    name = file_name(lake, "file")
     stored = lake.objects.get(name)
     head, each = 53, 4 + 16 + 28
     chunks = [stored[n : n + each] for n in range(head, len(stored), each)]

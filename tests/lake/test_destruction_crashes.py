@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from tests.lake import worker
 from tests.lake.destroyer import FILES, KLASS
-from tests.lake.making import EVERYTHING, TENANT
+from tests.lake.making import EVERYTHING, TENANT, file_name
 
 from auditkeep.clock import MINUTE, Instant, SystemClock
 from auditkeep.db.schema import buckets
 from auditkeep.errors import KeyUnusable, ObjectMissing
 from auditkeep.lake import append as append_module
 from auditkeep.lake import batch as batch_module
-from auditkeep.lake.blobs import get_blob, object_name
+from auditkeep.lake.blobs import get_blob
 from auditkeep.lake.crashpoints import EXIT_CODE
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.read import observations
@@ -125,7 +125,7 @@ def _require_finished(lake: Lake, at: str) -> None:
         n for n in objects(lake) if n.startswith(f"leaves/{owner}/1-")
     ]
     assert {n for n in objects(lake) if n.startswith("blobs/")} == {
-        object_name(TENANT, "reports/b/stays.zip")
+        file_name(lake, "reports/b/stays.zip")
     }
     with lake.db.read(TENANT) as tx:
         assert b"".join(get_blob(tx, lake, "reports/b/stays.zip")) == b"a report"

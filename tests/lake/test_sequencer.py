@@ -207,7 +207,7 @@ def test_a_thread_logs_soon_after_an_append(lake: Lake, db: Database) -> None:
         append(
             tx,
             lake,
-            unit=Unit("unit-2", "file", "f"),
+            unit=Unit("unit-2", "file"),
             klass="facts",
             observations=some(1, 1),
             provenance=PROVENANCE,

@@ -165,7 +165,7 @@ def observe(
     append(
         call.tx,
         call.deps.lake,
-        unit=Unit(new_id(), "test", "test"),
+        unit=Unit(new_id(), "test"),
         klass="facts",
         observations=observations,
         provenance=Provenance(how="file", collector="test", run="run", software="test"),

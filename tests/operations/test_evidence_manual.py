@@ -20,7 +20,7 @@ from auditkeep.evidence import items, lens
 from auditkeep.evidence import manual as room
 from auditkeep.ids import new_id
 from auditkeep.lake.append import Appended, append
-from auditkeep.lake.blobs import get_blob, put_blob
+from auditkeep.lake.blobs import get_blob, object_name, put_blob, stored_name
 from auditkeep.lake.read import find
 from auditkeep.operations.auditmanager import assessments, evidence, manual, review
 from auditkeep.operations.call import Call
@@ -187,8 +187,9 @@ def test_a_file_must_be_what_its_name_says(
     (error,) = _import(call, made, _named(given))
     assert error["errorCode"] == "400"
     assert fault in error["errorMessage"]
-    assert list(call.deps.lake.objects.list("blobs/")) == [
-        f"blobs/111122223333/us-east-1/uploads/{given[:UUID_LENGTH]}"
+    kept = list(call.deps.lake.objects.list("blobs/"))
+    assert kept == [
+        object_name(call.tenant, stored_name(call.tx, f"uploads/{given[:UUID_LENGTH]}"))
     ]
 
 
@@ -278,7 +279,7 @@ def test_deleting_the_assessment_destroys_its_manual_evidence(call: Call) -> Non
     _put(call, name, b"the policy")
     _import(call, made, am.ManualEvidence(text_response="a"), _named(name))
     stored = _stored(call, made)
-    copies = f"blobs/111122223333/us-east-1/manual/{made['metadata']['id']}/"
+    copies = "blobs/111122223333/us-east-1/manual/"
     assert list(call.deps.lake.objects.list(copies))
     assessments.delete_assessment(
         call, am.DeleteAssessmentRequest(assessment_id=made["metadata"]["id"])
@@ -332,7 +333,7 @@ def _upload_url(call: Call, name: str) -> Any:
 
 def _put(call: Call, name: str, content: bytes) -> None:
     """What the link's handler does."""
-    one = uploads.c.name == name
+    one = uploads.c.name_key == call.tx.digest(uploads.c.name_key, name)
     key = call.tx.scalar(call.tx.select(uploads.c.object_key).where(one))
     blob = put_blob(call.tx, call.deps.lake, "uploads", key, content, call.now)
     call.tx.run(call.tx.update(uploads).where(one).values(size=blob.size, sha256=blob.sha256))

@@ -68,7 +68,9 @@ def upload_link(
 
 def kept(db: Database, deps: Deps, name: str) -> bytes:
     with db.read(TENANT) as tx:
-        row = tx.first(tx.select(uploads).where(uploads.c.name == name))
+        row = tx.first(
+            tx.select(uploads).where(uploads.c.name_key == tx.digest(uploads.c.name_key, name))
+        )
         assert row is not None
         content = b"".join(get_blob(tx, deps.lake, row.object_key))
     assert row.size == len(content)
@@ -129,7 +131,14 @@ def test_a_client_that_leaves_changes_nothing(
     name, link = upload_link(db, deps, clock)
     assert serve(files, exchange(link, "PUT", b"x" * CHUNK, gone=True)).sent == []
     with db.read(TENANT) as tx:
-        assert tx.scalar(tx.select(uploads.c.size).where(uploads.c.name == name)) is None
+        assert (
+            tx.scalar(
+                tx.select(uploads.c.size).where(
+                    uploads.c.name_key == tx.digest(uploads.c.name_key, name)
+                )
+            )
+            is None
+        )
     assert list(deps.lake.objects.list(object_name(TENANT, "uploads/"))) == []
 
 

@@ -184,7 +184,6 @@ def _notices(call: Call) -> list[Any]:
 def _webhook(call: Call, name: str, sends: Sent) -> None:
     webhooks.put(
         call.tx,
-        call.deps.lake.provider,
         name,
         "https://hooks.example.com/",
         sends=[sends],

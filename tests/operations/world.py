@@ -291,7 +291,7 @@ class World:
             append(
                 tx,
                 self.deps.lake,
-                unit=Unit(new_id(), "test", "test"),
+                unit=Unit(new_id(), "test"),
                 klass="facts",
                 observations=[
                     Observation(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.lake.making import file_name
 from tests.lake.worker import open_lake
 from tests.operations.test_erasing import REGION, deregister, furnish
 from tests.operations.world import HOME, OTHER, World
@@ -109,7 +110,7 @@ def require_erased(lake: Lake, erasure_id: str) -> None:
     assert verify_certificate(certificate, [lake.signer.vkey]).state == "valid"
     assert unreadable(lake)
     objects = [n for n in lake.objects.list("") if f"/{OTHER}/" in n]
-    assert objects == [f"blobs/{OTHER}/{REGION}/{found.certificate}"]
+    assert objects == [file_name(lake, found.certificate, GONE)]
     with Sequencer(lake) as sequencer:
         sequencer.step()
     assert audit(lake, now=SystemClock().now()).problems == ()

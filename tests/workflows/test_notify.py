@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.receivers import MailRelay, WebServer, mail_relay, web_server
@@ -15,7 +14,6 @@ from auditkeep import settings as settings_room
 from auditkeep.accounts import store as accounts
 from auditkeep.accounts.model import TenantSettings
 from auditkeep.clock import DAY, MINUTE, SECOND, FixedClock
-from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.db.database import Database
 from auditkeep.errors import ChannelDown
 from auditkeep.ids import Tenant
@@ -55,15 +53,12 @@ class Cloud:
 class House:
     """One tenant's messages, and the pump that delivers them."""
 
-    def __init__(
-        self, db: Database, tenant: Tenant, clock: FixedClock, folder: Path, provider: Any
-    ) -> None:
+    def __init__(self, db: Database, tenant: Tenant, clock: FixedClock, folder: Path) -> None:
         self.db, self.tenant, self.clock = db, tenant, clock
         self.jobs = DatabaseJobs(db)
         self.cloud = Cloud()
-        self.provider = provider
         self.post = Post(
-            db, provider, settings_room.load(folder), clock, self.cloud  # type: ignore[arg-type]
+            db, settings_room.load(folder), clock, self.cloud  # type: ignore[arg-type]
         )  # fmt: skip
         self.pump = Pump(self.jobs, self.post.handlers(), clock)
         with db.write(tenant) as tx:
@@ -76,7 +71,7 @@ class House:
     def webhook(self, name: str, url: str) -> None:
         with self.db.write(self.tenant) as tx:
             webhooks.put(
-                tx, self.provider, name, url,
+                tx, name, url,
                 sends=webhooks.ALL_SENT, secret=None, now=self.clock.now(),
             )  # fmt: skip
 
@@ -143,8 +138,7 @@ def build(
 ) -> Build:
     monkeypatch.setenv("AUDITKEEP_WEBHOOK_NETWORKS", "127.0.0.0/8")
     monkeypatch.setenv("AUDITKEEP_EVENT_BUS", BUS_ARN)
-    provider = LocalKeyProvider.create(tmp_path / "master.key")
-    return lambda: House(db, tenant, clock, tmp_path, provider)
+    return lambda: House(db, tenant, clock, tmp_path)
 
 
 @pytest.fixture

@@ -227,11 +227,11 @@ def test_a_crash_before_the_commit_is_made_good_by_the_next_run(
         patch.setattr(store, "save", die)
         build_report(house.maker, house.tenant, report_id)
     assert house.report(report_id).status == "IN_PROGRESS"
-    left = [n for n in house.lake.objects.list("blobs/") if n.endswith(".zip")]
+    left = [n for n in house.lake.objects.list("blobs/") if "/reports/" in n]
     assert len(left) == 1
     build_report(house.maker, house.tenant, report_id)
     assert house.report(report_id).status == "COMPLETE"
-    assert [n for n in house.lake.objects.list("blobs/") if n.endswith(".zip")] == left
+    assert [n for n in house.lake.objects.list("blobs/") if "/reports/" in n] == left
     assert house.validate(report_id)["signatureValid"] is True
 
 
@@ -310,7 +310,7 @@ def test_a_report_of_a_deleted_assessment_is_forgotten(house: House) -> None:
     with house.call() as call:
         assessments.delete_assessment(call, am.DeleteAssessmentRequest(assessment_id=where))
     build_report(house.maker, house.tenant, report_id)
-    assert [n for n in house.lake.objects.list("blobs/") if n.endswith(".zip")] == []
+    assert [n for n in house.lake.objects.list("blobs/") if "/reports/" in n] == []
 
 
 def test_an_inactive_assessment_can_still_be_reported(house: House, tmp_path: Path) -> None:

@@ -169,11 +169,16 @@ def revoke(
     if role is not None:
         which += [sessions.c.account == role[0], sessions.c.role == role[1]]
     if origin is not None:
-        which.append(sessions.c.origin == origin)
+        which.append(_taken_by(tx, origin))
     if not which:
         raise SetupError("Say which sessions: one's key id, a role, or who took them.")
     running = (sessions.c.expires_at > now, sessions.c.revoked_at.is_(None))
     return tx.run(tx.update(sessions).where(*which, *running).values(revoked_at=now))
+
+
+def _taken_by(tx: SystemTx, origin: str) -> ColumnElement[bool]:
+    rows = tx.all(tx.select(sessions.c.access_key_id, sessions.c.origin))
+    return sessions.c.access_key_id.in_([r.access_key_id for r in rows if r.origin == origin])
 
 
 def use_once(tx: SystemTx, proof: bytes, now: Instant, forget_at: Instant) -> None:

@@ -19,7 +19,7 @@ def find(tx: Tx) -> Account | None:
     if not rows:
         return None
     row = rows[0]
-    settings = msgspec.json.decode(row.settings, type=TenantSettings)
+    settings = msgspec.json.decode(row.settings or "{}", type=TenantSettings)
     return Account(status=row.status, kms_key=row.kms_key, settings=settings)
 
 
@@ -44,7 +44,6 @@ def register(tx: Tx, kms_key: str | None, now: Instant) -> None:
     row = {
         "status": "ACTIVE",
         "kms_key": kms_key or OWN_KEY,
-        "settings": _json(TenantSettings()),
         "registered_at": now,
         "last_batch_no": 0,
     }
@@ -59,11 +58,11 @@ def deregister(tx: Tx) -> None:
 
 def forget_settings(tx: Tx) -> None:
     """Leave nothing of what the tenant has set, when it is erased."""
-    save_settings(tx, TenantSettings(), OWN_KEY)
+    tx.run(tx.update(_TABLE).values(settings=None, kms_key=OWN_KEY))
 
 
 def save_settings(tx: Tx, settings: TenantSettings, kms_key: str) -> None:
-    tx.run(tx.update(_TABLE).values(settings=_json(settings), kms_key=kms_key))
+    tx.set(_TABLE, {}, {"settings": _json(settings), "kms_key": kms_key})
 
 
 def _json(settings: TenantSettings) -> str:

@@ -18,14 +18,12 @@ MOST = 50
 """Tags of one resource."""
 
 _TABLE = schema.tags
-_OF_ONE = Prepared(
-    _TABLE.c.key, _TABLE.c.value, where=[_TABLE.c.arn == bindparam("arn")], order_by=[_TABLE.c.key]
-)
+_OF_ONE = Prepared(_TABLE.c.key, _TABLE.c.value, where=[_TABLE.c.arn == bindparam("arn")])
 
 
 def of(tx: Tx, arn: str) -> dict[str, str]:
     """A resource's tags, sorted by key."""
-    return {row.key: row.value for row in tx.fetch(_OF_ONE, arn=arn)}
+    return {row.key: row.value for row in sorted(tx.fetch(_OF_ONE, arn=arn))}
 
 
 def of_many(tx: Tx, arns: Collection[str]) -> dict[str, dict[str, str]]:
@@ -50,13 +48,14 @@ def add(tx: Tx, arn: str, tags: Mapping[str, str] | None, most: int = MOST) -> N
             "tags", f"would make {total} on this resource; it may have {most}."
         )
     rows = [{"arn": arn, "key": key, "value": value} for key, value in tags.items()]
-    tx.upsert(_TABLE, rows, replace=["value"])
+    tx.upsert(_TABLE, rows, replace=["key", "value"])
 
 
 def remove(tx: Tx, arn: str, keys: Iterable[str]) -> None:
     """Take tags off; keys that are not there are ignored."""
-    statement = tx.delete(_TABLE).where(_TABLE.c.arn == arn, _TABLE.c.key.in_(list(keys)))
-    tx.run(statement)
+    name = _TABLE.c.name
+    names = [tx.digest(name, key) for key in keys]
+    tx.run(tx.delete(_TABLE).where(_TABLE.c.arn == arn, name.in_(names)))
 
 
 def drop(tx: Tx, arn: str) -> None:

@@ -125,7 +125,7 @@ class Batcher:
         appended = append(
             tx,
             self._lake,
-            unit=Unit(f"activity/{rows.ids[0]}", "activity", "activity"),
+            unit=Unit(f"activity/{rows.ids[0]}", "activity"),
             klass=ACTIVITY,
             observations=[noted.observation() for noted in rows.noted],
             provenance=self._provenance,

@@ -296,6 +296,7 @@ def _over(db: Database, settings: Settings, clock: Clock) -> Parts:
         keystore=KeyStore(places.bucket_keys),
         signer=Signer(origin, SigningKey.open(places.log_key)),
         meter=LensMeter(),
+        clock=clock,
     )
     found = secrets.load(db, provider)
     jobs = DatabaseJobs(db)

@@ -9,7 +9,8 @@ from auditkeep.db.schema import meta
 from auditkeep.errors import SetupError
 
 NAMES = ("ids", "links")
-"""`ids` makes folder and evidence ids, and page tokens; `links` signs presigned URLs."""
+"""`ids` makes folder and evidence ids, and page tokens; `links` signs presigned URLs. A third one,
+`fields`, belongs to the lake (`lake.fields`)."""
 
 _SIZE = 32
 

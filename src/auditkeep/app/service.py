@@ -62,7 +62,7 @@ class Service:
         erasing = erase_handler(parts.deps, parts.clock, parts.deps.caches.clear)
         handlers = {JOB: making, erasure.JOB: erasing}
         self._pump = Pump(parts.jobs, handlers, parts.clock)
-        post = Post.of(parts.db, parts.lake.provider, parts.settings, parts.clock)
+        post = Post.of(parts.db, parts.settings, parts.clock)
         self._delivery = Delivery(post, parts.jobs)
         self._web = Web.over(parts)
         batcher = Batcher(parts.lake, parts.deps.heard, parts.clock)

@@ -199,7 +199,7 @@ def change_page(
         .limit(limit)
     )
     if set_id is not None:
-        query = query.where(table.set_id == set_id)
+        query = query.where(table.set_key == tx.digest(table.set_key, set_id))
     if control_id is not None:
         query = query.where(table.control_id == control_id)
     if after is not None:

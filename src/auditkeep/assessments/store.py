@@ -297,11 +297,8 @@ def count_controls_of(tx: Tx, assessment_ids: Sequence[str]) -> dict[str, int]:
 def save(tx: Tx, assessment: Assessment) -> Assessment:
     """Write an assessment that was read in this transaction; returned with its new version."""
     saved = msgspec.structs.replace(assessment, version=assessment.version + 1)
-    tx.run(
-        tx.update(assessments)
-        .where(assessments.c.id == assessment.id)
-        .values(**_changeable(saved) | {"version": assessments.c.version + 1})
-    )
+    risen = {"version": assessments.c.version + 1}
+    tx.set(assessments, {"id": assessment.id}, _changeable(saved) | risen)
     return saved
 
 
@@ -344,7 +341,7 @@ def set_set_status(
     table = assessment_control_sets
     change = tx.update(table).where(table.c.assessment_id == assessment_id)
     if set_id is not None:
-        change = change.where(table.c.set_id == set_id)
+        change = change.where(table.c.set_key == tx.digest(table.c.set_key, set_id))
     tx.run(change.values(status=status))
 
 
@@ -360,27 +357,24 @@ def controls(tx: Tx, assessment_id: str) -> list[AssessedControl]:
 
 def get_control(tx: Tx, assessment_id: str, set_id: str, control_id: str) -> AssessedControl:
     table = assessment_controls.c
-    row = tx.first(
+    rows = tx.all(
         tx.select(*_CONTROL_COLUMNS).where(
-            table.assessment_id == assessment_id,
-            table.set_id == set_id,
-            table.control_id == control_id,
+            table.assessment_id == assessment_id, table.control_id == control_id
         )
     )
-    if row is None:
-        raise NotFound("control", control_id)
-    return _control(row)
+    for row in rows:
+        if row.set_id == set_id:
+            return _control(row)
+    raise NotFound("control", control_id)
 
 
 def require_control(tx: Tx, assessment_id: str, control_id: str, set_id: str | None = None) -> None:
     """NotFound unless the assessment has the control, in that set or in any."""
     table = assessment_controls.c
-    query = tx.select(table.ordinal).where(
+    query = tx.select(table.set_id).where(
         table.assessment_id == assessment_id, table.control_id == control_id
     )
-    if set_id is not None:
-        query = query.where(table.set_id == set_id)
-    if tx.first(query.limit(1)) is None:
+    if not any(set_id in (None, row.set_id) for row in tx.all(query)):
         raise NotFound("control", control_id)
 
 
@@ -427,12 +421,10 @@ def uses_of(tx: Tx, control_id: str) -> dict[str, list[AssessedControl]]:
 
 def rewrite_control(tx: Tx, assessment_id: str, ordinals: Iterable[int], copy: ControlCopy) -> None:
     """What an assessment's controls say from now on: their library control was edited."""
-    table = assessment_controls
-    tx.run(
-        tx.update(table)
-        .where(table.c.assessment_id == assessment_id, table.c.ordinal.in_(list(ordinals)))
-        .values(document=_json(copy))
-    )
+    document = _json(copy)
+    for ordinal in ordinals:
+        key = {"assessment_id": assessment_id, "ordinal": ordinal}
+        tx.set(assessment_controls, key, {"document": document})
 
 
 def mark_removed(tx: Tx, assessment_id: str, ordinals: Iterable[int]) -> None:

@@ -95,8 +95,8 @@ def put_webhook(
     target = sys.stdin.readline().strip() if url is None else url
     sends = send or webhooks.ALL_SENT
     with _opened(data, account, region) as (parts, tenant), parts.db.write(tenant) as tx:
-        provider, now = parts.lake.provider, parts.clock.now()
-        secret = webhooks.put(tx, provider, name, target, sends=sends, secret=given, now=now)
+        now = parts.clock.now()
+        secret = webhooks.put(tx, name, target, sends=sends, secret=given, now=now)
     made = {"name": name, "sends": ", ".join(sends)}
     report(made if given is not None else {**made, "secret": secret}, as_json=json)
     return 0
@@ -151,12 +151,11 @@ def try_webhook(
 
     message_id = new_id()
     with _opened(data, account, region) as (parts, tenant):
-        provider = parts.lake.provider
         with parts.db.read(tenant) as tx:
-            hook = webhooks.find(tx, provider, name)
+            hook = webhooks.find(tx, name)
         if hook is None:
             raise SetupError(f"There is no webhook named '{name}'.")
-        post = Post.of(parts.db, provider, parts.settings, parts.clock)
+        post = Post.of(parts.db, parts.settings, parts.clock)
         status = post.post_to(hook, message_id, _TEST)
     report({"name": name, "id": message_id, "status": status}, as_json=json)
     return 0

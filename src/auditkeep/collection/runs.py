@@ -40,7 +40,7 @@ class Run:
 
     @property
     def unit(self) -> Unit:
-        return Unit(f"run/{self.id}", "run", self.source)
+        return Unit(f"run/{self.id}", "run")
 
     def provenance(self, how: How = "file") -> Provenance:
         collector = self.collector or f"{self.source}-files"

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from auditkeep.db import dialect
 from auditkeep.db.connections import OwnConnections, Turns, glancing, transaction
 from auditkeep.db.hold import ConnectionHold, FileHold, Hold
-from auditkeep.db.tx import SystemTx, Tx
+from auditkeep.db.tx import Fields, Sealer, SystemTx, Tx
 from auditkeep.errors import NewerSchema, SetupError
 from auditkeep.ids import Tenant
 
@@ -29,6 +29,11 @@ class Database:
         self._turn: Callable[[], AbstractContextManager[None]] = (
             Turns().mine if embedded else nullcontext
         )
+        self._sealer: Sealer | None = None
+
+    def seal_with(self, sealer: Sealer) -> None:
+        """Seal and open fields with these keys from now on; without any, none can be read."""
+        self._sealer = sealer
 
     def migrate(self) -> None:
         """Bring the schema up to this version's; NewerSchema when it is ahead of us already."""
@@ -56,7 +61,7 @@ class Database:
     def read(self, tenant: Tenant) -> Iterator[Tx]:
         """One consistent snapshot of one tenant."""
         with transaction(self._engine, self._owned, write=False) as source:
-            yield Tx(source, tenant, writable=False)
+            yield Tx(source, tenant, Fields(self._sealer), writable=False)
 
     @property
     def embedded(self) -> bool:
@@ -67,25 +72,25 @@ class Database:
     def glance(self, tenant: Tenant) -> Iterator[Tx]:
         """For one prepared query alone, which needs no transaction to see one state."""
         with glancing(self._engine, self._owned) as source:
-            yield Tx(source, tenant, writable=False)
+            yield Tx(source, tenant, Fields(self._sealer), writable=False)
 
     @contextmanager
     def write(self, tenant: Tenant) -> Iterator[Tx]:
         """Commits at the end of the block; what `after_commit` was given runs then."""
         with self._turn(), transaction(self._engine, self._owned, write=True) as source:
-            tx = Tx(source, tenant, writable=True)
+            tx = Tx(source, tenant, Fields(self._sealer), writable=True)
             yield tx
         tx.run_after_commit()
 
     @contextmanager
     def system_read(self) -> Iterator[SystemTx]:
         with transaction(self._engine, self._owned, write=False) as source:
-            yield SystemTx(source, writable=False)
+            yield SystemTx(source, Fields(self._sealer), writable=False)
 
     @contextmanager
     def system_write(self) -> Iterator[SystemTx]:
         with self._turn(), transaction(self._engine, self._owned, write=True) as source:
-            tx = SystemTx(source, writable=True)
+            tx = SystemTx(source, Fields(self._sealer), writable=True)
             yield tx
         tx.run_after_commit()
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from auditkeep.db import schema
 from auditkeep.db.connections import Source
+from auditkeep.db.fields import Open, Sealed, opening
 from auditkeep.errors import StorageError
 
 
@@ -119,30 +120,39 @@ class Prepared(_Prepared):
         order_by: Sequence[Any] = (),
         limited: bool = False,
     ) -> None:
-        statement = select(*columns)
+        self._opening = opening(columns, owned=True)
+        hidden = () if self._opening is None else self._opening.hidden
+        statement = select(*columns, *hidden)
         for table in statement.columns_clause_froms:
             statement = statement.where(_owned(table))
         statement = statement.where(*where).order_by(*order_by)
         if limited:
             statement = statement.limit(bindparam("limit"))
         selected = list(statement.selected_columns)
-        names = [str(c.key) for c in selected]
+        shown = selected[: len(selected) - len(hidden)]
+        names = [str(c.key) for c in shown]
         self._row: Callable[..., Any] = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024
         super().__init__(statement, selected)
 
-    def run(self, source: Source, values: Mapping[str, Any]) -> list[Any]:
-        """The rows, as named tuples."""
+    def run(
+        self, source: Source, values: Mapping[str, Any], owner: tuple[object, ...], open_: Open
+    ) -> list[Any]:
+        """The rows of `owner`, as named tuples; `open_` opens what is sealed in them."""
         compiled = self._in(source.dialect)
         rows, _ = compiled.run(source, values, rows=True)
-        if compiled.processors is None:
-            return [self._row(*row) for row in rows]
-        return [self._row(*_processed(compiled.processors, row)) for row in rows]
+        if compiled.processors is not None:
+            rows = [_processed(compiled.processors, row) for row in rows]
+        if self._opening is not None:
+            rows = [self._opening.row(row, owner, open_) for row in rows]
+        return [self._row(*row) for row in rows]
 
 
 class PreparedChange(_Prepared):
     """UPDATE the tenant's rows where all conditions hold; `values` are columns' new expressions."""
 
     def __init__(self, table: Table, *, where: Sequence[Any], values: Mapping[str, Any]) -> None:
+        if any(isinstance(table.c[name].type, Sealed) for name in values):
+            raise StorageError("What is sealed is changed by `Tx.set`, which knows its row.")
         super().__init__(update(table).where(_owned(table), *where).values(**values), ())
 
     def run(self, source: Source, values: Mapping[str, Any]) -> int:

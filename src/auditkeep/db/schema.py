@@ -3,6 +3,10 @@
 Times are `Instant` (microseconds, BIGINT), ids are text, digests are bytes. Every tenant-owned
 table begins with (account, region); `Tx` adds both to each query, so that none can forget them.
 Tables without them belong to the deployment and are reached through `SystemTx` only.
+
+What a customer wrote or what tells of their people is `_sealed` (ADR 0021); what must be looked
+for has a `_digest` beside it. Every other text is in clear, and docs/threat-model.md lists each of
+these columns with the reason; a test holds the two lists together.
 """
 
 from sqlalchemy import (
@@ -19,6 +23,9 @@ from sqlalchemy import (
     Text,
     text,
 )
+
+from auditkeep.crypto.fields import DIGEST_SIZE
+from auditkeep.db.fields import DIGEST_OF, Sealed
 
 metadata = MetaData()
 
@@ -51,6 +58,16 @@ def _bytes(name: str, *, null: bool = False) -> Column[object]:
     return Column(name, LargeBinary, nullable=null)
 
 
+def _sealed(name: str, *, null: bool = False) -> Column[object]:
+    """Text that is encrypted, bound to its row."""
+    return Column(name, Sealed, nullable=null)
+
+
+def _digest(name: str, of: str, *, null: bool = False) -> Column[object]:
+    """What equal values of a sealed column are looked for by."""
+    return Column(name, LargeBinary(DIGEST_SIZE), nullable=null, info={DIGEST_OF: of})
+
+
 def _flag(name: str) -> Column[object]:
     return Column(name, Boolean, nullable=False, default=False)
 
@@ -76,8 +93,8 @@ organisation_members = Table(
     "organisation_members",  # as AWS Organizations last told them, where it is asked
     metadata,
     Column("account", String(12), primary_key=True),
-    _text("name"),
-    _text("email"),
+    _sealed("name"),
+    _sealed("email"),
     _int("joined_at"),
 )
 
@@ -86,7 +103,7 @@ policies = Table(
     metadata,
     Column("account", String(12), nullable=False),
     Column("name", Text, nullable=False),
-    _text("document"),  # IAM policy JSON
+    _sealed("document"),  # IAM policy JSON
     PrimaryKeyConstraint("account", "name"),
 )
 
@@ -121,7 +138,7 @@ roles = Table(
     Column("name", Text, nullable=False),
     _text("id"),  # a role deleted and made again is another one
     _text("policies"),  # JSON list of policy names
-    _text("trust"),  # JSON, see access.trust.Trust
+    _sealed("trust"),  # JSON, see access.trust.Trust
     _int("longest"),  # seconds a session may last
     _int("created_at"),
     PrimaryKeyConstraint("account", "name"),
@@ -134,12 +151,12 @@ sessions = Table(
     _text("account"),
     _text("role"),
     _text("role_id"),
-    _text("name"),
+    _sealed("name"),
     _bytes("secret"),  # sealed under the provider's key, bound to the access key id
     _bytes("token_digest"),  # the token itself is nowhere
-    _text("policy", null=True),  # a document that narrows what the role grants
-    _text("tags"),  # JSON pairs
-    _text("origin"),  # who took the role: an ARN, or an issuer and its subject
+    _sealed("policy", null=True),  # a document that narrows what the role grants
+    _sealed("tags"),  # JSON pairs
+    _sealed("origin"),  # who took the role: an ARN, or an issuer and its subject
     _int("issued_at"),
     _int("expires_at"),
     _int("revoked_at", null=True),
@@ -212,7 +229,7 @@ tenants = _owned(
     "tenants",
     _text("status"),  # ACTIVE | INACTIVE | ERASING | ERASED, see accounts.model
     _text("kms_key"),
-    _text("settings"),  # JSON of UpdateSettings' members
+    _sealed("settings", null=True),  # JSON of UpdateSettings' members; null: none was set
     _int("registered_at"),
     _int("last_batch_no"),
     # the last batch that may hold evidence: what answers are remembered under
@@ -235,13 +252,20 @@ erasures = _owned(
     key=("id",),
 )
 
-tags = _owned("tags", _text("arn"), _text("key"), _text("value"), key=("arn", "key"))
+tags = _owned(
+    "tags",
+    _text("arn"),
+    _digest("name", of="key"),
+    _sealed("key"),
+    _sealed("value"),
+    key=("arn", "name"),
+)
 
 controls = _owned(
     "controls",
     _text("id"),
-    _text("name"),
-    _text("document"),  # JSON, see frameworks.model.Control
+    _sealed("name"),
+    _sealed("document"),  # JSON, see frameworks.model.Control
     _int("created_at"),
     _int("updated_at"),
     key=("id",),
@@ -250,8 +274,8 @@ controls = _owned(
 frameworks = _owned(
     "frameworks",
     _text("id"),
-    _text("name"),
-    _text("document"),  # JSON, see frameworks.model.Framework
+    _sealed("name"),
+    _sealed("document"),  # JSON, see frameworks.model.Framework
     _int("created_at"),
     _int("updated_at"),
     key=("id",),
@@ -267,9 +291,9 @@ framework_shares = _owned(
     _text("destination_account"),
     _text("destination_region"),
     _text("status"),  # ACTIVE | SHARED | FAILED | DECLINED | REVOKED; the rest follows from time
-    _text("comment", null=True),
-    _text("document"),  # JSON, see frameworks.sharing_model.Subject
-    _text("snapshot", null=True),  # JSON; on the recipient's side, for as long as it is open
+    _sealed("comment", null=True),
+    _sealed("document"),  # JSON, see frameworks.sharing_model.Subject
+    _sealed("snapshot", null=True),  # JSON; on the recipient's side, for as long as it is open
     _int("created_at"),
     _int("updated_at"),
     _int("expires_at"),
@@ -289,9 +313,9 @@ delegated_administrators = _owned(
 assessments = _owned(
     "assessments",
     _text("id"),
-    _text("name"),
+    _sealed("name"),
     _text("status"),  # ACTIVE | INACTIVE
-    _text("document"),  # JSON, see assessments.model.Assessment
+    _sealed("document"),  # JSON, see assessments.model.Assessment
     _int("created_at"),
     _int("updated_at"),
     _int("version"),  # rises with every change, also of its parts
@@ -304,21 +328,22 @@ assessments = _owned(
 assessment_control_sets = _owned(
     "assessment_control_sets",
     _text("assessment_id"),
-    _text("set_id"),
+    _digest("set_key", of="set_id"),
+    _sealed("set_id"),  # its name
     _int("position"),
     _text("status"),  # ACTIVE | UNDER_REVIEW | REVIEWED
-    key=("assessment_id", "set_id"),
+    key=("assessment_id", "set_key"),
 )
 
 assessment_controls = _owned(
     "assessment_controls",
     _text("assessment_id"),
     _int("ordinal"),
-    _text("set_id"),
+    _sealed("set_id"),
     _text("control_id"),
     _int("position"),
     _text("status"),  # UNDER_REVIEW | REVIEWED | INACTIVE
-    _text("document"),  # JSON: the control as this assessment has it
+    _sealed("document"),  # JSON: the control as this assessment has it
     _flag("removed"),  # its custom control was deleted; past evidence stays
     Index("assessment_controls_control", "account", "region", "control_id"),
     key=("assessment_id", "ordinal"),
@@ -329,8 +354,8 @@ control_comments = _owned(
     _text("assessment_id"),
     _int("ordinal"),
     _int("number"),
-    _text("author"),
-    _text("body"),
+    _sealed("author"),
+    _sealed("body"),
     _int("posted_at"),
     key=("assessment_id", "ordinal", "number"),
 )
@@ -339,11 +364,11 @@ delegations = _owned(
     "delegations",
     _text("id"),
     _text("assessment_id"),
-    _text("set_id"),
-    _text("role_arn"),
+    _sealed("set_id"),
+    _sealed("role_arn"),
     _text("status"),  # IN_PROGRESS | UNDER_REVIEW | COMPLETE
-    _text("comment", null=True),
-    _text("created_by"),
+    _sealed("comment", null=True),
+    _sealed("created_by"),
     _int("created_at"),
     _int("updated_at"),
     key=("id",),
@@ -353,13 +378,14 @@ change_logs = _owned(
     "change_logs",
     _text("id"),
     _text("assessment_id"),
-    _text("set_id", null=True),
+    _digest("set_key", of="set_id", null=True),
+    _sealed("set_id", null=True),
     _text("control_id", null=True),
     _text("object_type"),
-    _text("object_name"),
+    _sealed("object_name"),
     _text("action"),
     _int("created_at"),
-    _text("created_by"),
+    _sealed("created_by"),
     Index("change_logs_assessment", "account", "region", "assessment_id", "created_at"),
     key=("id",),
 )
@@ -367,22 +393,23 @@ change_logs = _owned(
 notifications = _owned(
     "notifications",
     _text("id"),  # milliseconds of created_at, "_", a UUID
-    _text("recipient"),  # see ids.principal_of
+    _digest("recipient_key", of="recipient"),
+    _sealed("recipient"),  # see ids.principal_of
     _text("assessment_id"),
-    _text("assessment_name"),
-    _text("set_id"),
+    _sealed("assessment_name"),
+    _sealed("set_id"),
     _text("kind"),  # see notifications.model.NoticeKind
-    _text("description"),
-    _text("source"),  # the ARN of who caused it
+    _sealed("description"),
+    _sealed("source"),  # the ARN of who caused it
     _int("created_at"),
-    Index("notifications_recipient", "account", "region", "recipient", "created_at"),
+    Index("notifications_recipient", "account", "region", "recipient_key", "created_at"),
     key=("id",),
 )
 
 outgoing = _owned(
     "outgoing",  # what is on its way out of the house; the jobs that carry it hold its id only
     _text("id"),
-    _text("document"),  # JSON, see notifications.model.Message
+    _sealed("document"),  # JSON, see notifications.model.Message
     _int("created_at"),
     Index("outgoing_age", "created_at"),
     key=("id",),
@@ -391,41 +418,43 @@ outgoing = _owned(
 webhooks = _owned(
     "webhooks",
     _text("name"),
-    _text("origin"),  # scheme, host and port: what may be shown of the URL
+    _sealed("origin"),  # scheme, host and port: what may be shown of the URL
     _text("sends"),  # JSON list: notices, events
-    _bytes("target"),  # sealed: URL and secret
+    _sealed("target"),  # JSON: URL and secret
     _int("created_at"),
     key=("name",),
 )
 
 mail_addresses = _owned(
     "mail_addresses",
-    _text("principal"),  # see ids.principal_of
-    _text("address"),
+    _digest("principal_key", of="principal"),
+    _sealed("principal"),  # see ids.principal_of
+    _sealed("address"),
     _int("created_at"),
-    key=("principal",),
+    key=("principal_key",),
 )
 
 reports = _owned(
     "reports",
     _text("id"),
     _text("assessment_id"),
-    _text("name"),
+    _sealed("name"),
     _text("status"),  # IN_PROGRESS | COMPLETE | FAILED
-    _text("document"),  # JSON, see reports.model.Report
+    _sealed("document"),  # JSON, see reports.model.Report
     _int("created_at"),
     key=("id",),
 )
 
 uploads = _owned(
     "uploads",
-    _text("name"),  # evidenceFileName as the server gave it
+    _digest("name_key", of="name"),
+    _sealed("name"),  # evidenceFileName as the server gave it
     _text("object_key"),
     _int("size", null=True),
     _bytes("sha256", null=True),
     _int("created_at"),
     _int("expires_at"),
-    key=("name",),
+    key=("name_key",),
 )
 
 # --- evidence --------------------------------------------------------------------------------
@@ -566,12 +595,13 @@ collection_runs = _owned(
 buckets = _owned(
     "buckets",
     _text("id"),
-    _text("class"),  # facts | manual/<assessment> | activity | reports
+    _text("class"),  # facts | manual/<assessment> | activity | reports | fields | …
     _text("month"),  # of collection
     _text("provider_key"),
     _int("generation"),
     _int("created_at"),
     _int("destroyed_at", null=True),
+    Index("buckets_class", "account", "region", "class"),
     key=("id",),
 )
 
@@ -579,7 +609,7 @@ units = _owned(
     "units",
     _text("id"),
     _text("kind"),
-    _text("name"),
+    _sealed("name", null=True),  # of the file, where it was one
     _text("run"),
     _text("counts"),  # JSON
     _int("batch_no", null=True),  # null: it held nothing new

@@ -128,7 +128,7 @@ def import_all(
         done = append(
             tx,
             lake,
-            unit=Unit(new_id(), "manual", f"{pin.assessment_id}/{pin.ordinal}"),
+            unit=Unit(new_id(), "manual"),
             klass=manual_class(pin.assessment_id),
             observations=kept,
             provenance=Provenance(
@@ -221,7 +221,8 @@ def _described(tx: Tx, lake: Lake, pin: Pin, offer: Offer, largest: int) -> _Des
         return _of_file("s3", pin, copied, path=offer.url)
     upload = tx.first(
         tx.select(uploads.c.object_key, uploads.c.size).where(
-            uploads.c.name == offer.name, uploads.c.expires_at > pin.now
+            uploads.c.name_key == tx.digest(uploads.c.name_key, offer.name),
+            uploads.c.expires_at > pin.now,
         )
     )
     if upload is None or upload.size is None:
@@ -289,11 +290,11 @@ def _tidy(tx: Tx, lake: Lake, now: Instant) -> None:
     """Clear away some uploads that nobody imported in time."""
     table = uploads.c
     late = tx.all(
-        tx.select(table.name, table.object_key).where(table.expires_at <= now).limit(_TIDIED)
+        tx.select(table.name_key, table.object_key).where(table.expires_at <= now).limit(_TIDIED)
     )
     if not late:
         return
-    tx.run(tx.delete(uploads).where(table.name.in_([u.name for u in late])))
+    tx.run(tx.delete(uploads).where(table.name_key.in_([u.name_key for u in late])))
     for upload in late:
         delete_blob(tx, lake, upload.object_key)
 

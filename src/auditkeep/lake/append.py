@@ -65,7 +65,8 @@ class Unit:
 
     id: str
     kind: str
-    name: str
+    name: str = ""
+    """Of the file, for what is one: people's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +348,7 @@ def _unit_row(
     return {
         "id": unit.id,
         "kind": unit.kind,
-        "name": unit.name,
+        "name": unit.name or None,
         "run": provenance.run,
         "counts": msgspec.json.encode(counts).decode(),
         "batch_no": result.batch_no,

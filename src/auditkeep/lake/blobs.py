@@ -7,6 +7,8 @@ Each is bound to the object, its number and whether it is the last, so that chun
 reordered, dropped or carried to another file, and a shortened file is noticed.
 
 A file is kept once its row is committed: an object without a row is what an attempt left behind.
+Callers know a file by an id that may hold people's own words, as the name of a report does. Row and
+object bear a name that is made of it under a secret (`stored_name`), and tells nothing.
 """
 
 import struct
@@ -51,10 +53,11 @@ def put_blob(
     tx.lock_tenant()
     published.require_not_behind(tx, lake)
     buckets.require_open(tx, tx.scalar(tx.select(tenants.c.status)) or "", klass)
-    if tx.first(tx.select(blobs.c.id).where(blobs.c.id == object_id)) is not None:
+    stored = stored_name(tx, object_id)
+    if tx.first(tx.select(blobs.c.id).where(blobs.c.id == stored)) is not None:
         raise ObjectExists(f"There is a file {object_id!r} already.")
     bucket_id = buckets.current(tx, lake.keys, klass, now)
-    key = lake.keys.object_key(tx.tenant, bucket_id, _key_id(object_id))
+    key = lake.keys.object_key(tx.tenant, bucket_id, _key_id(stored))
     digest = sha256()
     size = 0
 
@@ -64,14 +67,14 @@ def put_blob(
         for number, part, last in _parts(data):
             digest.update(part)
             size += len(part)
-            chunk = seal(key, part, _aad(object_id, number, last=last))
+            chunk = seal(key, part, _aad(stored, number, last=last))
             yield _LENGTH.pack(len(chunk)) + chunk
 
-    name = object_name(tx.tenant, object_id)
+    name = object_name(tx.tenant, stored)
     lake.objects.delete(name)  # of an attempt that was rolled back: its row would be there
     lake.objects.put(name, sealed())
     reach("blob.kept")
-    row = {"id": object_id, "bucket_id": bucket_id, "size": size, "sha256": digest.digest()}
+    row = {"id": stored, "bucket_id": bucket_id, "size": size, "sha256": digest.digest()}
     tx.insert(blobs, row | {"created_at": now})
     return Blob(object_id, size, digest.digest())
 
@@ -81,60 +84,73 @@ def get_blob(tx: Tx, lake: Lake, object_id: str) -> Iterator[bytes]:
 
     DecryptionFailed, possibly after good parts, if the object was changed or cut short.
     """
-    stream = lake.objects.open(object_name(tx.tenant, object_id))
+    return get_stored(tx, lake, stored_name(tx, object_id))
+
+
+def get_stored(tx: Tx, lake: Lake, stored: str) -> Iterator[bytes]:
+    """The same, of a file by the name that its row has."""
+    stream = lake.objects.open(object_name(tx.tenant, stored))
     head = stream.read(len(_HEAD) + _BUCKET_SIZE)
     try:
-        bucket_id = _bucket_of(head, object_id)
+        bucket_id = _bucket_of(head, stored)
         buckets.require(tx, bucket_id)
-        key = lake.keys.object_key(tx.tenant, bucket_id, _key_id(object_id))
+        key = lake.keys.object_key(tx.tenant, bucket_id, _key_id(stored))
     except BaseException:
         stream.close()
         raise
-    return _opened(stream, key, object_id)
+    return _opened(stream, key, stored)
 
 
 def delete_blob(tx: Tx, lake: Lake, object_id: str) -> None:
     """Take a file away: its row now, its object once that is durable; not there is no error."""
-    tx.run(tx.delete(blobs).where(blobs.c.id == object_id))
-    name = object_name(tx.tenant, object_id)
+    stored = stored_name(tx, object_id)
+    tx.run(tx.delete(blobs).where(blobs.c.id == stored))
+    name = object_name(tx.tenant, stored)
     tx.after_commit(lambda: lake.objects.delete(name))
 
 
 def discard_blob(tx: Tx, lake: Lake, object_id: str) -> None:
     """Take back at once what this same transaction put: nobody else has ever seen it."""
-    tx.run(tx.delete(blobs).where(blobs.c.id == object_id))
-    lake.objects.delete(object_name(tx.tenant, object_id))
+    stored = stored_name(tx, object_id)
+    tx.run(tx.delete(blobs).where(blobs.c.id == stored))
+    lake.objects.delete(object_name(tx.tenant, stored))
 
 
-def object_name(tenant: Tenant, object_id: str) -> str:
-    return f"blobs/{tenant.account}/{tenant.region}/{object_id}"
+def stored_name(tx: Tx, object_id: str) -> str:
+    """The name that row and object of a file bear: what kind it is, and nothing else."""
+    kind, mark, _ = object_id.partition("/")
+    return f"{kind}/{tx.veiled(object_id)}" if mark else tx.veiled(object_id)
 
 
-def _opened(stream: BinaryIO, key: bytes, object_id: str) -> Iterator[bytes]:
+def object_name(tenant: Tenant, stored: str) -> str:
+    return f"blobs/{tenant.account}/{tenant.region}/{stored}"
+
+
+def _opened(stream: BinaryIO, key: bytes, stored: str) -> Iterator[bytes]:
     with stream:
-        chunk = _read_chunk(stream, object_id)
+        chunk = _read_chunk(stream, stored)
         number = 0
         while chunk is not None:
-            following = _read_chunk(stream, object_id)
+            following = _read_chunk(stream, stored)
             last = following is None
-            yield open_sealed(key, chunk, _aad(object_id, number, last=last))
+            yield open_sealed(key, chunk, _aad(stored, number, last=last))
             chunk, number = following, number + 1
         if number == 0:
-            raise _cut_short(object_id)
+            raise _cut_short(stored)
 
 
-def _read_chunk(stream: BinaryIO, object_id: str) -> bytes | None:
+def _read_chunk(stream: BinaryIO, stored: str) -> bytes | None:
     head = stream.read(_LENGTH.size)
     if not head:
         return None
     if len(head) < _LENGTH.size:
-        raise _cut_short(object_id)
+        raise _cut_short(stored)
     (length,) = _LENGTH.unpack(head)
     if not OVERHEAD <= length <= CHUNK + OVERHEAD:
-        raise _cut_short(object_id)
+        raise _cut_short(stored)
     chunk = stream.read(length)
     if len(chunk) < length:
-        raise _cut_short(object_id)
+        raise _cut_short(stored)
     return chunk
 
 
@@ -162,22 +178,22 @@ def _read_full(stream: BinaryIO) -> bytes:
     return part
 
 
-def _bucket_of(head: bytes, object_id: str) -> str:
+def _bucket_of(head: bytes, stored: str) -> str:
     if len(head) < len(_HEAD) + _BUCKET_SIZE or not head.startswith(_HEAD):
-        raise _cut_short(object_id)
+        raise _cut_short(stored)
     try:
         return head[len(_HEAD) :].decode("ascii")
     except UnicodeDecodeError as error:
-        raise _cut_short(object_id) from error
+        raise _cut_short(stored) from error
 
 
-def _cut_short(object_id: str) -> DecryptionFailed:
-    return DecryptionFailed(f"The stored file {object_id!r} was changed or cut short.")
+def _cut_short(stored: str) -> DecryptionFailed:
+    return DecryptionFailed(f"The stored file {stored!r} was changed or cut short.")
 
 
-def _key_id(object_id: str) -> str:
-    return f"blob/{object_id}"
+def _key_id(stored: str) -> str:
+    return f"blob/{stored}"
 
 
-def _aad(object_id: str, number: int, *, last: bool) -> bytes:
-    return f"auditkeep/blob/1\n{object_id}\n{number}\n{'last' if last else 'more'}".encode()
+def _aad(stored: str, number: int, *, last: bool) -> bytes:
+    return f"auditkeep/blob/1\n{stored}\n{number}\n{'last' if last else 'more'}".encode()

@@ -56,13 +56,17 @@ class BucketKeys:
 
     def object_key(self, tenant: Tenant, bucket_id: str, object_id: str) -> bytes:
         """The key of one object; KeyUnusable if the bucket's key is destroyed or not ours."""
+        return object_key(self.key(tenant, bucket_id), object_id)
+
+    def key(self, tenant: Tenant, bucket_id: str) -> bytes:
+        """The bucket's own key, which is only derived from: the same object while it is known."""
         with self._lock:
             key = self._keys.get((tenant, bucket_id))
         if key is None:
             wrapped = self._keystore.get(bucket_id)
             key = self._provider.unwrap(wrapped, _context(tenant, bucket_id))
             self._remember(tenant, bucket_id, key)
-        return object_key(key, object_id)
+        return key
 
     def forget(self, tenant: Tenant, bucket_id: str) -> None:
         """Drop the key from memory, when it is destroyed."""
@@ -95,14 +99,17 @@ def current(tx: Tx, keys: BucketKeys, klass: str, now: Instant) -> str:
         .limit(1)
     )
     found: str | None = tx.scalar(same)
-    if found is not None:
-        return found
+    return open_bucket(tx, keys, klass, now) if found is None else found
+
+
+def open_bucket(tx: Tx, keys: BucketKeys, klass: str, now: Instant) -> str:
+    """A new bucket of a class; its id."""
     bucket_id = new_id()
     keys.make(tx.tenant, bucket_id)
     row = {
         "id": bucket_id,
         "class": klass,
-        "month": month,
+        "month": month_of(now),
         "provider_key": keys.provider_key,
         "generation": 1,
         "created_at": now,

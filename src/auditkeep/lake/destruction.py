@@ -5,6 +5,9 @@ objects follow once that is durable, keys first. So a destruction that is rolled
 nothing, and one that is interrupted leaves only what `sweep` finishes: keys of buckets that are
 marked destroyed, and objects that no row refers to.
 
+Fields that lie in other tables open no more once the buckets of their class are destroyed; their
+rows are for others to delete.
+
 Batches keep their place in the log (number, root, position), for the log must still add up;
 `DESTROYED` in place of a segment says that their rows are gone, and the destruction's openings what
 their entries stood for.
@@ -100,6 +103,7 @@ def _destroy(
         run=authority.request,
         now=now,
     )
+    tx.forget_field_keys()
     reach("destroy.before-commit")
     tx.after_commit(partial(_finish, lake, tx.tenant, [bucket.id for bucket in doomed], objects))
     return done

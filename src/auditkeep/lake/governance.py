@@ -144,7 +144,7 @@ def record(
     appended = append(
         tx,
         lake,
-        unit=Unit(f"governance/{new_id()}", CLASS, run),
+        unit=Unit(f"governance/{new_id()}", CLASS),
         klass=CLASS,
         observations=[
             _observation(tx.tenant, one, number, principal, now)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from auditkeep.clock import Clock, SystemClock
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers import KeyProvider
 from auditkeep.db.database import Database
@@ -14,6 +15,7 @@ from auditkeep.db.tx import SystemTx
 from auditkeep.errors import KeyUnusable
 from auditkeep.lake.buckets import BucketKeys
 from auditkeep.lake.columns import ColumnsCache
+from auditkeep.lake.fields import SealedFields, deployment_secret
 from auditkeep.lake.metering import Meter, Unmetered
 from auditkeep.lake.objects import ObjectStore
 from auditkeep.tlog.note import Signer, Verifier
@@ -74,8 +76,9 @@ class Lake:
         keystore: KeyStore,
         signer: Signer,
         meter: Meter | None = None,
+        clock: Clock | None = None,
     ) -> "Lake":
-        """The lake over a migrated database.
+        """The lake over a migrated database, whose sealed fields can be read from now on.
 
         The first opening notes which master key and log key belong to this deployment; later ones
         with other keys raise KeyUnusable and change nothing.
@@ -94,6 +97,8 @@ class Lake:
         if missing := {name: value for name, value in ours.items() if name not in known}:
             with db.system_write() as tx:
                 tx.upsert(meta, [{"key": k, "value": v} for k, v in missing.items()])
+        keys = BucketKeys(provider, keystore)
+        db.seal_with(SealedFields(keys, deployment_secret(db, provider), clock or SystemClock()))
         return cls(
             db=db,
             objects=objects,
@@ -101,7 +106,7 @@ class Lake:
             keystore=keystore,
             signer=signer,
             data=data,
-            keys=BucketKeys(provider, keystore),
+            keys=keys,
             tail=ColumnsCache(),
             appended=threading.Event(),
             meter=meter or Unmetered(),

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from sqlalchemy import ColumnElement
+
 from auditkeep.clock import Instant
 from auditkeep.db.schema import mail_addresses
 from auditkeep.db.tx import Tx
@@ -32,23 +34,29 @@ def put(tx: Tx, principal: str, address: str, now: Instant) -> Entry:
         raise SetupError(f"'{address}' is no mail address of the form name@example.com.")
     entry = Entry(principal_of(principal), address, now)
     row = {"principal": entry.principal, "address": address, "created_at": now}
-    tx.upsert(mail_addresses, [row], replace=["address", "created_at"])
+    tx.upsert(mail_addresses, [row], replace=["principal", "address", "created_at"])
     return entry
 
 
 def find(tx: Tx, principal: str) -> str | None:
-    mine = mail_addresses.c.principal == principal_of(principal)
-    found: str | None = tx.scalar(tx.select(mail_addresses.c.address).where(mine))
+    found: str | None = tx.scalar(tx.select(mail_addresses.c.address).where(_of(tx, principal)))
     return found
 
 
 def listed(tx: Tx) -> list[Entry]:
-    rows = tx.all(tx.select(mail_addresses).order_by(mail_addresses.c.principal))
-    return [Entry(r.principal, r.address, Instant(r.created_at)) for r in rows]
+    columns = (mail_addresses.c.principal, mail_addresses.c.address, mail_addresses.c.created_at)
+    found = [
+        Entry(r.principal, r.address, Instant(r.created_at)) for r in tx.all(tx.select(*columns))
+    ]
+    return sorted(found, key=lambda entry: entry.principal)
 
 
 def delete(tx: Tx, principal: str) -> None:
     """Forget a principal's address; SetupError when there is none."""
-    mine = mail_addresses.c.principal == principal_of(principal)
-    if tx.run(tx.delete(mail_addresses).where(mine)) == 0:
+    if tx.run(tx.delete(mail_addresses).where(_of(tx, principal))) == 0:
         raise SetupError(f"The address book has no entry for {principal}.")
+
+
+def _of(tx: Tx, principal: str) -> ColumnElement[bool]:
+    column = mail_addresses.c.principal_key
+    return column == tx.digest(column, principal_of(principal))

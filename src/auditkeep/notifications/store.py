@@ -46,7 +46,7 @@ def page(tx: Tx, recipient: str, after: tuple[Instant, str] | None, limit: int) 
     table = notifications.c
     query = (
         tx.select(notifications)
-        .where(table.recipient == principal_of(recipient))
+        .where(table.recipient_key == tx.digest(table.recipient_key, principal_of(recipient)))
         .order_by(table.created_at.desc(), table.id.desc())
         .limit(limit)
     )

@@ -1,7 +1,7 @@
 """Webhooks: where a tenant's notices and events are posted to, and the secret that signs them.
 
-URL and secret are sealed under the key provider, bound to tenant and name: a URL may itself carry
-a token. Only its origin (scheme, host, port) is kept in clear, to be listed.
+URL and secret are sealed, for a URL may itself carry a token. Lists show its origin only (scheme,
+host, port).
 """
 
 import base64
@@ -16,12 +16,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from auditkeep.clock import Instant
-from auditkeep.crypto.providers import KeyProvider
 from auditkeep.db.prepared import Prepared
 from auditkeep.db.schema import webhooks
 from auditkeep.db.tx import Tx
 from auditkeep.errors import SetupError
-from auditkeep.ids import Tenant
 
 Sent = Literal["notices", "events"]
 ALL_SENT: tuple[Sent, ...] = get_args(Sent)
@@ -60,7 +58,6 @@ class _Target(msgspec.Struct, frozen=True):
 
 def put(
     tx: Tx,
-    provider: KeyProvider,
     name: str,
     url: str,
     *,
@@ -80,24 +77,23 @@ def put(
     what = [s for s in ALL_SENT if s in set(sends)]
     if not what:
         raise SetupError("A webhook sends notices, events, or both.")
-    target = msgspec.json.encode(_Target(url, key))
+    target = msgspec.json.encode(_Target(url, key)).decode()
     row = {
         "name": name,
         "origin": _origin_of(url),
         "sends": msgspec.json.encode(what).decode(),
-        "target": provider.wrap(target, _context(tx.tenant, name)),
+        "target": target,
         "created_at": now,
     }
     tx.upsert(webhooks, [row], replace=["origin", "sends", "target", "created_at"])
     return SECRET_PREFIX + base64.b64encode(key).decode()
 
 
-def find(tx: Tx, provider: KeyProvider, name: str) -> Webhook | None:
-    sealed = tx.scalar(tx.select(webhooks.c.target).where(webhooks.c.name == name))
-    if sealed is None:
+def find(tx: Tx, name: str) -> Webhook | None:
+    found = tx.scalar(tx.select(webhooks.c.target).where(webhooks.c.name == name))
+    if found is None:
         return None
-    opened = provider.unwrap(sealed, _context(tx.tenant, name))
-    target = msgspec.json.decode(opened, type=_Target)
+    target = msgspec.json.decode(found, type=_Target)
     return Webhook(name, target.url, target.secret)
 
 
@@ -159,7 +155,3 @@ def _key_of(secret: str) -> bytes:
     if not 24 <= len(key) <= 64:
         raise SetupError(problem)
     return key
-
-
-def _context(tenant: Tenant, name: str) -> dict[str, str]:
-    return {"webhook": name, "account": tenant.account, "region": tenant.region}

@@ -118,9 +118,9 @@ class Files:
             return quotas.limit(tx, self._settings, "manual-file-bytes")
 
     def _keep(self, tenant: Tenant, name: str, spool: Spool, now: Instant) -> Blob:
-        row = uploads.c.name == name
         columns = (uploads.c.object_key, uploads.c.size)
         with self._db.write(tenant) as tx:
+            row = uploads.c.name_key == tx.digest(uploads.c.name_key, name)
             expected = tx.first(tx.select(*columns).where(row, uploads.c.expires_at > now))
             if expected is None:
                 raise NotFound("upload", name)

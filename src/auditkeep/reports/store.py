@@ -20,7 +20,7 @@ def insert(tx: Tx, report: Report) -> None:
 
 
 def save(tx: Tx, report: Report) -> None:
-    tx.run(tx.update(reports).where(reports.c.id == report.id).values(**_row(report)))
+    tx.set(reports, {"id": report.id}, _row(report))
 
 
 def find(tx: Tx, report_id: str) -> Report | None:

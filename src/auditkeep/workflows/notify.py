@@ -17,7 +17,6 @@ import msgspec
 
 from auditkeep.accounts import store as accounts
 from auditkeep.clock import DAY, MINUTE, SECOND, Clock
-from auditkeep.crypto.providers import KeyProvider
 from auditkeep.db.database import Database
 from auditkeep.errors import ChannelDown, DeliveryRefused
 from auditkeep.ids import Tenant
@@ -54,15 +53,14 @@ class Post:
     """The parts that delivering takes."""
 
     db: Database
-    provider: KeyProvider
     settings: Settings
     clock: Clock
     aws: Aws = field(repr=False)
 
     @classmethod
-    def of(cls, db: Database, provider: KeyProvider, settings: Settings, clock: Clock) -> "Post":
+    def of(cls, db: Database, settings: Settings, clock: Clock) -> "Post":
         endpoints = {"sns": settings.sns_endpoint_url, "events": settings.events_endpoint_url}
-        return cls(db, provider, settings, clock, Aws(endpoints))
+        return cls(db, settings, clock, Aws(endpoints))
 
     def handlers(self) -> dict[str, Handler]:
         """How the pumps run the jobs of each channel."""
@@ -98,7 +96,7 @@ class Post:
         message_id, _, name = key.partition("/")
         with self.db.read(tenant) as tx:
             message = outgoing.find(tx, message_id)
-            hook = webhooks.find(tx, self.provider, name)
+            hook = webhooks.find(tx, name)
         if message is not None and hook is not None:
             self.post_to(hook, message.id, _body(message))
 

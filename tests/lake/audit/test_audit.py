@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.lake.audit.house import FILE, Interrupt, audited, furnish, log
-from tests.lake.making import NOW, TENANT, add, register, some
+from tests.lake.making import NOW, TENANT, add, file_name, register, some
 
 from auditkeep.clock import DAY, Instant
 from auditkeep.crypto.signing import SigningKey
@@ -30,7 +30,7 @@ from auditkeep.lake import governance, published
 from auditkeep.lake.audit import tenant as tenant_module
 from auditkeep.lake.audit.run import STATE, standing
 from auditkeep.lake.batch import leaves_name, open_opening, seal_opening
-from auditkeep.lake.blobs import object_name as blob_name
+from auditkeep.lake.blobs import stored_name
 from auditkeep.lake.columns import Columns, Heavy, Light, pack, tail_object, unpack
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.seal import seal
@@ -341,16 +341,16 @@ def test_a_key_destroyed_without_authority(house: Lake) -> None:
 
 
 def test_a_stored_file_changed(house: Lake) -> None:
-    name = blob_name(TENANT, FILE)
+    name = file_name(house, FILE)
     data = house.objects.get(name)
     house.objects.replace(name, _flip(data, len(data) - 3))
-    assert_named(house, f"The stored file '{FILE}' of {OWNER}: ")
+    assert_named(house, f"The stored file '{name.split(TENANT.region + '/')[1]}' of {OWNER}: ")
 
 
 def test_a_stored_file_and_its_row_deleted(house: Lake) -> None:
-    house.objects.delete(blob_name(TENANT, FILE))
+    house.objects.delete(file_name(house, FILE))
     with house.db.write(TENANT) as tx:
-        tx.run(tx.delete(blobs).where(blobs.c.id == FILE))
+        tx.run(tx.delete(blobs).where(blobs.c.id == stored_name(tx, FILE)))
     assert_named(house, "Batch 7 .*: the file of observation number 0 is missing")
 
 
@@ -358,7 +358,7 @@ def test_a_stored_file_replaced_with_its_row(house: Lake) -> None:
     from auditkeep.lake.blobs import put_blob
 
     with house.db.write(TENANT) as tx:
-        tx.run(tx.delete(blobs).where(blobs.c.id == FILE))
+        tx.run(tx.delete(blobs).where(blobs.c.id == stored_name(tx, FILE)))
         put_blob(tx, house, "manual/b", FILE, b"another policy", NOW)
     assert_named(house, "Batch 7 .*file kept for observation number 0 is not the one that was log")
 

@@ -34,7 +34,7 @@ from auditkeep.lake.audit.findings import Position, State
 from auditkeep.lake.audit.governance import Allowed
 from auditkeep.lake.audit.log import Covered
 from auditkeep.lake.batch import load_leaves, open_opening
-from auditkeep.lake.blobs import get_blob
+from auditkeep.lake.blobs import get_stored, stored_name
 from auditkeep.lake.columns import tail_object, unpack
 from auditkeep.lake.destruction import DESTROYED
 from auditkeep.lake.encoding import TimeWriter, batch_record
@@ -423,7 +423,7 @@ class TenantAudit:
         file = checks.manual_file(raw)
         if file is None:
             return
-        row = tx.first(tx.select(blobs.c.sha256).where(blobs.c.id == file[0]))
+        row = tx.first(tx.select(blobs.c.sha256).where(blobs.c.id == stored_name(tx, file[0])))
         if row is None:
             found.problem(f"{where}: the file of observation number {index} is missing.")
         elif bytes(row.sha256).hex() != file[1]:
@@ -476,7 +476,7 @@ class TenantAudit:
                 return None  # deleted since the list was read
             state, size = sha256(), 0
             try:
-                for part in get_blob(tx, self._lake, name):
+                for part in get_stored(tx, self._lake, name):
                     state.update(part)
                     size += len(part)
                     self._tick()
