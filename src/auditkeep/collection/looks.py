@@ -17,7 +17,7 @@ from auditkeep.db.schema import lens_intervals, tenants
 from auditkeep.db.tx import Tx
 from auditkeep.evidence.memo import Memo
 from auditkeep.frameworks.model import Shelf
-from auditkeep.mapping.places import GLOBAL_SERVICES
+from auditkeep.mapping import calls
 from auditkeep.settings import Settings
 
 TENANTS = 64
@@ -51,7 +51,8 @@ def intervals(tx: Tx, now: Instant) -> Iterator[Look]:
 
 def everywhere(keyword: str) -> bool:
     """Whether the service of an API call's keyword has no regions."""
-    return keyword.partition("_")[0] in GLOBAL_SERVICES
+    call = calls.find(keyword)
+    return isinstance(call, calls.Call) and call.everywhere
 
 
 @dataclass(frozen=True, slots=True)

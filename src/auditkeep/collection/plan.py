@@ -38,7 +38,8 @@ _PREFIXES: Mapping[str, SourceType] = {
     "config": "AWS_Config",
     "securityhub": "AWS_Security_Hub",
 }
-_NEVER_ASKED = frozenset({"pinned", "run", "activity", "governance"})
+_NEVER_ASKED = frozenset({"pinned", "run", "scanner", "activity", "governance"})
+"""What is put here by people, by scanners, and by Auditkeep itself."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

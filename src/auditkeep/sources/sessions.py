@@ -1,0 +1,218 @@
+"""Who asks: the role that is taken in an account, its credentials, and how fast it is asked.
+
+The process's own credentials (environment, profile, instance or container role) take a role in each
+account with `sts:AssumeRole`, an external id and a session name; its credentials are renewed before
+they end. Without a role there is only the account of the process's own credentials. TLS, proxies
+and `AWS_ENDPOINT_URL…` are botocore's affair, which is loaded when the first client is made.
+
+Invariants: requests to one account are made at a bounded pace, by all threads of the process
+together; an account that throttled is asked at half the pace, which is given back step by step.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from auditkeep.clock import Clock, to_datetime
+from auditkeep.ids import GLOBAL_REGION
+from auditkeep.sources.refusals import asking
+
+HOME_REGION = "us-east-1"
+SLOWEST = 0.1
+"""Requests a second that are made even of an account that throttles everything."""
+
+GIVEN_BACK = 1.02
+"""How much faster each request that was not throttled lets the next one be."""
+
+
+class AccountClients(Protocol):
+    """`sources.pull.Clients` for one account; `caller` is the ARN that asks."""
+
+    @property
+    def caller(self) -> str: ...
+
+    def client(self, service: str, region: str) -> Any: ...
+
+    def renew(self) -> None:
+        """Take the role anew: what was given before is not good any more."""
+
+    def throttled(self) -> None:
+        """The account said that it is asked too often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Whom to ask, and as whom; an empty role takes none."""
+
+    account: str
+    role: str
+    external_id: str
+    session_name: str
+
+    @property
+    def arn(self) -> str:
+        """The role's, or what stands for the process's own credentials."""
+        if not self.role:
+            return f"arn:aws:iam::{self.account}:root"
+        named = self.role.replace("{account}", self.account)
+        return named if named.startswith("arn:") else f"arn:aws:iam::{self.account}:role/{named}"
+
+
+class Pace:
+    """How fast one account is asked: a request, then a wait that follows from the pace."""
+
+    def __init__(self, rate: float, wait: Callable[[float], None]) -> None:
+        self._full = rate
+        self._rate = rate
+        self._wait = wait
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    @property
+    def rate(self) -> float:
+        return self._rate
+
+    def take(self, **_: object) -> None:
+        """Wait for one's turn; an event handler of botocore."""
+        with self._lock:
+            now = time.monotonic()
+            at = max(self._next, now - 1.0)  # a pause earns a second's worth of requests
+            self._next = at + 1 / self._rate
+            self._rate = min(self._full, self._rate * GIVEN_BACK)
+        if at > now:
+            self._wait(at - now)
+
+    def slow_down(self) -> None:
+        with self._lock:
+            self._rate = max(SLOWEST, self._rate / 2)
+
+
+@dataclass(slots=True)
+class Sessions:
+    """Accounts' sessions, kept while they are in use. Safe to share between threads."""
+
+    rate: float
+    clock: Clock
+    wait: Callable[[float], None] = time.sleep
+    most: int = 256
+    _known: dict[Who, "_Session"] = field(default_factory=dict)
+    _paces: dict[str, Pace] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _loader: Any = None
+
+    def of(self, who: Who) -> "_Clients":
+        """Clients for one job; they are made for it and let go with it."""
+        with self._lock:
+            session = self._known.get(who)
+            if session is None:
+                while len(self._known) >= self.most:
+                    self._known.pop(next(iter(self._known)))
+                session = self._known[who] = _Session(who, self.clock, self._models())
+            pace = self._paces.setdefault(who.account, Pace(self.rate, self.wait))
+        return _Clients(session, pace)
+
+    def _models(self) -> Any:
+        """The service models, read once for all accounts."""
+        if self._loader is None:
+            from botocore.loaders import Loader  # noqa: PLC0415 - heavy
+
+            self._loader = Loader(include_default_search_paths=True)
+        return self._loader
+
+
+class _Session:
+    """One account's credentials."""
+
+    def __init__(self, who: Who, clock: Clock, loader: Any) -> None:
+        self.who = who
+        self._clock = clock
+        self._loader = loader
+        self._lock = threading.Lock()
+        self._session: Any = None
+
+    def create(self, service: str, region: str) -> Any:
+        from botocore.config import Config  # noqa: PLC0415 - heavy
+
+        patience = Config(
+            connect_timeout=10,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": 3},
+            user_agent_extra="auditkeep",
+        )
+        with self._lock:
+            if self._session is None:
+                self._session = self._begin()
+            return self._session.create_client(service, region_name=region, config=patience)
+
+    def forget(self) -> None:
+        with self._lock:
+            self._session = None
+
+    def _begin(self) -> Any:
+        from botocore.credentials import RefreshableCredentials  # noqa: PLC0415 - heavy
+        from botocore.session import Session  # noqa: PLC0415 - heavy
+
+        session = Session()
+        session.register_component("data_loader", self._loader)
+        if self.who.role:
+            session._credentials = RefreshableCredentials.create_from_metadata(
+                metadata=self._take_role(),
+                refresh_using=self._take_role,
+                method="assume-role",
+            )
+            session._credentials._time_fetcher = self._now
+        return session
+
+    def _now(self) -> datetime:
+        return to_datetime(self._clock.now())
+
+    def _take_role(self) -> dict[str, str]:
+        """Credentials of the account's role; NotCollected says why there are none."""
+        from botocore.session import Session  # noqa: PLC0415 - heavy
+
+        own = Session()
+        own.register_component("data_loader", self._loader)
+        region = own.get_config_variable("region") or HOME_REGION
+        client = own.create_client("sts", region_name=region)
+        asked = {"RoleArn": self.who.arn, "RoleSessionName": self.who.session_name}
+        if self.who.external_id:
+            asked["ExternalId"] = self.who.external_id
+        with asking(client, "AssumeRole", action="sts:AssumeRole"):
+            given = client.assume_role(**asked)["Credentials"]
+        return {
+            "access_key": given["AccessKeyId"],
+            "secret_key": given["SecretAccessKey"],
+            "token": given["SessionToken"],
+            "expiry_time": given["Expiration"].isoformat(),
+        }
+
+
+class _Clients:
+    """The clients of one job."""
+
+    def __init__(self, session: _Session, pace: Pace) -> None:
+        self._session = session
+        self._pace = pace
+        self._made: dict[tuple[str, str], Any] = {}
+
+    @property
+    def caller(self) -> str:
+        return self._session.who.arn
+
+    def client(self, service: str, region: str) -> Any:
+        region = HOME_REGION if region == GLOBAL_REGION else region
+        made = self._made.get((service, region))
+        if made is None:
+            made = self._made[service, region] = self._session.create(service, region)
+            made.meta.events.register("before-send", self._pace.take)
+        return made
+
+    def renew(self) -> None:
+        self._made.clear()
+        self._session.forget()
+
+    def throttled(self) -> None:
+        self._pace.slow_down()

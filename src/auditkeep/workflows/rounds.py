@@ -1,0 +1,184 @@
+"""Rounds: what is due becomes jobs.
+
+A round is as long as `collect_minutes`, counted from midnight UTC. With each, what has no slot is
+due, and what failed is tried again; with midnight, what has a slot that day; and with each new
+lens, what was never asked before. A job's id follows from tenant, account, region, source and slot
+or round, so that it is queued once, whoever looks and however often.
+
+An account's jobs run one after the other (they share a lane), and each account's first job is due
+before any account's second: no account, and no tenant, waits for another's many.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from auditkeep.clock import SECOND, Day, Instant, day_name, day_of, day_start, to_datetime
+from auditkeep.collection import gaps, targets
+from auditkeep.collection.plan import Plan
+from auditkeep.collection.targets import NEVER_ASKED, Ended, Place, Target
+from auditkeep.db.schema import tenants
+from auditkeep.errors import AuditkeepError
+from auditkeep.ids import Tenant
+from auditkeep.work.jobs import enqueue
+from auditkeep.workflows.collect import KIND, Collector, job_key
+
+AT_ONCE = 5_000
+"""Jobs that one transaction queues: writers wait for it on SQLite."""
+
+EVERY_SECONDS = 15.0
+"""How long a new lens, or a new round, may go unseen."""
+
+_LOG = logging.getLogger("auditkeep.collect")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a tenant's jobs were made from last."""
+
+    version: int
+    round: Instant
+
+
+@dataclass
+class Rounds:
+    """Makes jobs of what is due, for all tenants; one process of a deployment does it."""
+
+    collector: Collector
+    wake: Callable[[], None] = lambda: None
+    _seen: dict[Tenant, _Seen] = field(default_factory=dict)
+
+    def queue(self) -> int:
+        """Queue what is due now and was not looked at before; how many jobs."""
+        now = self.collector.clock.now()
+        return sum(self._queue(tenant, now) for tenant in self._tenants())
+
+    def queue_for(self, tenant: Tenant) -> int:
+        """The same for one tenant, whatever was seen before."""
+        self._seen.pop(tenant, None)
+        return self._queue(tenant, self.collector.clock.now())
+
+    def _queue(self, tenant: Tenant, now: Instant) -> int:
+        every = self.collector.every
+        round_ = targets.round_of(now, every)
+        with self.collector.db.read(tenant) as tx:
+            version = self.collector.plans.version(tx)
+            seen = None if version is None else _Seen(version, round_)
+            before = self._seen.get(tenant)
+            if seen is None or seen == before:
+                return 0
+            plan = self.collector.plans.of(tx, now)
+            known = targets.every(tx)
+        if before is None or before.version != seen.version:
+            self._let_go(tenant, plan, now)
+        due = due_places(plan, known, now, every)
+        queued = 0
+        for some in _chunks(_turns(due), AT_ONCE):
+            with self.collector.db.write(tenant) as tx:
+                for place, turn in some:
+                    when = _when(place, day_of(now), round_)
+                    at = Instant(now - SECOND + turn)  # all of it is due, each in its turn
+                    enqueue(tx, KIND, job_key(place, when), at, lane=place.account)
+                    queued += 1
+        self._seen[tenant] = seen
+        if queued:
+            self.wake()
+        return queued
+
+    def _let_go(self, tenant: Tenant, plan: Plan, now: Instant) -> None:
+        """Close the gaps of what nobody looks at any more."""
+        with self.collector.db.read(tenant) as tx:
+            lasting = gaps.listed(tx, only_open=True)
+        looked_at = (
+            {
+                (account, region, duty.question.source, duty.question.what)
+                for account, region, duty in plan.questions()
+            }
+            if lasting
+            else set()
+        )
+        for gap in lasting:
+            place = gap.place
+            if (place.account, place.region, place.source, gap.what) not in looked_at:
+                with self.collector.db.write(tenant) as tx:
+                    gaps.close(tx, gap, Ended(now, filled=False))
+                    self.collector.told(tx, gap, False)
+
+    def _tenants(self) -> list[Tenant]:
+        with self.collector.db.system_read() as tx:
+            query = tx.select(tenants.c.account, tenants.c.region)
+            rows = tx.all(query.where(tenants.c.status == "ACTIVE"))
+        return sorted(Tenant(r.account, r.region) for r in rows)
+
+
+def due_places(
+    plan: Plan, known: dict[tuple[Place, str], Target], now: Instant, every: int
+) -> list[Place]:
+    """Where something is to be asked now."""
+    found: dict[Place, None] = {}
+    for territory in plan.territories:
+        for account in territory.accounts:
+            for duty in territory.duties:
+                place = Place(account, territory.region, duty.question.source)
+                if place in found:
+                    continue
+                state = known.get((place, duty.question.what), NEVER_ASKED)
+                if targets.to_ask(duty, state, now, every):
+                    found[place] = None
+    return list(found)
+
+
+def _when(place: Place, today: Day, round_: Instant) -> str:
+    """The last part of a job's key: a slot's day, or the round in which it is caught up."""
+    if place.source == "AWS_API_Call" and round_ == day_start(today):
+        return day_name(today)
+    return to_datetime(round_).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _turns(places: Iterable[Place]) -> Iterator[tuple[Place, int]]:
+    """Places, each with how many of its account come before it."""
+    turns: dict[str, int] = {}
+    for place in places:
+        turn = turns.get(place.account, 0)
+        turns[place.account] = turn + 1
+        yield place, turn
+
+
+def _chunks(items: Iterable[tuple[Place, int]], size: int) -> Iterator[list[tuple[Place, int]]]:
+    some: list[tuple[Place, int]] = []
+    for item in items:
+        some.append(item)
+        if len(some) == size:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+class RoundsThread:
+    """Looks for what is due every few seconds, for as long as the server runs."""
+
+    def __init__(self, rounds: Rounds) -> None:
+        self._rounds = rounds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rounds", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._rounds.queue()
+            except AuditkeepError as error:
+                _LOG.error("What is due is looked for again soon: %s", error)
+            except Exception:  # noqa: BLE001  # the thread goes on, whatever one look meets
+                _LOG.exception("Looking for what is due met a defect.")
+            if self._stopping.wait(EVERY_SECONDS):
+                return
