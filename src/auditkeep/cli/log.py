@@ -49,6 +49,9 @@ def audit(
     checkpoint: Annotated[
         Path | None, Parameter(help="A signed checkpoint of this log that was kept elsewhere.")
     ] = None,
+    key: Annotated[
+        str | None, Parameter(help="The log's public key as you got it another way.")
+    ] = None,
     fresh: Annotated[
         bool, Parameter(negative="", help="Forget where an interrupted audit stood.")
     ] = False,
@@ -79,7 +82,7 @@ def audit(
         with AuditProgress(quiet=json or not sys.stderr.isatty()) as progress:
             try:
                 found = check(
-                    parts.lake, now=clock.now(), held=held, fresh=fresh, progress=progress
+                    parts.lake, now=clock.now(), held=held, key=key, fresh=fresh, progress=progress
                 )
             except KeyboardInterrupt:
                 print(

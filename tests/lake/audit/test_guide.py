@@ -14,6 +14,7 @@ def test_the_sentences_that_the_guide_promises_are_those_of_the_audit() -> None:
     guide = (ROOT / "docs/verification.md").read_text()
     _, _, table = guide.partition("## The whole deployment")
     table, _, _ = table.partition("## Which attack")
+    table = re.sub(r"\*\*[^*]+\*\*", "", table)  # what is only to be stressed
     promised = re.findall(r"\*([^*]+)\*", table)
     assert len(promised) > 10
     for sentence in promised:

@@ -20,6 +20,7 @@ from auditkeep.tlog.checkpoint import Checkpoint, open_checkpoint
 from auditkeep.tlog.epoch import follow
 from auditkeep.tlog.merkle import EMPTY_ROOT, leaf_hash, node_hash
 from auditkeep.tlog.merkle import root as merkle_root
+from auditkeep.tlog.note import Verifier
 from auditkeep.tlog.tiles import HEIGHT, WIDTH, bundle, entries_path, tile_path
 
 Tick = Callable[[], None]
@@ -297,9 +298,20 @@ def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield run[0], run[-1]
 
 
-def require_held(lake: Lake, text: str) -> None:
+def check_key(lake: Lake, known: Verifier, found: State) -> None:
+    """The log's key must be the one that an auditor knows, or follow from it by epochs."""
+    ours = lake.signer.verifier
+    followed = [epoch.verifier for epoch in follow([log.note for log in lake.former], [known])]
+    if ours not in (known, *followed):
+        found.problem(
+            f"This deployment's log key (fingerprint {ours.fingerprint}) is not the one you hold "
+            f"({known.fingerprint}): it was replaced, and everything may have been signed anew."
+        )
+
+
+def require_held(lake: Lake, text: str, known: Verifier | None = None) -> None:
     """LogError at once for a file that is no checkpoint at all, before hours of work."""
     try:
-        open_checkpoint(text, lake.verifiers)
+        open_checkpoint(text, [*lake.verifiers, *([] if known is None else [known])])
     except ProofError as error:
         raise LogError(f"The checkpoint that was given cannot be used: {error}") from error

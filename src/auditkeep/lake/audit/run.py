@@ -22,10 +22,11 @@ from auditkeep.db.tx import SystemTx
 from auditkeep.errors import InputError
 from auditkeep.ids import Tenant
 from auditkeep.lake.audit.findings import Counts, Position, State
-from auditkeep.lake.audit.log import check_log, require_held
+from auditkeep.lake.audit.log import check_key, check_log, require_held
 from auditkeep.lake.audit.tenant import TenantAudit
 from auditkeep.lake.governance import ranges
 from auditkeep.lake.lake import Lake
+from auditkeep.tlog.note import Verifier
 
 STATE = "audit.state"
 SAVE_EVERY = 2.0
@@ -72,24 +73,29 @@ def audit(
     *,
     now: Instant,
     held: str | None = None,
+    key: str | None = None,
     state_file: Path | None = None,
     fresh: bool = False,
     progress: Progress | None = None,
 ) -> Audited:
     """Check all that is stored against the log, and the log against itself and `held`.
 
+    `key` is the log's public key (vkey) as an auditor knows it, `held` a checkpoint they have kept.
+
     Interrupted (by an exception of whatever kind, KeyboardInterrupt included), it leaves its state
     in `state_file` and goes on from there the next time; `fresh` forgets it. LogError if `held` is
-    no checkpoint of this log; Busy if another audit of this state is under way.
+    no checkpoint of this log; KeyUnusable if `key` is none; Busy if another audit of this state is
+    under way.
     """
+    known = None if key is None else Verifier.parse(key)
     if held is not None:
-        require_held(lake, held)
+        require_held(lake, held, known)
     file = state_file or lake.data / STATE
     hold = FileHold(file.with_name(f"{file.name}.lock"), "audit")
     try:
         state, resumed = (None, False) if fresh else _load(file, lake.origin)
         run = _Run(lake, file, state or State(lake.origin, now), progress)
-        return run.whole(held, resumed=resumed)
+        return run.whole(held, known, resumed=resumed)
     finally:
         hold.release()
 
@@ -103,11 +109,13 @@ class _Run:
         self._saved = monotonic()
         self._doing = ""
 
-    def whole(self, held: str | None, *, resumed: bool) -> Audited:
+    def whole(self, held: str | None, known: Verifier | None, *, resumed: bool) -> Audited:
         state = self._state
         log = State(state.origin, state.started_at, counts=state.counts)
         state.counts.entries = state.counts.checkpoints = 0
         self._doing = "the log"
+        if known is not None:
+            check_key(self._lake, known, log)
         covered = check_log(self._lake, held, log, self._tick)
         try:
             for tenant in self._tenants():

@@ -1,0 +1,184 @@
+"""What somebody can do who holds the disk, the database and every key of a deployment.
+
+Each function does its work as well as it can be done: sealed with the right keys, with rows, sizes,
+digests and signatures made to fit. The table in docs/verification.md says what finds it all the same.
+"""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from tests.attacks.deployment import TENANT, Deployment
+
+from auditkeep.app import Parts
+from auditkeep.app.places import Places
+from auditkeep.crypto.signing import ReportKey, SigningKey
+from auditkeep.db.schema import (
+    batches,
+    buckets,
+    checkpoints,
+    log_entries,
+    meta,
+    observation_ids,
+    segments,
+    tail,
+    tenants,
+)
+from auditkeep.lake import parquet, published
+from auditkeep.lake.columns import Columns, Heavy, Light, pack, tail_object, unpack
+from auditkeep.lake.segments import object_name
+from auditkeep.settings import load
+from auditkeep.tlog.checkpoint import Checkpoint
+from auditkeep.tlog.note import Signer
+from auditkeep.verify import format as fmt
+
+Change = Callable[[Light, Heavy], None]
+
+
+def in_class(parts: Parts, klass: str, *, sealed: bool = False) -> list[int]:
+    """The numbers of a class's batches, those in segments or those in the tail."""
+    with parts.db.read(TENANT) as tx:
+        ids = [row.id for row in tx.all(tx.select(buckets.c.id).where(buckets.c["class"] == klass))]
+        where = batches.c.segment_id.is_not(None) if sealed else batches.c.segment_id.is_(None)
+        query = tx.select(batches.c.batch_no).where(batches.c.bucket_id.in_(ids), where)
+        return [row.batch_no for row in tx.all(query.order_by(batches.c.batch_no))]
+
+
+def acquit(light: Light, heavy: Heavy) -> None:
+    """Every verdict of a batch becomes PASSED, in what is searched and in what is shown."""
+    light.verdicts[:] = ["PASSED"] * len(light.verdicts)
+    heavy.envelopes[:] = [e.replace(b'"FAILED"', b'"PASSED"') for e in heavy.envelopes]
+
+
+def rewrite_tail(parts: Parts, batch_no: int, change: Change) -> None:
+    lake = parts.lake
+    with parts.db.write(TENANT) as tx:
+        bucket = tx.scalar(tx.select(batches.c.bucket_id).where(batches.c.batch_no == batch_no))
+        blob = bytes(tx.scalar(tx.select(tail.c.blob).where(tail.c.batch_no == batch_no)))
+        key = lake.keys.object_key(TENANT, bucket, tail_object(batch_no))
+        columns = unpack(key, TENANT, batch_no, blob)
+        heavy = columns.heavy
+        change(columns.light, heavy)
+        blob = pack(key, TENANT, Columns(batch_no, columns.light, heavy))
+        tx.run(tx.update(tail).where(tail.c.batch_no == batch_no).values(blob=blob))
+
+
+def acquit_segment(parts: Parts, batch_no: int) -> None:
+    """Every verdict of a batch's segment, written again under its own id and key, its row to fit."""
+    import polars as pl
+
+    lake = parts.lake
+    with parts.db.write(TENANT) as tx:
+        row = tx.first(tx.select(batches).where(batches.c.batch_no == batch_no))
+        assert row is not None
+        name = object_name(TENANT, row.segment_id)
+        key = lake.keys.object_key(TENANT, row.bucket_id, row.segment_id)
+        opening = parquet.Opening(row.segment_id, lake.objects.url(name), key)
+        frame = parquet._scan(opening).collect()
+        assert isinstance(frame, pl.DataFrame)
+        envelopes = [e.replace(b'"FAILED"', b'"PASSED"') for e in frame["envelope"].to_list()]
+        frame = frame.with_columns(
+            pl.lit("PASSED").alias("verdict"),
+            pl.Series("envelope", envelopes, dtype=pl.Binary),
+        )
+        out = io.BytesIO()
+        frame.write_parquet(
+            out,
+            encryption=pl.ParquetEncryptionProperties(
+                footer_key=key, aad_prefix=row.segment_id.encode(), store_aad_prefix=False
+            ),
+        )
+        data = out.getvalue()
+        lake.objects.replace(name, data)
+        fitting = tx.update(segments).where(segments.c.id == row.segment_id)
+        tx.run(fitting.values(size=len(data), sha256=hashlib.sha256(data).digest()))
+
+
+def delete_newest(parts: Parts, count: int) -> None:
+    """The newest batches, with everything that counts them, but not what the log says."""
+    with parts.db.write(TENANT) as tx:
+        last = tx.scalar(tx.select(tenants.c.last_batch_no)) - count
+        for table in (batches, tail, observation_ids):
+            tx.run(tx.delete(table).where(table.c.batch_no > last))
+        tx.run(tx.update(tenants).values(last_batch_no=last))
+
+
+def swap_segments(parts: Parts) -> None:
+    """Two segments change places, with the rows that tell their sizes and digests."""
+    objects = parts.lake.objects
+    with parts.db.write(TENANT) as tx:
+        one, other = list(tx.all(tx.select(segments)))[:2]
+        data = [objects.get(object_name(TENANT, row.id)) for row in (one, other)]
+        for row, its, content in ((one, other, data[1]), (other, one, data[0])):
+            objects.replace(object_name(TENANT, row.id), content)
+            changed = tx.update(segments).where(segments.c.id == row.id)
+            tx.run(changed.values(size=its.size, sha256=bytes(its.sha256)))
+
+
+def sign_anew(house: Deployment) -> str:
+    """Another log key in the place of the first, and every checkpoint signed with it; its vkey."""
+    places = Places.of(load(house.data))
+    with house.parts() as parts:
+        origin = parts.lake.origin
+    places.log_key.unlink()
+    signer = Signer(origin, SigningKey.create(places.log_key))
+    from auditkeep.db.database import Database
+
+    db = Database(load(house.data).database)
+    with db.system_write() as tx:
+        tx.run(tx.update(meta).where(meta.c.key == "log_key").values(value=signer.vkey))
+        rows = tx.all(tx.select(checkpoints).order_by(checkpoints.c.size))
+        note = ""
+        for row in rows:
+            note = Checkpoint(origin, row.size, bytes(row.root)).signed(signer)
+            mine = tx.update(checkpoints).where(checkpoints.c.size == row.size)
+            tx.run(mine.values(note=note))
+    db.close()
+    with house.parts() as parts:
+        parts.lake.objects.replace(published.NAME, note.encode())
+    return signer.vkey
+
+
+def destroy_in_secret(parts: Parts, batch_no: int) -> None:
+    """A batch goes, and its row says that it was destroyed."""
+    with parts.db.write(TENANT) as tx:
+        for table in (tail, observation_ids):
+            tx.run(tx.delete(table).where(table.c.batch_no == batch_no))
+        gone = tx.update(batches).where(batches.c.batch_no == batch_no)
+        tx.run(gone.values(segment_id="destroyed", leaves=b""))
+
+
+def forget_entries(parts: Parts, count: int) -> None:
+    """The newest entries and checkpoints of the log's own table."""
+    with parts.db.system_write() as tx:
+        size = max(row.size for row in tx.all(tx.select(checkpoints.c.size)))
+        tx.run(tx.delete(log_entries).where(log_entries.c.log_index >= size - count))
+        tx.run(tx.delete(checkpoints).where(checkpoints.c.size > size - count))
+
+
+def forge_report(house: Deployment, change: Callable[[dict[str, bytes]], None]) -> None:
+    """A report whose files were changed, and whose digest was made anew with the real report key."""
+    key = ReportKey.open(Places.of(load(house.data)).report_key)
+    with zipfile.ZipFile(house.report) as archive:
+        order = archive.namelist()
+        members = {name: archive.read(name) for name in order}
+    change(members)
+    (own,) = [name for name in order if name.endswith(fmt.DIGEST)]
+    digest = msgspec.json.decode(members[own], type=fmt.Digest)
+    listed = tuple(
+        fmt.ListedFile(name, hashlib.sha256(data).hexdigest(), len(data))
+        for name, data in sorted(members.items())
+        if name != own
+    )
+    fresh = msgspec.structs.replace(digest, files=listed, hash_signature="")
+    members[own] = fresh.signed(key).file_bytes()
+    _write(house.report, members)
+
+
+def _write(path: Path, members: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)

@@ -1,0 +1,236 @@
+"""An administrator with the disk, the database and every key, against an auditor who holds the log's
+public key and a checkpoint from before: each attack is named, and honest work is not.
+
+docs/verification.md tells it as a table; `test_table` holds the two together.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from tests.attacks import administrator as mallory
+from tests.attacks.deployment import TENANT, Deployment
+from tests.cli.conftest import Run
+
+from auditkeep.lake import governance
+from auditkeep.lake.columns import Heavy, Light
+from auditkeep.lake.destruction import destroy_class
+
+
+def named(found: tuple[int, str], *patterns: str) -> None:
+    """Exit code 1, and a sentence for each pattern."""
+    code, told = found
+    assert code == 1, told
+    answer = json.loads(told[told.index("{") :])
+    for pattern in patterns:
+        assert any(re.search(pattern, p) for p in answer["problems"]), answer["problems"]
+
+
+def sound(found: tuple[int, str]) -> dict[str, object]:
+    code, told = found
+    assert code == 0, told
+    answer: dict[str, object] = json.loads(told[told.index("{") :])
+    return answer
+
+
+# --- nothing is wrong ----------------------------------------------------------------------------
+
+
+def test_an_honest_deployment_passes(house: Deployment, run: Run) -> None:
+    assert sound(house.audit(run))["notices"] == []
+    assert sound(house.verify(run))["records"] == 24
+
+
+def test_an_honest_restore_passes_and_says_what_it_cost(house: Deployment, run: Run) -> None:
+    house.restore(house.data.parent / "early", database_only=True)
+    named(house.audit(run), "was rolled back or restored. `auditkeep log recover`")
+    code, told, _ = run("log", "recover", "--data", str(house.data), "--json")
+    assert code == 0, told
+    answer = sound(house.audit(run))
+    assert "restore" in str(answer["notices"])
+    with house.parts() as parts:
+        house.observe(parts, 3)
+    sound(house.audit(run))
+    sound(house.verify(run))
+
+
+# --- evidence ------------------------------------------------------------------------------------
+
+
+def test_a_verdict_changed_in_the_tail(house: Deployment, run: Run) -> None:
+    with house.parts() as parts:
+        newest = mallory.in_class(parts, "facts")[-1]
+        mallory.rewrite_tail(parts, newest, mallory.acquit)
+    named(house.audit(run), rf"Batch {newest} .*observations number 0, 1 changed")
+
+
+def test_a_verdict_changed_in_a_segment(house: Deployment, run: Run) -> None:
+    with house.parts() as parts:
+        oldest = mallory.in_class(parts, "facts", sealed=True)[0]
+        mallory.acquit_segment(parts, oldest)
+    named(house.audit(run), rf"Batch {oldest} .*number 0, 1, 2, 3, 4 … changed")
+
+
+def test_the_newest_rows_deleted(house: Deployment, run: Run) -> None:
+    with house.parts() as parts:
+        mallory.delete_newest(parts, 2)
+    named(house.audit(run), "Entries 8 to 9 of the log: no batch stands behind it any more")
+
+
+def test_the_newest_rows_deleted_and_what_the_log_has_of_them(house: Deployment, run: Run) -> None:
+    with house.parts() as parts:
+        mallory.delete_newest(parts, 2)
+        mallory.forget_entries(parts, 2)
+    named(house.audit(run), "you hold has 10 entries, this log 8: the log was rolled back")
+
+
+def test_two_segments_swapped(house: Deployment, run: Run) -> None:
+    with house.parts() as parts:
+        mallory.swap_segments(parts)
+    named(house.audit(run), "does not open")
+
+
+def test_the_activity_log_edited(house: Deployment, run: Run) -> None:
+    def hide(_: Light, heavy: Heavy) -> None:
+        heavy.raws[:] = [raw.replace(b"mallory", b"nobody!") for raw in heavy.raws]
+
+    with house.parts() as parts:
+        number = mallory.in_class(parts, "activity")[-1]
+        mallory.rewrite_tail(parts, number, hide)
+    named(house.audit(run), rf"Batch {number} .*observation number 0 changed")
+
+
+# --- destruction ---------------------------------------------------------------------------------
+
+
+def test_evidence_destroyed_in_secret(house: Deployment, run: Run) -> None:
+    with house.parts() as parts:
+        number = mallory.in_class(parts, "facts")[0]
+        mallory.destroy_in_secret(parts, number)
+    named(house.audit(run), rf"Batch {number} .*gone, and no destruction record names it")
+
+
+def test_facts_destroyed_under_an_authority_that_does_not_reach_them(
+    house: Deployment, run: Run
+) -> None:
+    from auditkeep.db.schema import buckets
+
+    with house.parts() as parts, parts.db.write(TENANT) as tx:
+        renamed = tx.update(buckets).where(buckets.c["class"] == "facts")
+        tx.run(renamed.values({"class": "manual/z"}))
+        asked = governance.authority("DeleteAssessment", "arn:x", "r", "z", house.clock.now())
+        destroy_class(tx, parts.lake, "manual/z", asked, house.clock.now())
+    with house.parts() as parts:
+        house.log(parts)
+    named(house.audit(run), "DeleteAssessment z, which may not destroy what is kept as 'facts'")
+
+
+# --- the log -------------------------------------------------------------------------------------
+
+
+def test_an_old_database_replayed(house: Deployment, run: Run) -> None:
+    house.restore(house.data.parent / "early", database_only=True)
+    named(house.audit(run), "the database was rolled back or restored")
+
+
+def test_the_whole_log_rolled_back(house: Deployment, run: Run) -> None:
+    house.restore(house.data.parent / "early")
+    named(house.audit(run), "you hold has 10 entries, this log 7: the log was rolled back")
+
+
+def test_history_written_again_from_a_backup_on(house: Deployment, run: Run) -> None:
+    house.restore(house.data.parent / "early")
+    with house.parts() as parts:
+        for count in (4, 2, 1, 1):
+            house.observe(parts, count, verdict="PASSED")
+    named(house.audit(run), "10 entries that was published or is held outside: .* rewritten")
+
+
+def test_everything_signed_with_another_key(house: Deployment, run: Run) -> None:
+    mallory.sign_anew(house)
+    named(
+        house.audit(run),
+        "is not the one you hold .*: it was replaced",
+        "The checkpoint you hold is not one of this log: .*signed by no known key",
+    )
+
+
+# --- reports -------------------------------------------------------------------------------------
+
+
+def test_a_report_s_evidence_and_its_digest_replaced(house: Deployment, run: Run) -> None:
+    def acquit(members: dict[str, bytes]) -> None:
+        name = next(n for n, data in members.items() if data.startswith(b'{"eventID"'))
+        members[name] = members[name].replace(b"eventID", b"verdict")
+
+    mallory.forge_report(house, acquit)
+    named(house.verify(run), "is not proven: the source's bytes, the envelope, or their place")
+
+
+def test_a_report_made_by_the_replaced_log(house: Deployment, run: Run) -> None:
+    """Checkpoint, endorsement and digest all fit each other, and none of them the auditor's key."""
+    vkey = mallory.sign_anew(house)
+    with house.parts() as parts:
+        from auditkeep.tlog.note import sign
+        from auditkeep.verify.format import report_key_body
+
+        signer, key = parts.lake.signer, parts.report_key
+        note = parts.lake.objects.get("log/checkpoint").decode()
+
+        def replace(members: dict[str, bytes]) -> None:
+            for name in members:
+                if name.endswith("proofs/checkpoint.txt"):
+                    members[name] = note.encode()
+                elif name.endswith("proofs/log-key.txt"):
+                    members[name] = f"{vkey}\n".encode()
+                elif name.endswith("proofs/report-key.txt"):
+                    body = report_key_body(parts.lake.origin, key.public_der)
+                    members[name] = sign(body, [signer]).encode()
+
+        mallory.forge_report(house, replace)
+    named(house.verify(run), "carries another key of the log", "is signed by no known key")
+
+
+def test_evidence_left_out_of_a_report_that_was_signed_again(house: Deployment, run: Run) -> None:
+    def drop(members: dict[str, bytes]) -> None:
+        name = next(n for n in members if n.endswith(".json") and "/proofs/" not in n)
+        del members[name]
+
+    mallory.forge_report(house, drop)
+    named(house.verify(run), "its file is missing or cannot be read")
+
+
+# --- what he can still do ------------------------------------------------------------------------
+
+
+def test_what_no_checkpoint_outside_covers_can_be_written_again(
+    house: Deployment, run: Run
+) -> None:
+    """Said in docs/verification.md: the auditor who holds only the early checkpoint is deceived."""
+    house.restore(house.data.parent / "early")
+    with house.parts() as parts:
+        for count in (4, 2, 1):
+            house.observe(parts, count, verdict="PASSED")
+    sound(house.audit(run, held=house.early))
+    named(house.audit(run), "rewritten")
+
+
+def test_the_guide_names_every_attack_that_is_played() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "verification.md").read_text()
+    _, _, section = guide.partition("## The whole deployment")
+    told = re.sub(r"\s+", " ", section)
+    here = Path(__file__).read_text()
+    patterns = re.findall(r"`(test_[a-z_]+)`", told)
+    assert len(patterns) > 10
+    played = set(re.findall(r"def (test_[a-z_]+)\(house", here.replace("(\n    house", "(house")))
+    assert played == set(patterns)
+
+
+@pytest.mark.parametrize("words", [("--key", "no key"), ("--key", "a+b+c")])
+def test_what_is_no_key_is_told_at_once(
+    lived: Deployment, run: Run, words: tuple[str, str]
+) -> None:
+    code, _, errors = run("log", "audit", "--data", str(lived.data), *words)
+    assert code == 1
+    assert "is not a log key" in errors
