@@ -22,6 +22,7 @@ ALLOWED = """
 auditkeep:GetCheckpoint                                     A M R O . U .
 auditkeep:GetConsistencyProof                               A M R O . U .
 auditkeep:GetInclusionProof                                 A M R O . U .
+auditkeep:PutObservations                                   A . . . . . C
 auditmanager:AssociateAssessmentReportEvidenceFolder        A M . O . . .
 auditmanager:BatchAssociateAssessmentReportEvidence         A M . O . . .
 auditmanager:BatchCreateDelegationByAssessment              A M . O . . .

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from tests.lake.making import NOW, add, register, some
 
-from auditkeep.access import log_tokens
-from auditkeep.access.log_tokens import LogTokens
+from auditkeep.access import tokens
+from auditkeep.access.tokens import Tokens
 from auditkeep.clock import DAY, MINUTE, FixedClock, Instant
 from auditkeep.db.database import Database
-from auditkeep.db.schema import log_tokens as table
+from auditkeep.db.schema import bearer_tokens as table
 from auditkeep.errors import ObjectMissing, SetupError
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sequencer import Sequencer, log_tiles
@@ -58,24 +58,24 @@ def grown(lake: Lake, count: int, first: int = 0) -> Checkpoint:
 @pytest.mark.both_databases
 def test_a_token_is_good_until_it_ends_or_is_revoked(db: Database, clock: FixedClock) -> None:
     with db.system_write() as tx:
-        lasting = log_tokens.create(tx, "Auditors & Co", clock.now())
-        brief = log_tokens.create(tx, "a visitor", clock.now(), Instant(clock.now() + DAY))
-    tokens = LogTokens(db, clock)
-    assert tokens.admits(lasting.token)
-    assert tokens.admits(brief.token)
-    assert not tokens.admits(lasting.token + "x")
-    assert not tokens.admits("")
+        lasting = tokens.create(tx, "log", "Auditors & Co", clock.now())
+        brief = tokens.create(tx, "log", "a visitor", clock.now(), Instant(clock.now() + DAY))
+    known = Tokens(db, clock, "log")
+    assert known.admits(lasting.token)
+    assert known.admits(brief.token)
+    assert not known.admits(lasting.token + "x")
+    assert not known.admits("")
     clock.advance(DAY)
-    assert not tokens.admits(brief.token)
+    assert not known.admits(brief.token)
     with db.system_write() as tx:
-        log_tokens.revoke(tx, lasting.id, clock.now())
-        log_tokens.revoke(tx, lasting.id, Instant(clock.now() + 1))
+        tokens.revoke(tx, "log", lasting.id, clock.now())
+        tokens.revoke(tx, "log", lasting.id, Instant(clock.now() + 1))
         with pytest.raises(SetupError, match="no token"):
-            log_tokens.revoke(tx, "nothing", clock.now())
+            tokens.revoke(tx, "log", "nothing", clock.now())
     clock.advance(MINUTE)
-    assert not tokens.admits(lasting.token)
+    assert not known.admits(lasting.token)
     with db.system_read() as tx:
-        states = {(t.name, t.state(clock.now())) for t in log_tokens.listed(tx)}
+        states = {(t.name, t.state(clock.now())) for t in tokens.listed(tx, "log")}
         kept = [bytes(row.digest) for row in tx.all(tx.select(table))]
     assert states == {("Auditors & Co", "revoked"), ("a visitor", "expired")}
     assert all(lasting.token.encode() not in digest for digest in kept)
@@ -84,7 +84,7 @@ def test_a_token_is_good_until_it_ends_or_is_revoked(db: Database, clock: FixedC
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 129])
 def test_a_token_names_its_holder(db: Database, clock: FixedClock, name: str) -> None:
     with db.system_write() as tx, pytest.raises(SetupError, match="holder"):
-        log_tokens.create(tx, name, clock.now())
+        tokens.create(tx, "log", name, clock.now())
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from auditkeep.app import secrets
 from auditkeep.app.places import Places
 from auditkeep.app.setup import ADMINISTRATOR
 from auditkeep.clock import MINUTE, Clock, Day, Instant, iso
+from auditkeep.collection.interest import interest_of
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.signing import ReportKey, SigningKey
@@ -27,7 +28,6 @@ from auditkeep.db.tx import SystemTx
 from auditkeep.errors import Busy, SetupError
 from auditkeep.evidence import manual
 from auditkeep.evidence.metering import LensMeter
-from auditkeep.frameworks import keys
 from auditkeep.frameworks import store as frameworks
 from auditkeep.frameworks.warnings import doubts
 from auditkeep.ids import Tenant, is_account, new_id
@@ -77,11 +77,8 @@ class Parts:
 
     def interest(self, tenant: Tenant) -> Interest:
         """What ingest keeps for this tenant: whatever a shipped or custom control could use."""
-        library = self.deps.library
         with self.db.read(tenant) as tx:
-            own = frameworks.list_controls(tx, library, "Custom", limit=_ALL)
-        found = [keys.match_keys_of(c, library.group) for c in own]
-        return Interest.of(library.match_keys.union(*found))
+            return interest_of(tx, self.deps.library)
 
     def stock(self, tenant: Tenant, url: str, file: BinaryIO) -> int:
         """Put a file where `s3ResourcePath` finds it under an `s3://` URL; its size."""

@@ -9,8 +9,9 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auditkeep import __version__
-from auditkeep.access.log_tokens import LogTokens
+from auditkeep.access.tokens import Tokens
 from auditkeep.app.parts import Parts
+from auditkeep.operations import events
 from auditkeep.operations.dispatch import Dispatcher
 from auditkeep.operations.files import Files
 from auditkeep.operations.sts.service import Sts
@@ -38,6 +39,7 @@ class Web:
     files: Files
     sts: Endpoint
     tiles: Endpoint
+    bus: Endpoint
 
     @classmethod
     def over(cls, parts: Parts) -> "Web":
@@ -60,22 +62,29 @@ class Web:
         )
         # threads of its own: it may wait for others' answers, which must hold up no request
         asked = Endpoint(sts.answer, threads=parts.settings.threads, body_limit=LARGEST)
-        public = Tiles(parts.lake.objects, LogTokens(parts.db, parts.clock).admits)
+        public = Tiles(parts.lake.objects, Tokens(parts.db, parts.clock, "log").admits)
         tiles = Endpoint(public.answer, threads=1, body_limit=0, may_write=lambda _: False)
+        heard = events.Events(
+            parts.db, parts.deps, parts.clock, Tokens(parts.db, parts.clock, "events").holder
+        )
+        # threads of its own: a bus that empties its queue must hold up no person's request
+        bus = Endpoint(heard.answer, threads=2, body_limit=events.LARGEST)
         routes = [
             Route("/health", _health),
             _Query(asked),
             _Below(b"/files/", files),
             _Below(PREFIX, tiles),
+            _Exactly(events.PATH, bus),
             _Below(b"", endpoint),  # all the rest, the `*` of OPTIONS included
         ]
-        return cls(Starlette(routes=routes), endpoint, files, asked, tiles)
+        return cls(Starlette(routes=routes), endpoint, files, asked, tiles, bus)
 
     def close(self) -> None:
         self.endpoint.close()
         self.files.close()
         self.sts.close()
         self.tiles.close()
+        self.bus.close()
 
 
 def may_write(request: WireRequest) -> bool:
@@ -99,6 +108,14 @@ class _Below(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
+
+
+class _Exactly(_Below):
+    """One path, as sent."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        fits = scope["type"] == "http" and scope.get("raw_path") == self._prefix
+        return (Match.FULL if fits else Match.NONE), {}
 
 
 class _Query(BaseRoute):

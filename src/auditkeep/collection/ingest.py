@@ -30,7 +30,7 @@ MAX_ROWS = 16_384
 MAX_BYTES = 32 * 1024 * 1024
 """A part ends with the observation that reaches either."""
 
-_PARSERS: Mapping[Source, Callable[[Iterator[bytes], Context, Tally], Parsed]] = {
+PARSERS: Mapping[Source, Callable[[Iterator[bytes], Context, Tally], Parsed]] = {
     "cloudtrail": cloudtrail.parse,
     "securityhub": securityhub.parse,
     "config": config.parse,
@@ -131,7 +131,7 @@ def read_opened(
     tally = Tally()
     number = 1
     part = Part(Unit(f"{file_id}/part-{number}", source, name), how=how)
-    for item in _PARSERS[source](_watched(files.blocks(file), watcher, tally), context, tally):
+    for item in PARSERS[source](_watched(files.blocks(file), watcher, tally), context, tally):
         if isinstance(item, Rejected):
             watcher.rejected(item)
             continue

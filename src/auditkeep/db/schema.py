@@ -188,16 +188,19 @@ checkpoints = Table(
     _int("created_at"),
 )
 
-log_tokens = Table(
-    "log_tokens",  # who may read the log's tiles over HTTP; see access.log_tokens
+bearer_tokens = Table(
+    "bearer_tokens",  # who may read the log's tiles, or bring events; see access.tokens
     metadata,
     Column("digest", LargeBinary, primary_key=True),  # the token itself is nowhere
     _text("id"),
+    _text("kind"),
+    _text("account", null=True),  # of a token for events: whose they are
+    _text("region", null=True),
     _text("name"),
     _int("created_at"),
     _int("expires_at", null=True),
     _int("revoked_at", null=True),
-    Index("log_tokens_id", "id", unique=True),
+    Index("bearer_tokens_id", "id", unique=True),
 )
 
 anchors = Table(

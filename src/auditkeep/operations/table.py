@@ -7,7 +7,7 @@ signature's scope must be the operation's own. What has no function answers 501.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from auditkeep.operations.auditkeep import log
+from auditkeep.operations.auditkeep import log, observations
 from auditkeep.operations.auditmanager import (
     accounts,
     assessments,
@@ -55,6 +55,7 @@ _PAIRS: Final = (
     *tags.OPERATIONS,
     *control_catalogue.OPERATIONS,
     *log.OPERATIONS,
+    *observations.OPERATIONS,
 )
 
 OPEN_TO_UNREGISTERED: Final = frozenset(

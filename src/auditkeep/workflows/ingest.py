@@ -27,7 +27,7 @@ from auditkeep.collection.ingest import (
     unit_id,
     walk,
 )
-from auditkeep.collection.runs import Run
+from auditkeep.collection.runs import FACTS, Run
 from auditkeep.db.schema import units
 from auditkeep.db.tx import Tx
 from auditkeep.errors import InputError, SetupError
@@ -43,9 +43,6 @@ from auditkeep.sources.secrets import Cutter
 __all__ = ["Counts", "Progress", "Rejection", "ingest"]
 
 Progress = Callable[[Counts], None]
-
-FACTS = "facts"
-"""The class of buckets that sources' facts lie in."""
 
 TOGETHER_UNITS = 64
 TOGETHER_SECONDS = 2.0

@@ -7,20 +7,16 @@ import pytest
 from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.lake.making import NOW, add, some
-from tests.operations.in_process import BASE, Api
+from tests.operations.auditkeep.keeping import Keep
+from tests.operations.in_process import Api
 from tests.wire.model_cases import Sent
 
-import auditkeep
-from auditkeep.access.credentials import AccessKey
 from auditkeep.activity.batcher import Batcher
 from auditkeep.activity.reading import Wanted, records
 from auditkeep.anchoring.store import Anchor, Kind, keep
-from auditkeep.clock import FixedClock
 from auditkeep.crypto.signing import SigningKey
-from auditkeep.db.database import Database
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sequencer import Sequencer
-from auditkeep.operations.call import Deps
 from auditkeep.tlog.checkpoint import Checkpoint, open_checkpoint
 from auditkeep.tlog.cosignature import WitnessKey, cosign, cosignatures
 from auditkeep.tlog.merkle import leaf_hash, verify_consistency, verify_inclusion
@@ -29,30 +25,6 @@ from auditkeep.verify.format import BatchLine
 from auditkeep.verify.record import check_batch
 
 pytestmark = pytest.mark.both_databases
-
-
-class Keep(Api):
-    """Clients for the service that AWS does not have."""
-
-    def client(
-        self, key: AccessKey | None = None, region: str = "us-east-1", service: str = "auditkeep"
-    ) -> Any:
-        who = key or self.admin
-        client = auditkeep.client(
-            BASE,
-            region_name=region,
-            aws_access_key_id=who.access_key_id,
-            aws_secret_access_key=who.secret_access_key,
-        )
-        client.meta.events.register("before-send.auditkeep", self._send)
-        return client
-
-
-@pytest.fixture
-def api(db: Database, deps: Deps, clock: FixedClock) -> Keep:
-    made = Keep(db, deps, clock)
-    made.call(Api.client(made).register_account)
-    return made
 
 
 def log(lake: Lake, *units: str) -> list[Checkpoint]:

@@ -166,11 +166,71 @@ GET_INCLUSION_PROOF = Operation(
 )
 
 
+ObservationSource = Literal["cloudtrail", "config", "ocsf", "prowler", "sarif", "securityhub"]
+
+
+SourceRecord = Annotated[str, Meta(min_length=2, max_length=4194304)]
+
+
+SourceRecords = Annotated[tuple[SourceRecord, ...], Meta(min_length=1, max_length=1000)]
+
+
+class PutObservationsRequest(
+    Shape, frozen=True, kw_only=True, rename={"observed_at": "observedAt"}
+):
+    source: ObservationSource
+    records: SourceRecords
+    observed_at: float | None = None
+
+
+Count = Annotated[int, Meta(ge=0)]
+
+
+class RejectedRecord(Shape, frozen=True, kw_only=True):
+    index: Count
+    position: str
+    reason: str
+
+
+RejectedRecords = tuple[RejectedRecord, ...]
+
+
+class PutObservationsResponse(Shape, frozen=True, kw_only=True, rename={"run_id": "runId"}):
+    records: Count
+    observations: Count
+    duplicates: Count
+    conflicts: Count
+    unmatched: Count
+    cuts: Count
+    rejected: RejectedRecords
+    run_id: str | None = None
+
+
+PUT_OBSERVATIONS = Operation(
+    service="auditkeep",
+    name="PutObservations",
+    method="POST",
+    path="/auditkeep/observations",
+    request=PutObservationsRequest,
+    response=PutObservationsResponse,
+    bindings=(),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
 OPERATIONS: tuple[AnyOperation, ...] = (
     GET_CHECKPOINT,
     GET_CONSISTENCY_PROOF,
     GET_INCLUSION_PROOF,
+    PUT_OBSERVATIONS,
 )
 
-SENSITIVE: dict[type[Shape], frozenset[str]] = {}
+SENSITIVE: dict[type[Shape], frozenset[str]] = {
+    PutObservationsRequest: frozenset(["records"]),
+}
 """Members, by shape, whose values are not to be shown: not in logs, not in records."""

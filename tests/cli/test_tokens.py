@@ -1,4 +1,4 @@
-"""Tokens for reading the log, made and revoked as an operator does, and shown to a real server."""
+"""Tokens for the log and for events, made as an operator does, and shown to a real server."""
 
 import json
 import time
@@ -59,3 +59,30 @@ def _within_seconds(asked: urllib.request.Request) -> str:
             refused = error
             time.sleep(0.2)
     raise AssertionError from refused
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_a_bus_brings_its_events_with_one(tmp_path: Path) -> None:
+    with running(tmp_path / "audit") as server:
+        words = ("events", "token", "create", "bus", "--account", "111122223333")
+        made = json.loads(auditkeep(*words, "--data", str(server.data), "--json").stdout)
+        event = {
+            "source": "aws.iam",
+            "detail-type": "AWS API Call via CloudTrail",
+            "detail": {
+                "eventID": "e-1",
+                "eventSource": "iam.amazonaws.com",
+                "eventName": "CreateUser",
+                "eventTime": "2026-03-01T10:00:00Z",
+                "readOnly": False,
+            },
+        }
+        body = json.dumps(event).encode()
+        asked = urllib.request.Request(f"{server.url}/events", data=body)
+        asked.add_header("x-api-key", made["token"])
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            assert json.loads(answer.read())["observations"] == 1
+        shown = auditkeep("events", "token", "list", "--data", str(server.data), "--json").stdout
+        (token,) = json.loads(shown)["tokens"]
+        assert (token["account"], token["state"]) == ("111122223333", "active")
