@@ -65,7 +65,9 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
     `natural_key` are the parts that make this fact that fact (design section 5); `raw` are the
     source's bytes as kept, after cuts; `verdict` is the source's own word, or None where it gives
-    none; `region` is `ids.GLOBAL_REGION` for services that have none.
+    none; `region` is `ids.GLOBAL_REGION` for services that have none. `content` is what two
+    tellings of one fact must have in common, where a source tells it in more than one form; where
+    it is None, all of `raw` is. It is neither kept nor hashed into anything.
     """
 
     source: SourceType
@@ -83,6 +85,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     event_name: str = ""
     event_source: str = ""
     cuts: tuple[Cut, ...] = ()
+    content: bytes | None = None
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,6 +61,8 @@ def test_a_documented_call_fits_botocore_s_model(keyword: str) -> None:
         ("kms_GetKeyPolicy", Feed("KeyId", "ListKeys", "KeyId")),
         ("kms_GetKeyRotationStatus", Feed("KeyId", "ListKeys", "KeyId")),
         ("s3_GetBucketEncryption", Feed("Bucket", "ListBuckets", "Name")),
+        # not among AWS's, but without names it would answer for one cluster only
+        ("ecs_DescribeClusters", Feed("clusters", "ListClusters", named=True)),
     ],
 )
 def test_documented_fan_out(keyword: str, feed: Feed) -> None:

@@ -9,10 +9,14 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+import pytest
 from botocore import xform_name
 from botocore.config import Config
 from botocore.session import get_session
 from botocore.stub import Stubber
+
+from auditkeep.errors import NotCollected
+from auditkeep.sources.pull import Page
 
 ACCOUNT = "111122223333"
 AT = datetime(2026, 5, 1, 10, 11, 12, tzinfo=UTC)
@@ -116,6 +120,14 @@ def answers(
             holder[names[-1]] = [sample(member, names[-1], number, 1) for _ in range(size)]
         made.append(answer)
     return made
+
+
+def until(found: Iterator[Page]) -> tuple[list[Page], NotCollected]:
+    """The pages before a failure, and the failure."""
+    got: list[Page] = []
+    with pytest.raises(NotCollected) as raised:
+        got.extend(found)
+    return got, raised.value
 
 
 @contextmanager

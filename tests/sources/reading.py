@@ -1,11 +1,12 @@
 """A parser's results sorted out, for the sources' tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from auditkeep.ids import Tenant
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
+from auditkeep.sources.pull import Page, Puller
 from auditkeep.sources.records import Context, Parsed, Rejected, Tally
 from auditkeep.sources.secrets import Cutter
 
@@ -49,6 +50,17 @@ def read(parse: Parse, data: bytes, context: Context = EVERYTHING) -> Read:
 def read_blocks(parse: Parse, blocks: Iterator[bytes], context: Context = EVERYTHING) -> Read:
     tally = Tally()
     found = list(parse(blocks, context, tally))
+    return Read(
+        [f for f in found if isinstance(f, Observation)],
+        [f for f in found if isinstance(f, Rejected)],
+        tally,
+    )
+
+
+def read_pages(puller: Puller, pages: Iterable[Page], context: Context = EVERYTHING) -> Read:
+    """What a puller reads in some pages, one after the other."""
+    tally = Tally()
+    found = [item for page in pages for item in puller.parse(page, context, tally)]
     return Read(
         [f for f in found if isinstance(f, Observation)],
         [f for f in found if isinstance(f, Rejected)],

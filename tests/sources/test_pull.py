@@ -50,6 +50,7 @@ def told(error: Exception, *, region: str = "eu-west-1", **more: str) -> NotColl
         (refusal("Throttling"), "eu-west-1", "throttled"),
         (refusal("SomethingNew", "", 429), "eu-west-1", "throttled"),
         (refusal("ExpiredTokenException"), "eu-west-1", "expired"),
+        (refusal("RequestExpired", "Request has expired."), "eu-west-1", "expired"),
         (refusal("SignatureDoesNotMatch", "wrong key", 403), "eu-west-1", "expired"),
         (refusal("AuthFailure", "", 401), "eu-west-1", "expired"),
         (refusal("AuthFailure", "", 401), "af-south-1", "region-off"),

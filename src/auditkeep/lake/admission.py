@@ -21,7 +21,7 @@ MAX_NAMES = 1_000
 an index of PostgreSQL takes up to about 2,700 bytes; real ones have less than 150."""
 
 CONTENT_SIZE = 16
-"""Bytes of the SHA-256 of the raw bytes that are kept beside an id, to tell its content."""
+"""Bytes of the SHA-256 of an observation's content that are kept beside its id."""
 
 Refused = tuple[str, str]
 """Position, and why what is there cannot be kept."""
@@ -37,7 +37,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def content(self) -> bytes:
-        return self.raw_hash[:CONTENT_SIZE]
+        told = self.observation.content
+        return (self.raw_hash if told is None else sha256(told).digest())[:CONTENT_SIZE]
 
 
 def admit(
@@ -74,7 +75,7 @@ def without_copies(rows: Sequence[Row]) -> tuple[list[Row], int, list[Row]]:
         earlier = first.setdefault(row.id, row)
         if earlier is row:
             continue
-        if same(earlier.observation.raw, row.observation.raw):
+        if earlier.content == row.content or same(earlier.observation.raw, row.observation.raw):
             copies += 1
         else:
             clashes.append(row)

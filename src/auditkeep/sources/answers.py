@@ -69,7 +69,7 @@ class Heard:
         kind = str(response_dict.get("headers", {}).get("content-type", ""))
         body = response_dict.get("body")
         json = kind.partition(";")[0].strip().lower() in _JSON
-        self._body = bytes(body) if json and isinstance(body, bytes) else None
+        self._body = bytes(body) if json and body and isinstance(body, bytes) else None
 
 
 @contextmanager

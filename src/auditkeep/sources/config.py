@@ -6,7 +6,8 @@ and histories (`AWS::Config::ResourceCompliance`, one observation for each rule 
 summary of compliance has no times and is no evidence; an item without compliance neither; an
 evaluation that names no rule, as a rule's own function reports it, cannot be read.
 
-The natural key is (account, region, rule, resource type, resource, time of the result).
+The natural key is (account, region, rule, resource type, resource, time of the result): what was
+pushed and what is pulled are one fact, and agree if they say the same of its compliance.
 """
 
 from collections.abc import Iterator
@@ -298,6 +299,8 @@ def _observation(result: _Result, raw: bytes, context: Context) -> Observation |
         event_name=result.rule,
         event_source="config.amazonaws.com",
         cuts=cuts,
+        # events, answers, snapshots and pulls tell one judgement in forms of their own
+        content=(result.compliance or "").encode(),
     )
 
 

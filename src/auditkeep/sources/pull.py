@@ -133,8 +133,11 @@ class Page:
 class Puller(Protocol):
     """One source that is asked."""
 
-    source: SourceType
-    reader: str
+    @property
+    def source(self) -> SourceType: ...
+
+    @property
+    def reader(self) -> str: ...
 
     def actions(self, what: str) -> frozenset[str]:
         """The IAM actions that `get` may need for a question."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from auditkeep.errors import NotCollected
+from auditkeep.sources.answers import Heard, heard
 from auditkeep.sources.pull import (
     Denied,
     Expired,
@@ -70,6 +71,7 @@ _EXPIRED = frozenset(
         "InvalidToken",
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
+        "RequestExpired",  # EC2 says so of session credentials that are over
         "SignatureDoesNotMatch",
         "TokenRefreshRequired",
     }
@@ -84,7 +86,7 @@ _KEY_UNKNOWN = frozenset(
 )
 """Also what a region answers that is switched off for the account."""
 
-_WRONG_TIME = frozenset({"InvalidSignatureTime", "RequestExpired", "RequestTimeTooSkewed"})
+_WRONG_TIME = frozenset({"InvalidSignatureTime", "RequestTimeTooSkewed"})
 _GONE = frozenset(
     {"AccountClosedException", "AccountProblem", "AccountSuspendedException", "Blocked"}
 )
@@ -138,18 +140,19 @@ _ALWAYS_ON = re.compile(
 
 
 @contextmanager
-def asking(client: Any, operation: str, *, action: str = "") -> Iterator[None]:
+def asking(client: Any, operation: str, *, action: str = "") -> Iterator[Heard]:
     """Turn what a call of a botocore client raises into why it was not answered.
 
     `operation` is named as the service does; `action` is the IAM action it needs, where that is
-    not `service:Operation`.
+    not `service:Operation`. What came back can be taken.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy
     from botocore.parsers import ResponseParserError  # noqa: PLC0415 - heavy
 
     client.meta.events.register("before-parse", _whole, unique_id="auditkeep-whole")
     try:
-        yield
+        with heard(client) as ear:
+            yield ear
     except (BotoCoreError, ClientError, ResponseParserError) as error:
         meta = client.meta
         raise why(
