@@ -57,7 +57,7 @@ Work = Callable[[sqlite3.Connection, tuple[str, str], Request], None]
 
 def signed_only(parts: Parts, size: int, work: Work | None) -> Endpoint:
     """Verify the signature, do the work in a transaction, and answer constant bytes."""
-    credentials, verifier = Credentials(parts.db, parts.lake.provider), sigv4.Verifier()
+    credentials, verifier = Credentials(parts.db, parts.lake.secrets), sigv4.Verifier()
     answer = Response(200, b"{" + b" " * (size - 2) + b"}", (JSON,))
     kept = threading.local()
 

@@ -290,7 +290,7 @@ class KeyNotAtHand(KeyUnusable):
     Whoever opened the transaction ends it, calls `fetch` and begins again (`lake.buckets.patient`).
     """
 
-    def __init__(self, message: str, fetch: Callable[[], None]) -> None:
+    def __init__(self, message: str, fetch: Callable[[], object]) -> None:
         super().__init__(message)
         self.fetch = fetch
 

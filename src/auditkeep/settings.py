@@ -62,6 +62,46 @@ class Settings(BaseSettings):
         description="The directory of master key, log key, report key and wrapped bucket keys. "
         "Empty: `keys` in the data directory; put it on another disk in production.",
     )
+    # --- master keys: docs/keys.md
+    master_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="The deployment's master key itself instead of the file `master.key`: 32 bytes "
+        "in base64, or the name of a key held elsewhere; several with spaces between, newest last. "
+        "A systemd credential `auditkeep.master-key` is better: other processes see no credential.",
+    )
+    key_cache_seconds: int = Field(
+        default=300,
+        ge=60,
+        le=3600,
+        description="For how long an unwrapped bucket key stays in memory: a master key that is "
+        "disabled opens nothing any more after so long at most.",
+    )
+    kms: Literal["none", "aws"] = Field(
+        default="none",
+        description="Whether tenants may name a key of AWS KMS in their settings, and the "
+        "deployment have one: `aws` asks with this process's AWS credentials.",
+    )
+    kms_endpoint_url: str = Field(
+        default="",
+        description="Where AWS KMS is asked. Empty: AWS, in the region of the key's ARN.",
+    )
+    kms_replica_regions: str = Field(
+        default="",
+        description="Regions, between commas, with replicas of multi-Region keys: asked in this "
+        "order when the region of the key's ARN does not answer.",
+    )
+    kms_timeout_seconds: float = Field(
+        default=2.0, gt=0, le=30, description="How long one answer of AWS KMS is waited for."
+    )
+    pkcs11_module: str = Field(
+        default="",
+        description="The PKCS#11 library of an HSM, such as "
+        "`/usr/lib/softhsm/libsofthsm2.so`. Empty: there is none.",
+    )
+    pkcs11_pin: SecretStr = Field(default=SecretStr(""), description="The HSM's user PIN.")
+    pkcs11_pin_file: Path | None = Field(
+        default=None, description="A file that holds the PIN instead; mode 0600."
+    )
     external_url: str = Field(
         default="",
         description="The URL under which clients reach this server, for the links it hands out. "
@@ -348,6 +388,10 @@ class Settings(BaseSettings):
         if self.smtp_user and self.smtp_tls == "none":
             raise ValueError(_CLEAR_WRONG)
         return self
+
+    @property
+    def replica_regions(self) -> tuple[str, ...]:
+        return tuple(r.strip() for r in self.kms_replica_regions.split(",") if r.strip())
 
     @property
     def webhook_reach(self) -> tuple[IPv4Network | IPv6Network, ...]:

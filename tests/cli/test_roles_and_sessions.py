@@ -97,7 +97,7 @@ def test_sessions_are_listed_and_ended(run: Run, tmp_path: Path) -> None:
             role = roles.find_arn(tx, ROLE)
             assert role is not None
             wanted = Wanted("jane", 900, origin)
-            made = sessions.issue(tx, parts.lake.provider, role, wanted, clock.now())
+            made = sessions.issue(tx, parts.lake.secrets, role, wanted, clock.now())
         return made.access_key_id
 
     one, two, three = take(ALICE), take(ALICE), take("https://idp.example.com ci")

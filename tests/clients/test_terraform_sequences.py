@@ -88,8 +88,9 @@ def test_account_registration(server: Running) -> None:
     assert client.get_account_status()["status"] == "ACTIVE"
     # an update is the same request once more, with what has changed
     key = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/{MISSING}"
-    assert client.register_account(kmsKey=key)["status"] == "ACTIVE"
-    assert client.get_settings(attribute="ALL")["settings"]["kmsKey"] == key
+    # nobody here has such a key
+    assert error_of(client.register_account, kmsKey=key)[0] == "ValidationException"
+    assert client.get_settings(attribute="ALL")["settings"]["kmsKey"] == "DEFAULT"
     assert client.register_account(kmsKey="DEFAULT")["status"] == "ACTIVE"
     assert client.deregister_account()["status"] == "INACTIVE"
     assert client.get_account_status()["status"] == "INACTIVE"

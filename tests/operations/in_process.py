@@ -38,7 +38,7 @@ class Api:
         self.admin = self.key("root", ADMINISTRATOR)
 
     def key(self, user: str, *policies: str, account: str = "111122223333") -> AccessKey:
-        provider = self.deps.lake.provider
+        provider = self.deps.lake.secrets
         with self.db.system_write() as tx:
             return credentials.create(tx, provider, account, user, policies, self.clock.now())
 

@@ -4,6 +4,7 @@ import pytest
 
 from auditkeep.accounts import store
 from auditkeep.errors import AccessDenied, InvalidRequest
+from auditkeep.lake.buckets import BucketKeys
 from auditkeep.operations.auditmanager.accounts import (
     deregister_account,
     get_account_status,
@@ -29,13 +30,34 @@ def test_registering_answers_active_at_once_and_again(unregistered: Call) -> Non
     assert status(unregistered) == "ACTIVE"
 
 
-def test_a_key_may_be_named_first_or_later(unregistered: Call) -> None:
+@pytest.fixture
+def usable(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every key can be used; which were tried. (tests/e2e/test_kms.py has real ones.)"""
+    tried: list[str] = []
+    monkeypatch.setattr(BucketKeys, "vouch", lambda _self, _tenant, name: tried.append(name))
+    return tried
+
+
+def test_a_key_may_be_named_first_or_later(unregistered: Call, usable: list[str]) -> None:
     register_account(unregistered, am.RegisterAccountRequest(kms_key=KEY))
     assert store.require_active(unregistered.tx).kms_key == KEY
     register_account(unregistered, am.RegisterAccountRequest())
     assert store.require_active(unregistered.tx).kms_key == KEY
     register_account(unregistered, am.RegisterAccountRequest(kms_key="DEFAULT"))
     assert store.require_active(unregistered.tx).kms_key == "DEFAULT"
+    assert usable == [KEY], "the one it has is not tried again"
+
+
+def test_a_key_that_cannot_be_used_is_refused_and_changes_nothing(call: Call) -> None:
+    for ask, why in (
+        (KEY, "kmsKey cannot be used.*may not ask.*AUDITKEEP_KMS=aws"),
+        (KEY.replace("us-east-1", "eu-west-1"), "kmsKey must name a key in us-east-1"),
+    ):
+        with pytest.raises(InvalidRequest, match=why):
+            update_settings(call, am.UpdateSettingsRequest(kms_key=ask))
+        with pytest.raises(InvalidRequest, match=why):
+            register_account(call, am.RegisterAccountRequest(kms_key=ask))
+    assert store.require_active(call.tx).kms_key == "DEFAULT"
 
 
 def test_only_the_managing_account_registers_with_an_administrator(unregistered: Call) -> None:
@@ -63,6 +85,7 @@ def test_settings_outlive_a_deregistration_that_keeps_everything(call: Call) -> 
     assert (shown.sns_topic, shown.deregistration_policy) == (TOPIC, keep)
 
 
+@pytest.mark.usefixtures("usable")
 def test_update_settings_answers_with_all_of_them(call: Call) -> None:
     changed = update_settings(call, am.UpdateSettingsRequest(sns_topic=TOPIC, kms_key=KEY))
     read = get_settings(call, am.GetSettingsRequest(attribute="ALL"))
@@ -81,6 +104,7 @@ def test_a_refused_change_changes_nothing(call: Call) -> None:
     assert get_settings(call, am.GetSettingsRequest(attribute="ALL")) == before
 
 
+@pytest.mark.usefixtures("usable")
 def test_settings_belong_to_one_tenant(call: Call, elsewhere: Call) -> None:
     update_settings(call, am.UpdateSettingsRequest(kms_key=KEY))
     assert store.require_active(elsewhere.tx).kms_key == "DEFAULT"

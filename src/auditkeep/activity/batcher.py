@@ -18,7 +18,9 @@ from auditkeep.activity import pending, record
 from auditkeep.activity.heard import MOST, Buffer, Heard
 from auditkeep.activity.model import Noted, provenance, together
 from auditkeep.activity.pending import Rows
+from auditkeep.activity.used import is_last_word, records
 from auditkeep.clock import MINUTE, SECOND, Clock, Instant
+from auditkeep.crypto.uses import KeyUse
 from auditkeep.db.tx import Tx
 from auditkeep.errors import AuditkeepError, Throttled
 from auditkeep.ids import Tenant, new_id
@@ -56,6 +58,7 @@ class Batcher:
         self._provenance = provenance(new_id())
         self._reads: dict[tuple[Tenant, int], list[Noted]] = {}
         self._noted: list[tuple[Tenant, Noted]] = []
+        self._uses: list[KeyUse] = []
         self._lost = 0
 
     def flush(self) -> None:
@@ -82,17 +85,24 @@ class Batcher:
     def keep(self) -> None:
         """Make what was written down durable."""
         self._tell_losses()
-        if not self._reads and not self._noted:
+        self._take_uses()
+        if not self._reads and not self._noted and all(map(is_last_word, self._uses)):
             return
         now = self._clock.now()
         with self._lake.db.system_write() as tx:
-            owned = self._by_tenant(pending.erased(tx))
+            erased = pending.erased(tx)
+            owned = self._by_tenant(erased)
+            home = pending.home_of(tx)
+            for tenant, noted in records(self._uses, home) if home else ():
+                if noted.at > erased.get(tenant, -1):
+                    owned.setdefault(tenant, []).append(noted)
             # in one order for every process: a new month's bucket takes its owner's lock
             for tenant in sorted(owned):
                 pending.keep(pending.owner(tx.of(tenant)), self._lake.keys, owned[tenant], now)
         reach("activity.kept")
         self._reads.clear()
         self._noted.clear()
+        self._uses.clear()
 
     def gather(self, *, now: bool = False) -> None:
         """Take rows that are due into the lake; with `now`, all rows there are."""
@@ -160,6 +170,13 @@ class Batcher:
             self._noted.append((home, record.of_loss(self._lost, home, self._clock.now())))
             _log.warning("%d records of the activity log were lost.", self._lost)
             self._lost = 0
+
+    def _take_uses(self) -> None:
+        """Hold uses of keys until they are written down, as many as there is room for."""
+        held, lost = self._lake.uses.take()
+        room = MOST - len(self._uses)
+        self._uses += held[:room]
+        self._lost += lost + len(held[room:])
 
     def _held(self) -> int:
         return len(self._noted) + sum(map(len, self._reads.values()))

@@ -37,7 +37,6 @@ _BUCKET = Prepared(
     where=[
         buckets.c["class"] == ACTIVITY,
         buckets.c.month == bindparam("month"),
-        buckets.c.provider_key == bindparam("provider_key"),
         buckets.c.destroyed_at.is_(None),
     ],
     order_by=[buckets.c.generation.desc()],
@@ -173,7 +172,7 @@ def _chunks(ids: Sequence[str]) -> list[Sequence[str]]:
 
 
 def _bucket(tx: Tx, keys: BucketKeys, now: Instant) -> str:
-    found = tx.fetch(_BUCKET, month=month_of(now), provider_key=keys.provider_key)
+    found = tx.fetch(_BUCKET, month=month_of(now))
     if found:
         return str(found[0].id)
     tx.lock_tenant()

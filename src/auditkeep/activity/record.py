@@ -19,6 +19,7 @@ from auditkeep.activity.heard import Heard, Strangers
 from auditkeep.activity.model import Noted
 from auditkeep.activity.redaction import shown
 from auditkeep.clock import MINUTE, SECOND, Instant, iso
+from auditkeep.crypto.uses import KeyUse
 from auditkeep.ids import Tenant, quick_id
 from auditkeep.wire.model import AnyOperation, Shape
 
@@ -38,6 +39,7 @@ _TYPES = {
     "control": "AWS::AuditManager::Control",
 }
 _NOBODY = Raw(b'{"type":"Unknown"}')
+_ITSELF = Raw(b'{"type":"AWSService","invokedBy":"auditkeep"}')
 _encode = msgspec.json.Encoder().encode
 
 
@@ -132,6 +134,29 @@ def of_operator(
         agent=f"auditkeep/{__version__}",
         parameters=_elements(parameters),
         reads=False,
+    )
+
+
+def of_key_use(use: KeyUse, owner: Tenant) -> Noted:
+    """The record of one use of a master key or a signing key, in the form of those of AWS KMS."""
+    told: dict[str, Any] = {"keyId": use.key_id, "encryptionContext": dict(use.context)}
+    kept: tuple[_Resource, ...] = ()
+    if use.key_id.startswith("arn:"):
+        kept = (_Resource(use.key_id.split(":")[4], "AWS::KMS::Key", use.key_id),)
+    return _noted(
+        at=use.at,
+        source=OWN_SOURCE,
+        name=use.operation,
+        account=owner.account,
+        region=owner.region,
+        identity=_ITSELF,
+        actor=None,
+        peer="localhost",
+        agent=f"auditkeep/{__version__}",
+        code=use.error,
+        parameters=Raw(_encode(told)),
+        resources=kept,
+        reads=use.operation != "CreateGrant",
     )
 
 

@@ -104,7 +104,7 @@ def _principal(
     principals = [
         known.principal
         for _, held in found
-        if (known := credentials.find(tx, parts.lake.provider, held)) is not None
+        if (known := credentials.find(tx, parts.lake.secrets, held)) is not None
     ]
     if len({frozenset(p.policies) for p in principals}) > 1:
         carried = "; ".join(f"{p.access_key_id}: {', '.join(p.policies)}" for p in principals)

@@ -1,5 +1,6 @@
 """Every part of a deployment, built once from its settings."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,25 +14,27 @@ from auditkeep.accounts.members import Organisation
 from auditkeep.activity.batcher import Batcher
 from auditkeep.activity.operator import acted
 from auditkeep.activity.reading import Wanted, records
+from auditkeep.activity.used import used
+from auditkeep.app import keys, secrets
 from auditkeep.app import members as organization
-from auditkeep.app import secrets
 from auditkeep.app.places import Places
 from auditkeep.app.setup import ADMINISTRATOR
 from auditkeep.clock import MINUTE, Clock, Day, Instant, iso
 from auditkeep.collection.interest import interest_of
 from auditkeep.crypto.keystore import KeyStore
-from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.signing import ReportKey, SigningKey
+from auditkeep.crypto.uses import Uses
 from auditkeep.db.database import Database
 from auditkeep.db.schema import conflicts, meta, rollups, tenants
 from auditkeep.db.tx import SystemTx
-from auditkeep.errors import Busy, SetupError
+from auditkeep.errors import AuditkeepError, Busy, SetupError
 from auditkeep.evidence import manual
 from auditkeep.evidence.metering import LensMeter
 from auditkeep.frameworks import store as frameworks
 from auditkeep.frameworks.warnings import doubts
 from auditkeep.ids import Tenant, is_account, new_id
 from auditkeep.lake.blobs import put_blob
+from auditkeep.lake.buckets import with_keys
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.objects import LocalObjects
 from auditkeep.lake.recovery import Recovered, recover
@@ -46,6 +49,8 @@ from auditkeep.settings import Settings
 from auditkeep.tlog.note import Signer
 from auditkeep.wire.links import Links
 from auditkeep.work.jobs import DatabaseJobs
+
+_log = logging.getLogger("auditkeep")
 
 _ALL = 1_000_000
 """More custom controls than any quota admits."""
@@ -84,9 +89,14 @@ class Parts:
         """Put a file where `s3ResourcePath` finds it under an `s3://` URL; its size."""
         place = destination.place(url, "URL")
         object_id = manual.stocked(place.bucket, place.key)
-        with self.db.write(tenant) as tx:
-            accounts.require_active(tx)
-            return put_blob(tx, self.lake, manual.STOCK, object_id, file, self.clock.now()).size
+
+        def kept() -> int:
+            file.seek(0)
+            with self.db.write(tenant) as tx:
+                accounts.require_active(tx)
+                return put_blob(tx, self.lake, manual.STOCK, object_id, file, self.clock.now()).size
+
+        return with_keys(kept)
 
     def require_active(self, tenant: Tenant) -> None:
         """AccessDenied unless the tenant has registered."""
@@ -212,7 +222,7 @@ class Parts:
     ) -> credentials.AccessKey:
         """An access key for a user of any account."""
         with self.db.system_write() as tx:
-            provider = self.lake.provider
+            provider = self.lake.secrets
             made = credentials.create(tx, provider, account, user, policies, self.clock.now())
             told = {"accessKeyId": made.access_key_id, "userName": user, "policies": list(policies)}
             self.note(tx, "CreateAccessKey", told, account)
@@ -251,6 +261,13 @@ class Parts:
         now = self.clock.now()
         acted(tx, self.lake.keys, name, parameters, now, account=account, region=region)
 
+    def tell_uses(self) -> None:
+        """Write down which keys were used in this process and not told of yet."""
+        if not self.lake.uses.any():
+            return
+        with self.db.system_write() as tx:
+            used(tx, self.lake.keys, self.lake.uses, self.clock.now())
+
     def activity(self, wanted: Wanted) -> Iterator[dict[str, Any]]:
         """Records of the activity log, newest first."""
         return records(self.lake, wanted)
@@ -284,18 +301,22 @@ def _over(db: Database, settings: Settings, clock: Clock) -> Parts:
         origin = tx.scalar(tx.select(meta.c.value).where(meta.c.key == "log_origin"))
     if origin is None:
         raise SetupError("This database holds no deployment; run 'auditkeep init' first.")
-    provider = LocalKeyProvider.open(places.master_key)
+    uses = Uses(clock)
+    ring = keys.ring(settings, uses.note)
     lake = Lake.open(
         db=db,
         data=settings.data,
         objects=LocalObjects(places.objects),
-        provider=provider,
+        provider=ring,
         keystore=KeyStore(places.bucket_keys),
-        signer=Signer(origin, SigningKey.open(places.log_key)),
+        signer=Signer(origin, SigningKey.open(places.log_key, uses.note)),
         meter=LensMeter(),
         clock=clock,
+        secrets=keys.kept(settings, ring),
+        uses=uses,
+        key_seconds=settings.key_cache_seconds,
     )
-    found = secrets.load(db, provider)
+    found = secrets.load(db, lake.secrets)
     jobs = DatabaseJobs(db)
     deps = Deps(
         settings=settings,
@@ -305,7 +326,8 @@ def _over(db: Database, settings: Settings, clock: Clock) -> Parts:
         id_secret=found["ids"],
         wake=jobs.wake,
     )
-    return Parts(settings, clock, db, lake, ReportKey.open(places.report_key), jobs, deps)
+    report_key = ReportKey.open(places.report_key, uses.note)
+    return Parts(settings, clock, db, lake, report_key, jobs, deps)
 
 
 @contextmanager
@@ -315,4 +337,9 @@ def opened(settings: Settings, clock: Clock) -> Iterator[Parts]:
     try:
         yield parts
     finally:
-        parts.db.close()
+        try:
+            parts.tell_uses()
+        except AuditkeepError as error:  # what the command did is done
+            _log.warning("Which keys were used could not be written down: %s", error)
+        finally:
+            parts.db.close()

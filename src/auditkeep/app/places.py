@@ -14,6 +14,8 @@ class Places:
     log_key: Path
     report_key: Path
     bucket_keys: Path
+    own_keys: Path
+    escrow: Path
     objects: Path
     serve_lock: Path
 
@@ -25,6 +27,8 @@ class Places:
             log_key=keys / "log.key",
             report_key=keys / "report.key",
             bucket_keys=keys / "buckets",
+            own_keys=keys / "own",
+            escrow=keys / "escrow.json",
             objects=settings.objects_dir,
             serve_lock=settings.data / "serve.lock",
         )

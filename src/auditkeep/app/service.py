@@ -137,6 +137,7 @@ class Service:
         self._anchoring.stop()
         self._activity.stop()
         self._sequencer.stop()
+        self._tell_uses()
         self._hold.release()
         self.parts.db.close()
 
@@ -154,6 +155,13 @@ class Service:
                 return Checkpoint(self.parts.lake.origin, row.size, row.root), segments
             time.sleep(0.05)
         raise LogError("The log did not take in what was appended within thirty seconds.")
+
+    def _tell_uses(self) -> None:
+        """The last signatures of the log, among others; they come into it with the next start."""
+        try:
+            self.parts.tell_uses()
+        except AuditkeepError as error:
+            _log.warning("Which keys were used last could not be written down: %s", error)
 
     def _end(self, *_: object) -> None:
         if self._server is not None:

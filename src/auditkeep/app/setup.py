@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from auditkeep.access import credentials
 from auditkeep.accounts import store as accounts
 from auditkeep.activity.operator import acted
-from auditkeep.app import secrets
+from auditkeep.activity.used import used
+from auditkeep.app import keys, secrets
 from auditkeep.app.places import Places
 from auditkeep.clock import Clock
 from auditkeep.crypto.keystore import KeyStore
-from auditkeep.crypto.providers.local import LocalKeyProvider
+from auditkeep.crypto.providers.kept import KeptKey
 from auditkeep.crypto.signing import ReportKey, SigningKey
+from auditkeep.crypto.uses import Uses
 from auditkeep.db.database import Database
 from auditkeep.db.schema import meta
 from auditkeep.errors import SetupError
@@ -35,10 +37,14 @@ class Initialised:
     secret_access_key: str
     arn: str
     log_key: str
+    master_key: str
 
 
-def initialise(settings: Settings, home: Tenant, clock: Clock) -> Initialised:
-    """Make a deployment; SetupError where there is one already, which stays as it is."""
+def initialise(settings: Settings, home: Tenant, clock: Clock, master_key: str = "") -> Initialised:
+    """Make a deployment; SetupError where there is one already, which stays as it is.
+
+    `master_key` names one that AWS KMS or an HSM holds; empty: a new one of our own.
+    """
     if not is_account(home.account):
         raise SetupError(f"'{home.account}' is no account id: it has twelve digits.")
     places = Places.of(settings)
@@ -48,13 +54,12 @@ def initialise(settings: Settings, home: Tenant, clock: Clock) -> Initialised:
     try:
         db.migrate()
         _require_new(db)
-        provider = (
-            LocalKeyProvider.open(places.master_key)
-            if places.master_key.exists()
-            else LocalKeyProvider.create(places.master_key)
-        )
+        keys.create(settings, master_key)
+        uses = Uses(clock)
+        ring = keys.ring(settings, uses.note)
+        provider = KeptKey.create(ring, KeyStore(places.own_keys))
         log = (
-            SigningKey.open(places.log_key)
+            SigningKey.open(places.log_key, uses.note)
             if places.log_key.exists()
             else SigningKey.create(places.log_key)
         )
@@ -67,7 +72,7 @@ def initialise(settings: Settings, home: Tenant, clock: Clock) -> Initialised:
             "account": home.account,
             "region": home.region,
             "log_origin": origin,
-            "master_key": provider.key_id,
+            "master_key": ring.key_id,
             "log_key": signer.vkey,
             **secrets.sealed(provider),
         }
@@ -76,11 +81,12 @@ def initialise(settings: Settings, home: Tenant, clock: Clock) -> Initialised:
             accounts.register(tx.of(home), None, now)
             key = credentials.create(tx, provider, home.account, "admin", (ADMINISTRATOR,), now)
             told = {"accessKeyId": key.access_key_id, "userName": "admin", "logKey": signer.vkey}
-            bucket_keys = BucketKeys(provider, KeyStore(places.bucket_keys))
+            bucket_keys = BucketKeys(ring, KeyStore(places.bucket_keys))
             acted(tx, bucket_keys, "InitialiseDeployment", told, now)
+            used(tx, bucket_keys, uses, now)
     finally:
         db.close()
-    return Initialised(key.access_key_id, key.secret_access_key, key.arn, signer.vkey)
+    return Initialised(key.access_key_id, key.secret_access_key, key.arn, signer.vkey, ring.key_id)
 
 
 def _require_new(db: Database) -> None:

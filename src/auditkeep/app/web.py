@@ -51,7 +51,7 @@ class Web:
             at_once=dispatcher.at_once,
         )
         files = Files(db=parts.db, deps=parts.deps, clock=parts.clock)
-        provider = parts.deps.lake.provider
+        provider = parts.deps.lake.secrets
         sts = Sts(
             db=parts.db,
             provider=provider,

@@ -146,8 +146,9 @@ def insert(
     sets: Sequence[ControlSet],
     controls: Sequence[AssessedControl],
 ) -> None:
-    """A new assessment with its sets and controls."""
-    tx.insert(assessments, {"id": assessment.id, **_changeable(assessment)})
+    """A new assessment with its sets and controls; it keeps the key that the tenant has now."""
+    kms_key = tx.scalar(tx.select(tenants.c.kms_key))
+    tx.insert(assessments, {"id": assessment.id, "kms_key": kms_key, **_changeable(assessment)})
     tx.insert(
         assessment_control_sets,
         *(

@@ -17,7 +17,7 @@ from auditkeep.crypto.providers.hsm import Hsm
 from auditkeep.crypto.providers.kms import Kms, KmsKey
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.uses import Note, unheard
-from auditkeep.errors import AuditkeepError, KeyUnusable
+from auditkeep.errors import AuditkeepError, KeyAway, KeyUnusable
 
 OWN = "DEFAULT"
 """What a tenant that has named no key of its own has: the deployment's."""
@@ -126,11 +126,12 @@ class KeyRing:
         if name.startswith("pkcs11:"):
             if self.hsm is not None:
                 return self.hsm.key(name)
-            raise KeyUnusable(f"The key {name} is in an HSM, and this deployment has none.")
+            raise KeyAway(f"The key {name} is in an HSM, and this deployment has none.", "denied")
         if self.kms is None:
-            raise KeyUnusable(
+            raise KeyAway(
                 f"The key {name} is in AWS KMS, which this deployment may not ask. Its operator "
-                "lets it with AUDITKEEP_KMS=aws."
+                "lets it with AUDITKEEP_KMS=aws.",
+                "denied",
             )
         return self.kms.key(name)
 

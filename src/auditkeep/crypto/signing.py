@@ -25,10 +25,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from auditkeep.crypto import keyfiles
+from auditkeep.crypto.uses import Note, unheard
 from auditkeep.errors import KeyUnusable, ProofError
 
 RSA_BITS = 3072
 """128-bit security (NIST SP 800-57 part 1, table 2)."""
+
+LOG = "auditkeep/log"
+REPORTS = "auditkeep/reports"
+"""What the record of a signature says that it was for."""
 
 MAX_RSA_BITS = 8192
 """A larger key in an archive would only make the verifier work for whoever sent it."""
@@ -46,8 +51,9 @@ class NoteKey(Protocol):
 class SigningKey:
     """An Ed25519 key in a PKCS#8 PEM file: the log's key."""
 
-    def __init__(self, key: ed25519.Ed25519PrivateKey) -> None:
+    def __init__(self, key: ed25519.Ed25519PrivateKey, note: Note = unheard) -> None:
         self._key = key
+        self._note = note
         self.public = key.public_key().public_bytes_raw()
 
     @classmethod
@@ -57,15 +63,20 @@ class SigningKey:
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: Path) -> "SigningKey":
-        """The key of a file; KeyUnusable if missing, garbled or open to other users."""
+    def open(cls, path: Path, note: Note = unheard) -> "SigningKey":
+        """The key of a file; KeyUnusable if missing, garbled or open to other users.
+
+        `note` is told of each signature.
+        """
         key = _load(path)
         if not isinstance(key, ed25519.Ed25519PrivateKey):
             raise KeyUnusable(f"{path} holds a key of another kind; an Ed25519 key is needed.")
-        return cls(key)
+        return cls(key, note)
 
     def sign(self, data: bytes) -> bytes:
-        return self._key.sign(data)
+        signature = self._key.sign(data)
+        self._note("Sign", f"log:{self.public.hex()[:16]}", {"purpose": LOG})
+        return signature
 
     def __repr__(self) -> str:
         return f"SigningKey(public={self.public.hex()})"
@@ -74,8 +85,9 @@ class SigningKey:
 class ReportKey:
     """An RSA-3072 key in a PKCS#8 PEM file: signs the digests of reports."""
 
-    def __init__(self, key: rsa.RSAPrivateKey) -> None:
+    def __init__(self, key: rsa.RSAPrivateKey, note: Note = unheard) -> None:
         self._key = key
+        self._note = note
         self.public_der = key.public_key().public_bytes(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo
         )
@@ -87,15 +99,18 @@ class ReportKey:
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: Path) -> "ReportKey":
-        """The key of a file; KeyUnusable if missing, garbled, weak or open to other users."""
+    def open(cls, path: Path, note: Note = unheard) -> "ReportKey":
+        """The key of a file; KeyUnusable if missing, garbled, weak or open to other users.
+
+        `note` is told of each signature.
+        """
         key = _load(path)
         if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < RSA_BITS:
             raise KeyUnusable(
                 f"{path} holds a key of another kind; an RSA key of at least {RSA_BITS} bits "
                 "is needed."
             )
-        return cls(key)
+        return cls(key, note)
 
     @property
     def fingerprint(self) -> str:
@@ -104,7 +119,9 @@ class ReportKey:
 
     def sign(self, data: bytes) -> bytes:
         """SHA256withRSA, the same bytes for the same data."""
-        return self._key.sign(data, padding.PKCS1v15(), SHA256())
+        signature = self._key.sign(data, padding.PKCS1v15(), SHA256())
+        self._note("Sign", f"report:{self.fingerprint[:16]}", {"purpose": REPORTS})
+        return signature
 
     def __repr__(self) -> str:
         return f"ReportKey(fingerprint={self.fingerprint})"

@@ -67,6 +67,10 @@ class Uses:
             else:
                 self._lost += 1
 
+    def any(self) -> bool:
+        """Whether anything waits to be written down."""
+        return bool(self._held or self._lost)
+
     def take(self) -> tuple[list[KeyUse], int]:
         """Everything noted since the last time, oldest first, and how many had no room."""
         with self._lock:

@@ -325,6 +325,7 @@ assessments = _owned(
     _int("next_ordinal"),  # control ordinals are never reused
     _flag("dormant"),
     _int("frozen_at_batch", null=True),  # set when it becomes INACTIVE
+    _text("kms_key", null=True),  # the tenant's when it was created; null: the deployment's
     key=("id",),
 )
 

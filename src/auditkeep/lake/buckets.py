@@ -1,24 +1,42 @@
-"""Buckets: what one key opens, and what destroying that key destroys (docs/adr/0006).
+"""Buckets: what one key opens, and what destroying that key destroys (docs/adr/0006, 0020).
 
 A bucket is (tenant, class, month of collection, provider key, generation). Its key is random,
 wrapped by the provider under a context that names tenant and bucket, and kept in the key store
 durably *before* the bucket's row commits: a bucket without a key can never be found, a key
 without a bucket opens nothing.
+
+Whose key wraps is decided when a bucket is made (`wrapped_by`): the tenant's, or the deployment's
+own. Unwrapped keys stay in memory for a while and never elsewhere: a master key that is disabled
+opens nothing any more when that while is over.
+
+A master key in AWS KMS or an HSM is *distant*: asking for it takes time, or for ever. Who holds a
+transaction that others wait for is `patient`: it gets KeyNotAtHand, ends the transaction, lets the
+key be fetched, and begins again.
 """
 
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 from auditkeep.clock import Instant, month_of
 from auditkeep.crypto.aead import new_key
 from auditkeep.crypto.derive import object_key
 from auditkeep.crypto.keystore import KeyStore
-from auditkeep.crypto.providers import KeyProvider
-from auditkeep.db.schema import buckets
+from auditkeep.crypto.providers import KeyProvider, is_distant, master_of
+from auditkeep.crypto.ring import OWN, KeyRing, SingleRing
+from auditkeep.db.prepared import Prepared
+from auditkeep.db.schema import assessments, buckets, tenants
 from auditkeep.db.tx import Tx
-from auditkeep.errors import StorageError
+from auditkeep.errors import KeyNotAtHand, KeyUnusable, StorageError
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.crashpoints import reach
+
+T = TypeVar("T")
 
 ACTIVITY = "activity"
 GOVERNANCE = "governance"
@@ -29,88 +47,248 @@ evidence stays true however much is added to them."""
 ERASED = frozenset({"ERASING", "ERASED"})
 """What a tenant's status is from the request to destroy everything until it registers again."""
 
-CACHED_KEYS = 256
+OF_THE_DEPLOYMENT = ASIDE | {"fields"}
+"""Classes that are always under the deployment's own key: that a tenant's key was refused must be
+written down somewhere, and who names another key must still be able to do so."""
+
+MANUAL = "manual/"
+"""Classes of what is private to one assessment; its id follows."""
+
+CACHED_KEYS = 1_000
 """A month of classes for many tenants; each key is 32 bytes."""
+CACHED_SECONDS = 300.0
+"""For how long an unwrapped key is used without asking its master again, unless set otherwise."""
+TRIES = 1_000
+"""Distant keys that one piece of work may ask for, one after the other."""
+
+_KEY = Prepared(tenants.c.kms_key)
+_patient: ContextVar[bool] = ContextVar("patient", default=False)
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """Within, nobody asks for a distant key: KeyNotAtHand is raised instead."""
+    token = _patient.set(True)
+    try:
+        yield
+    finally:
+        _patient.reset(token)
+
+
+def with_keys(work: Callable[[], T]) -> T:
+    """Do a piece of work that opens a transaction of its own, and can be begun again.
+
+    Distant keys that it needs are fetched in between, while no transaction is open.
+    """
+
+    def begun() -> T:
+        with patient():
+            return work()
+
+    return fetching(begun)
+
+
+def fetching(work: Callable[[], T]) -> T:
+    """The same for work that says by itself where it is `patient`."""
+    for _ in range(TRIES):
+        try:
+            return work()
+        except KeyNotAtHand as error:
+            error.fetch()
+    raise StorageError(f"One piece of work needs more than {TRIES:,} keys: do it in parts.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Spare:
+    """A key made for a bucket that is about to be, and until when it may become one."""
+
+    bucket_id: str
+    key: bytes
+    wrapped: bytes
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """How it went with a key that a tenant is about to name."""
+
+    refused: KeyUnusable | None
 
 
 class BucketKeys:
-    """Bucket keys of this process: made, unwrapped once, and forgotten when others need room."""
+    """Bucket keys of this process: made, unwrapped, and forgotten after a while."""
 
-    def __init__(self, provider: KeyProvider, keystore: KeyStore) -> None:
-        self._provider = provider
+    def __init__(
+        self,
+        provider: KeyProvider,
+        keystore: KeyStore,
+        *,
+        seconds: float = CACHED_SECONDS,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.ring = provider if isinstance(provider, KeyRing) else SingleRing(provider)
         self._keystore = keystore
+        self._seconds = seconds
+        self._ticks = ticks
         self._lock = threading.Lock()
-        self._keys: OrderedDict[tuple[Tenant, str], bytes] = OrderedDict()
+        self._keys: OrderedDict[tuple[Tenant, str], tuple[float, bytes]] = OrderedDict()
+        self._spares: dict[tuple[Tenant, str], _Spare] = {}
+        self._tried: dict[tuple[Tenant, str], _Tried] = {}
 
     @property
     def provider_key(self) -> str:
-        """Names the master key that new buckets are wrapped with."""
-        return self._provider.key_id
+        """Names the deployment's own master key that new buckets are wrapped with."""
+        return self.ring.key_id
 
-    def make(self, tenant: Tenant, bucket_id: str) -> None:
+    def begin(self, tenant: Tenant, name: str = OWN) -> tuple[str, str]:
+        """A new bucket whose key is kept, durably, under a master key: its id, and the key's name.
+
+        KeyAway if the master cannot be used now.
+        """
+        master = self.ring.named(name).key_id
+        if not is_distant(master):
+            bucket_id = new_id()
+            self.make(tenant, bucket_id, master)
+            return bucket_id, master
+        spare = self._spare(tenant, master)
+        self._keystore.put(spare.bucket_id, spare.wrapped)
+        reach("bucket.key-kept")
+        self._remember(tenant, spare.bucket_id, spare.key)
+        return spare.bucket_id, master
+
+    def make(self, tenant: Tenant, bucket_id: str, name: str = OWN) -> None:
         """Give a new bucket its key, durably."""
         key = new_key()
-        self._keystore.put(bucket_id, self._provider.wrap(key, _context(tenant, bucket_id)))
+        wrapped = self.ring.wrap(key, context(tenant, bucket_id), name)
+        self._keystore.put(bucket_id, wrapped)
         reach("bucket.key-kept")
         self._remember(tenant, bucket_id, key)
 
     def object_key(self, tenant: Tenant, bucket_id: str, object_id: str) -> bytes:
-        """The key of one object; KeyUnusable if the bucket's key is destroyed or not ours."""
+        """The key of one object; KeyUnusable if the bucket's key is destroyed or not ours.
+
+        KeyAway if the bucket's master cannot be used now.
+        """
         return object_key(self.key(tenant, bucket_id), object_id)
 
     def key(self, tenant: Tenant, bucket_id: str) -> bytes:
         """The bucket's own key, which is only derived from: the same object while it is known."""
+        held = self._keys.get((tenant, bucket_id))
+        if held is not None and self._ticks() < held[0]:
+            return held[1]
+        wrapped = self._keystore.get(bucket_id)
+        if _patient.get() and is_distant(master := master_of(wrapped)):
+            raise KeyNotAtHand(
+                f"The key {master} has to be asked for first. Try again in a moment.",
+                lambda: self._unwrap(tenant, bucket_id, wrapped),
+            )
+        return self._unwrap(tenant, bucket_id, wrapped)
+
+    def require(self, tenant: Tenant, bucket_id: str) -> None:
+        """As `key`, for who has something of the bucket in memory still."""
+        self.key(tenant, bucket_id)
+
+    def vouch(self, tenant: Tenant, name: str) -> None:
+        """Make sure that a tenant may have its data under this key; KeyUnusable says why not."""
         with self._lock:
-            key = self._keys.get((tenant, bucket_id))
-        if key is None:
-            wrapped = self._keystore.get(bucket_id)
-            key = self._provider.unwrap(wrapped, _context(tenant, bucket_id))
-            self._remember(tenant, bucket_id, key)
-        return key
+            tried = self._tried.pop((tenant, name), None)
+        if tried is None:
+            if _patient.get():
+                raise KeyNotAtHand(
+                    f"The key {name} has to be asked for first. Try again in a moment.",
+                    lambda: self._try(tenant, name),
+                )
+            self._try(tenant, name)
+            self.vouch(tenant, name)
+        elif tried.refused is not None:
+            raise tried.refused
 
     def forget(self, tenant: Tenant, bucket_id: str) -> None:
         """Drop the key from memory, when it is destroyed."""
         with self._lock:
             self._keys.pop((tenant, bucket_id), None)
 
+    def _try(self, tenant: Tenant, name: str) -> None:
+        owner = {"account": tenant.account, "region": tenant.region}
+        refused = None
+        try:
+            self.ring.grant(name, owner, f"auditkeep-{tenant.account}-{tenant.region}")
+        except KeyUnusable as error:
+            refused = error
+        with self._lock:
+            self._tried[tenant, name] = _Tried(refused)
+
+    def _unwrap(self, tenant: Tenant, bucket_id: str, wrapped: bytes) -> bytes:
+        key = self.ring.unwrap(wrapped, context(tenant, bucket_id))
+        self._remember(tenant, bucket_id, key)
+        return key
+
+    def _spare(self, tenant: Tenant, master: str) -> _Spare:
+        """A key wrapped by a distant master; taken from what was prepared, if anything was."""
+        with self._lock:
+            spare = self._spares.pop((tenant, master), None)
+        if spare is not None and self._ticks() < spare.until:
+            return spare
+        if _patient.get():
+            raise KeyNotAtHand(
+                f"The key {master} has to be asked for first. Try again in a moment.",
+                lambda: self._prepare(tenant, master),
+            )
+        return self._wrapped(tenant, master)
+
+    def _prepare(self, tenant: Tenant, master: str) -> None:
+        spare = self._wrapped(tenant, master)
+        with self._lock:
+            self._spares[tenant, master] = spare
+
+    def _wrapped(self, tenant: Tenant, master: str) -> _Spare:
+        bucket_id, key = new_id(), new_key()
+        wrapped = self.ring.wrap(key, context(tenant, bucket_id), master)
+        return _Spare(bucket_id, key, wrapped, self._ticks() + self._seconds)
+
     def _remember(self, tenant: Tenant, bucket_id: str, key: bytes) -> None:
         with self._lock:
-            self._keys[tenant, bucket_id] = key
+            self._keys[tenant, bucket_id] = self._ticks() + self._seconds, key
             self._keys.move_to_end((tenant, bucket_id))
             if len(self._keys) > CACHED_KEYS:
                 self._keys.popitem(last=False)
 
 
-def current(tx: Tx, keys: BucketKeys, klass: str, now: Instant) -> str:
+def current(tx: Tx, keys: BucketKeys, klass: str, now: Instant, wrapper: str | None = None) -> str:
     """The id of the bucket that what is collected now goes to; made if there is none yet.
 
-    Call under the tenant's lock.
+    `wrapper` names the master key where it is not the one that `wrapped_by` finds. Call under the
+    tenant's lock.
     """
     month = month_of(now)
+    name = wrapped_by(tx, klass) if wrapper is None else wrapper
     same = (
         tx.select(buckets.c.id)
         .where(
             buckets.c["class"] == klass,
             buckets.c.month == month,
-            buckets.c.provider_key == keys.provider_key,
+            # during a rotation, what is under the old own key becomes what is under the new one
+            buckets.c.provider_key.in_(keys.ring.key_ids if name == OWN else (name,)),
             buckets.c.destroyed_at.is_(None),
         )
-        .order_by(buckets.c.generation.desc())
+        .order_by(buckets.c.generation.desc(), buckets.c.created_at.desc())
         .limit(1)
     )
     found: str | None = tx.scalar(same)
-    return open_bucket(tx, keys, klass, now) if found is None else found
+    return open_bucket(tx, keys, klass, now, name) if found is None else found
 
 
-def open_bucket(tx: Tx, keys: BucketKeys, klass: str, now: Instant) -> str:
+def open_bucket(
+    tx: Tx, keys: BucketKeys, klass: str, now: Instant, wrapper: str | None = None
+) -> str:
     """A new bucket of a class; its id."""
-    bucket_id = new_id()
-    keys.make(tx.tenant, bucket_id)
+    name = wrapped_by(tx, klass) if wrapper is None else wrapper
+    bucket_id, provider_key = keys.begin(tx.tenant, name)
     row = {
         "id": bucket_id,
         "class": klass,
         "month": month_of(now),
-        "provider_key": keys.provider_key,
+        "provider_key": provider_key,
         "generation": 1,
         "created_at": now,
     }
@@ -127,6 +305,35 @@ def require_open(tx: Tx, status: str, klass: str) -> None:
         )
 
 
+def wrapped_by(tx: Tx, klass: str) -> str:
+    """The master key that a new bucket of a class is wrapped with: OWN, or an ARN.
+
+    What is private to an assessment stays with the key that the tenant had when it was created;
+    everything else goes with the tenant's setting (AWS: "Data encryption", docs/adr/0020).
+    """
+    if klass in OF_THE_DEPLOYMENT:
+        return OWN
+    if klass.startswith(MANUAL):
+        return wrapped_for(tx, klass.removeprefix(MANUAL))
+    return _named(_of_tenant(tx))
+
+
+def wrapped_for(tx: Tx, assessment_id: str) -> str:
+    """The same for what is private to one assessment, such as its reports."""
+    a = assessments.c
+    row = tx.first(tx.select(a.kms_key).where(a.id == assessment_id))
+    return _named(_of_tenant(tx) if row is None else row.kms_key)
+
+
+def _of_tenant(tx: Tx) -> str | None:
+    rows = tx.fetch(_KEY)
+    return rows[0].kms_key if rows else None
+
+
+def _named(kms_key: str | None) -> str:
+    return kms_key or OWN
+
+
 def require(tx: Tx, bucket_id: str) -> None:
     """StorageError unless the bucket is the tenant's own and alive."""
     destroyed = tx.first(tx.select(buckets.c.destroyed_at).where(buckets.c.id == bucket_id))
@@ -134,5 +341,6 @@ def require(tx: Tx, bucket_id: str) -> None:
         raise StorageError(f"The bucket {bucket_id} is not there, or was destroyed.")
 
 
-def _context(tenant: Tenant, bucket_id: str) -> dict[str, str]:
+def context(tenant: Tenant, bucket_id: str) -> dict[str, str]:
+    """What a bucket's key is bound to: AWS's log shows it with each use."""
     return {"account": tenant.account, "region": tenant.region, "bucket": bucket_id}

@@ -69,11 +69,11 @@ class SealedFields:
     def keys(self, tx: Tx, *, make: bool) -> FieldKeys | None:
         """See `Sealer`; two transactions that need the first bucket at once agree on one."""
         alive = tx.fetch(_ALIVE)
-        current = [row for row in alive if row.provider_key == self._keys.provider_key]
+        current = [row for row in alive if row.provider_key in self._keys.ring.key_ids]
         if not current and make:
             tx.lock(f"fields/{tx.tenant.account}/{tx.tenant.region}")
             alive = tx.fetch(_ALIVE)
-            current = [row for row in alive if row.provider_key == self._keys.provider_key]
+            current = [row for row in alive if row.provider_key in self._keys.ring.key_ids]
             if not current:
                 require_open(tx, tx.scalar(tx.select(tenants.c.status)) or "", CLASS)
                 open_bucket(tx, self._keys, CLASS, self._clock.now())

@@ -9,11 +9,13 @@ import msgspec
 from auditkeep.clock import Clock, SystemClock
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers import KeyProvider
+from auditkeep.crypto.ring import KeyRing
+from auditkeep.crypto.uses import Uses
 from auditkeep.db.database import Database
 from auditkeep.db.schema import meta
 from auditkeep.db.tx import SystemTx
 from auditkeep.errors import KeyUnusable
-from auditkeep.lake.buckets import BucketKeys
+from auditkeep.lake.buckets import CACHED_SECONDS, BucketKeys
 from auditkeep.lake.columns import ColumnsCache
 from auditkeep.lake.fields import SealedFields, deployment_secret
 from auditkeep.lake.metering import Meter, Unmetered
@@ -38,6 +40,11 @@ class Lake:
     db: Database
     objects: ObjectStore
     provider: KeyProvider
+    """The deployment's own master key, or all its keys (`KeyRing`): wraps the keys of buckets."""
+    secrets: KeyProvider
+    """Seals the deployment's small secrets, such as those of access keys."""
+    uses: Uses
+    """What is to be told of each use of a master key or a signing key."""
     keystore: KeyStore
     signer: Signer
     """The log's key; its name is the log's origin."""
@@ -77,6 +84,9 @@ class Lake:
         signer: Signer,
         meter: Meter | None = None,
         clock: Clock | None = None,
+        secrets: KeyProvider | None = None,
+        uses: Uses | None = None,
+        key_seconds: float = CACHED_SECONDS,
     ) -> "Lake":
         """The lake over a migrated database, whose sealed fields can be read from now on.
 
@@ -88,7 +98,10 @@ class Lake:
             told = tx.scalar(tx.select(meta.c.value).where(meta.c.key == EPOCHS))
         former = msgspec.json.decode(told or "[]", type=tuple[FormerLog, ...])
         ours = {"master_key": provider.key_id, "log_key": signer.vkey}
+        held = provider.key_ids if isinstance(provider, KeyRing) else (provider.key_id,)
         for name, value in ours.items():
+            if name == "master_key" and known.get(name) in held:
+                continue  # one of several, for the length of a rotation
             if known.get(name, value) != value:
                 raise KeyUnusable(
                     f"This data belongs to the {name.replace('_', ' ')} {known[name]}, but "
@@ -97,12 +110,16 @@ class Lake:
         if missing := {name: value for name, value in ours.items() if name not in known}:
             with db.system_write() as tx:
                 tx.upsert(meta, [{"key": k, "value": v} for k, v in missing.items()])
-        keys = BucketKeys(provider, keystore)
-        db.seal_with(SealedFields(keys, deployment_secret(db, provider), clock or SystemClock()))
+        keys = BucketKeys(provider, keystore, seconds=key_seconds)
+        db.seal_with(
+            SealedFields(keys, deployment_secret(db, secrets or provider), clock or SystemClock())
+        )
         return cls(
             db=db,
             objects=objects,
             provider=provider,
+            secrets=secrets or provider,
+            uses=uses or Uses(SystemClock()),
             keystore=keystore,
             signer=signer,
             data=data,

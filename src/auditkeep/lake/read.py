@@ -258,6 +258,8 @@ def _loaded(
         if missing:
             query = tx.select(tail.c.batch_no, tail.c.blob).where(tail.c.batch_no.in_(missing))
             blobs = {row.batch_no: bytes(row.blob) for row in tx.all(query)}
+        for bucket_id in {batch.bucket_id for batch in some}:
+            lake.keys.require(tx.tenant, bucket_id)  # memory shows nothing whose key is away
         for batch in some:
             columns = cached[batch.batch_no]
             if columns is None:

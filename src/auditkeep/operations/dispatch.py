@@ -15,7 +15,8 @@ of authorisation is asked by the operations themselves, which know the roles (`a
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import perf_counter
 
 from auditkeep.access.credentials import Credentials
@@ -29,15 +30,18 @@ from auditkeep.db.tx import Tx
 from auditkeep.errors import (
     AuditkeepError,
     Contended,
+    KeyAway,
     NotWrittenYet,
     RequestError,
     Throttled,
     UnknownOperation,
 )
 from auditkeep.ids import Tenant
+from auditkeep.lake.buckets import fetching, patient
 from auditkeep.operations.authenticate import Authenticator
 from auditkeep.operations.authorise import Authoriser
 from auditkeep.operations.call import Call, Deps, Handler
+from auditkeep.operations.keys import told
 from auditkeep.operations.recording import Recording
 from auditkeep.operations.table import (
     GLANCES,
@@ -82,7 +86,7 @@ class Dispatcher:
         self._throttle = Throttle(settings.throttle_rate, settings.throttle_burst, self._rate_of)
         self._authoriser = Authoriser(db, Proxies(deps.settings.proxies))
         self._external_url = deps.settings.external_url.rstrip("/")
-        self._authenticator = Authenticator(Credentials(db, deps.lake.provider), self._external_url)
+        self._authenticator = Authenticator(Credentials(db, deps.lake.secrets), self._external_url)
         self._recording = Recording(
             deps.heard, deps.lake.keys, deps.settings, self._authenticator, clock
         )
@@ -114,7 +118,9 @@ class Dispatcher:
         """The answer, also where the database undid the first try for another change's sake."""
         for _ in range(TRIES):
             try:
-                return self._answer(request, match, heard)
+                return fetching(lambda: self._answer(request, match, heard))
+            except KeyAway as error:
+                raise told(error) from error
             except Contended as error:
                 _LOG.warning("%s: %s", request.request_id, error)
                 if not error.again:
@@ -137,7 +143,7 @@ class Dispatcher:
         heard.ask = ask = codec.decode(match.operation, match.labels, request.query, request.body)
         heard.reads = only_reads(match.operation)
         pending = self._authoriser.require(request, principal, match.operation, tenant, ask, now)
-        with self._db.read(tenant) if heard.reads else self._db.write(tenant) as tx:
+        with self._begun(tenant, reads=heard.reads) as tx:
             if tx.writable:
                 tx.lock_tenant()
             if pending is not None:
@@ -152,6 +158,16 @@ class Dispatcher:
         if heard.reads:
             self._recording.read(heard)
         return Response(200, body, (JSON,))
+
+    @contextmanager
+    def _begun(self, tenant: Tenant, *, reads: bool) -> Iterator[Tx]:
+        """The one transaction; nobody waits for a distant key while others wait for it."""
+        if reads:
+            with self._db.read(tenant) as tx:
+                yield tx
+        else:
+            with patient(), self._db.write(tenant) as tx:
+                yield tx
 
     def at_once(self, request: Request) -> Response | None:
         """The answer to a request for which nothing has to be waited for; None for any other.

@@ -25,6 +25,7 @@ from auditkeep.db.database import Database
 from auditkeep.db.schema import uploads
 from auditkeep.errors import (
     AuditkeepError,
+    KeyAway,
     MethodNotAllowed,
     NotFound,
     ObjectMissing,
@@ -33,8 +34,10 @@ from auditkeep.errors import (
 )
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.blobs import CHUNK, Blob, delete_blob, get_blob, put_blob
+from auditkeep.lake.buckets import with_keys
 from auditkeep.lake.lake import Lake
 from auditkeep.operations.call import Deps
+from auditkeep.operations.keys import told
 from auditkeep.reports.spool import Spool
 from auditkeep.wire.asgi import (
     ClientGone,
@@ -79,6 +82,8 @@ class Files:
             return
         except RequestError as error:
             answer = to_response(error, request_id)
+        except KeyAway as error:
+            answer = to_response(told(error), request_id)
         except Exception as error:  # noqa: BLE001  # the client gets an answer, the log the place
             _LOG.error("request %s failed\n%s", request_id, describe(error))
             answer = to_response(error, request_id)
@@ -110,7 +115,8 @@ class Files:
         with Spool() as spool:
             async for part in _chunks(parts_of(scope, receive, largest)):
                 await self._in_thread(partial(spool.append, part))
-            kept = await self._in_thread(partial(self._keep, tenant, name, spool, now))
+            keep = partial(self._keep, tenant, name, spool, now)
+            kept = await self._in_thread(partial(with_keys, keep))
         return Response(200, b"", ((b"etag", f'"{kept.sha256.hex()}"'.encode()),))
 
     def _largest(self, tenant: Tenant) -> int:

@@ -32,7 +32,8 @@ from auditkeep.db.schema import units
 from auditkeep.db.tx import Tx
 from auditkeep.errors import InputError, SetupError
 from auditkeep.ids import Tenant, new_id
-from auditkeep.lake.append import Unit, append
+from auditkeep.lake.append import Appended, Unit, append
+from auditkeep.lake.buckets import with_keys
 from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import How, Observation
@@ -235,21 +236,26 @@ class Reading:
     def _append(self, parts: Sequence[Part]) -> None:
         """Acknowledge parts; counted once they are durable."""
         now = self._clock.now()
-        with self._lake.db.write(self._tenant) as tx:
+
+        def kept() -> list[Appended]:
             done = []
-            for part in parts:
-                result = append(
-                    tx,
-                    self._lake,
-                    unit=part.unit,
-                    klass=FACTS,
-                    observations=part.observations,
-                    provenance=self._run.provenance(part.how),
-                    now=now,
-                )
-                if part.then is not None:
-                    part.then(tx)
-                done.append(result)
+            with self._lake.db.write(self._tenant) as tx:
+                for part in parts:
+                    result = append(
+                        tx,
+                        self._lake,
+                        unit=part.unit,
+                        klass=FACTS,
+                        observations=part.observations,
+                        provenance=self._run.provenance(part.how),
+                        now=now,
+                    )
+                    if part.then is not None:
+                        part.then(tx)
+                    done.append(result)
+            return done
+
+        done = with_keys(kept)
         counts = self.counts
         for part, result in zip(parts, done, strict=True):
             if part.unit.kind != self._source:  # the run's own record, and what digests said

@@ -30,6 +30,7 @@ from auditkeep.evidence.progress import last_batch_no
 from auditkeep.ids import Tenant
 from auditkeep.lake import handed_out
 from auditkeep.lake.blobs import get_blob, put_blob
+from auditkeep.lake.buckets import with_keys, wrapped_for
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.proofs import LogReader, prove
 from auditkeep.reports import build, store
@@ -102,7 +103,7 @@ def build_report(maker: Maker, tenant: Tenant, report_id: str) -> None:
         except (ReportError, NotFound) as error:
             fail_report(maker, tenant, report_id, str(error))
             return
-        _keep(maker, tenant, report_id, archive)
+        with_keys(partial(_keep, maker, tenant, report_id, archive))
 
 
 def fail_report(maker: Maker, tenant: Tenant, report_id: str, reason: str) -> None:
@@ -137,7 +138,8 @@ def _keep(maker: Maker, tenant: Tenant, report_id: str, archive: Spool) -> None:
         object_id = store.place(report).object_key
         now = maker.clock.now()
         with archive.stream() as stream:
-            blob = put_blob(tx, maker.lake, BUCKET_CLASS, object_id, stream, now)
+            wrapper = wrapped_for(tx, report.assessment_id)
+            blob = put_blob(tx, maker.lake, BUCKET_CLASS, object_id, stream, now, wrapper=wrapper)
         done = msgspec.structs.replace(report, status="COMPLETE", completed_at=now, size=blob.size)
         store.save(tx, done)
 

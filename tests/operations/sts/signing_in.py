@@ -42,7 +42,7 @@ class SignIn(Api):
         )
         self.service = Sts(
             db=db,
-            provider=deps.lake.provider,
+            provider=deps.lake.secrets,
             settings=settings,
             clock=clock,
             heard=deps.heard,

@@ -251,7 +251,7 @@ def test_tags_are_chosen_only_where_the_trust_leaves_them_open(here: SignIn) -> 
     here.role("Auditor", Trust(principals=(ALICE,), tags=("team",)))
     made = take(here, alice, Tags=[{"Key": "team", "Value": "blue"}])["Credentials"]
     with here.db.system_read() as tx:
-        found = sessions.find(tx, here.deps.lake.provider, made["AccessKeyId"])
+        found = sessions.find(tx, here.deps.lake.secrets, made["AccessKeyId"])
     assert found is not None
     assert found.principal.tags == (("team", "blue"),)
     with pytest.raises(ClientError, match="session tag 'admin'"):

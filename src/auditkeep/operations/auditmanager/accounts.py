@@ -6,7 +6,9 @@ how is in `erasing`.
 """
 
 from auditkeep.accounts import erasure, organisation, settings, store
-from auditkeep.accounts.model import Account
+from auditkeep.accounts.model import OWN_KEY, Account
+from auditkeep.crypto.providers.kms import ARN
+from auditkeep.errors import InvalidRequest, KeyAway, KeyNotAtHand, KeyUnusable
 from auditkeep.operations.auditmanager import erasing
 from auditkeep.operations.auditmanager.organisation import hand_over, take_back
 from auditkeep.operations.auditmanager.propagation import account_deregistered
@@ -28,6 +30,7 @@ def register_account(call: Call, ask: am.RegisterAccountRequest) -> am.RegisterA
     erasure.require_none(call.tx, store.find(call.tx))
     if ask.delegated_admin_account is not None:
         hand_over(call, ask.delegated_admin_account)
+    _require_usable(call, ask.kms_key)
     store.register(call.tx, ask.kms_key, call.now)
     return am.RegisterAccountResponse(status="ACTIVE")
 
@@ -69,8 +72,32 @@ def update_settings(call: Call, ask: am.UpdateSettingsRequest) -> am.UpdateSetti
         if asked is not None and asked.destination is not None:
             destination.parse(asked.destination, member)
     account = settings.merged(store.require_active(call.tx), ask)
+    _require_usable(call, ask.kms_key)
     store.save_settings(call.tx, account.settings, account.kms_key)
     return am.UpdateSettingsResponse(settings=_shown(call, account))
+
+
+def _require_usable(call: Call, kms_key: str | None) -> None:
+    """InvalidRequest unless the key can be used now, for this tenant and in its region.
+
+    A key that the tenant has already is not asked for again: it may be away at the moment.
+    """
+    known = store.find(call.tx)
+    if kms_key in (None, OWN_KEY) or (known is not None and known.kms_key == kms_key):
+        return
+    found = ARN.fullmatch(kms_key)
+    if found is not None and found[1] != call.tenant.region:
+        raise InvalidRequest.of_field(
+            "kmsKey", f"must name a key in {call.tenant.region}, where this account's data is."
+        )
+    try:
+        call.deps.lake.keys.vouch(call.tenant, kms_key)
+    except KeyNotAtHand:
+        raise
+    except KeyUnusable as error:
+        if isinstance(error, KeyAway) and error.state == "unreachable":
+            raise
+        raise InvalidRequest.of_field("kmsKey", f"cannot be used. {error}") from error
 
 
 def _shown(call: Call, account: Account, attribute: am.SettingAttribute = "ALL") -> am.Settings:

@@ -1,0 +1,10 @@
+"""What a client is told when a key cannot be used (AWS: AccessDenied and InternalServer errors)."""
+
+from auditkeep.errors import AccessDenied, KeyAway, RequestError
+
+
+def told(error: KeyAway) -> RequestError:
+    """AccessDeniedException for a key that is disabled, denied, pending deletion or gone; an
+    InternalServerException, which clients try again by themselves, for one that does not answer.
+    """
+    return RequestError(str(error)) if error.state == "unreachable" else AccessDenied(str(error))
