@@ -16,6 +16,7 @@ from auditkeep.accounts import erasure
 from auditkeep.activity.batcher import ActivityThread, Batcher
 from auditkeep.anchoring.authorities import of_settings
 from auditkeep.anchoring.thread import Anchoring, AnchoringThread
+from auditkeep.app.collecting import Collecting
 from auditkeep.app.http import Protocol
 from auditkeep.app.members import MembersThread
 from auditkeep.app.parts import Parts
@@ -70,6 +71,7 @@ class Service:
         self._stopping = threading.Event()
         self._sealer = threading.Thread(target=self._tend, name="sealer", daemon=True)
         self._members = _members(parts)
+        self._collecting = Collecting(parts, finds=True)
         self._anchoring = AnchoringThread(Anchoring(parts.lake, authorities, parts.clock))
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -130,6 +132,7 @@ class Service:
         self._web.close()
         self._pump.stop()
         self._delivery.stop()
+        self._collecting.stop()
         if self._sealer.ident is not None:
             self._sealer.join()
         if self._members is not None:
@@ -197,6 +200,7 @@ class Service:
         self._sequencer.start()
         self._pump.start()
         self._delivery.start()
+        self._collecting.start()
         self._sealer.start()
         if self._members is not None:
             self._members.start()

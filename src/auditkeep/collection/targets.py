@@ -57,6 +57,13 @@ class Trouble:
     message: str
 
 
+Faults = dict[str, tuple[str, str, str]]
+"""What of an answer is missing and why (a `Trouble`'s members), by match key or resource."""
+
+MOST_FAULTS = 1_000
+"""Faults of one question that are kept one by one."""
+
+
 class UnderWay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An answer whose first pages are kept: `key` names the question, put at `began`."""
 
@@ -66,8 +73,7 @@ class UnderWay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: int = 0
     calls: int = 0
     counted: int | None = None
-    faults: int = 0
-    fault: tuple[str, str, str] | None = None
+    faults: Faults = {}
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +89,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     detail: str = ""
     message: str = ""
+    faults: Faults = {}
     tries: int = 0
     again_at: Instant | None = None
     under_way: UnderWay | None = None
@@ -203,7 +210,7 @@ def ended(todo: Todo, opened: Instant, now: Instant) -> Ended:
 def answered(todo: Todo, target: Target, now: Instant) -> Target:
     """A question was answered to the end; its `under_way` holds what came of it."""
     done = target.under_way or UnderWay(key=todo.key, began=todo.began)
-    fault = done.fault or ("", "", "")
+    fault = next(iter(done.faults.values()), ("", "", ""))
     looked = todo.began if todo.at is not None else target.looked_at
     slot = target.slot if todo.slot is None else max(todo.slot, target.slot or todo.slot)
     return Target(
@@ -217,6 +224,7 @@ def answered(todo: Todo, target: Target, now: Instant) -> Target:
         reason=fault[0],
         detail=fault[1],
         message=fault[2],
+        faults=done.faults,
     )
 
 
@@ -283,6 +291,7 @@ def _columns(state: Target) -> dict[str, Any]:
     row = msgspec.structs.asdict(state)
     if state.under_way is not None:
         row["under_way"] = msgspec.json.encode(state.under_way).decode()
+    row["faults"] = msgspec.json.encode(state.faults).decode() if state.faults else None
     return row
 
 
@@ -290,4 +299,5 @@ def _target(row: Row[Any]) -> Target:
     values = {name: getattr(row, name) for name in Target.__struct_fields__}
     if row.under_way is not None:
         values["under_way"] = msgspec.json.decode(row.under_way, type=UnderWay)
+    values["faults"] = msgspec.json.decode(row.faults, type=Faults) if row.faults else {}
     return Target(**values)

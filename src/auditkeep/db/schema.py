@@ -561,6 +561,9 @@ collection_targets = _owned(
     _text("reason"),  # why the last question was not answered, see sources.pull; "" where it was
     _text("detail"),  # the IAM action that is missing, or the feature that is off
     _text("message"),
+    _text(
+        "faults", null=True
+    ),  # JSON: what of the last answer is missing, by match key or resource
     _int("tries"),  # since the last answer
     _int("again_at", null=True),  # when it is worth asking again
     _text("under_way", null=True),  # JSON: the pages that are kept of an answer that goes on

@@ -306,20 +306,18 @@ class _Work:
         self._changed.add(what)
 
     def _went_on(self, todo: Todo, page: Page, line: pulls.Asked) -> None:
-        fault = page.faults[0] if page.faults else None
         what = todo.question.what
         before = self._state(what).under_way
-        told = before.fault if before is not None and before.key == todo.key else None
-        if told is None and fault is not None:
-            told = (fault.reason, fault.action, fault.sentence)
+        faults = dict(before.faults) if before is not None and before.key == todo.key else {}
+        for fault in page.faults[: targets.MOST_FAULTS - len(faults)]:
+            faults[fault.resource] = (fault.reason, fault.action, fault.sentence)
         under_way = UnderWay(
             key=todo.key,
             began=todo.began,
             resume=page.resume,
             calls=sum(line.operations.values()),
             counted=line.counted,
-            faults=len(line.faults),
-            fault=told,
+            faults=faults,
         )
         self._set(what, msgspec.structs.replace(self._state(what), under_way=under_way))
 
@@ -333,10 +331,26 @@ class _Work:
         under_way = msgspec.structs.replace(under_way, items=line.records - line.unmatched)
         done = msgspec.structs.replace(state, under_way=under_way)
         self._set(what, targets.answered(todo, done, now))
-        if under_way.fault is None:
-            self._close(what, todo, now)
-        else:
-            self._begin(what, targets.failed_since(todo, state), Trouble(*under_way.fault))
+        self._settle_gaps(todo, targets.failed_since(todo, state), under_way.faults, now)
+
+    def _settle_gaps(
+        self, todo: Todo, since: Instant, faults: targets.Faults, now: Instant
+    ) -> None:
+        """After an answer: what is missing of it is a gap, and of all else the gap is over.
+
+        What is missing may be all about one match key, as a rule that is not there: that is a gap
+        of its own.
+        """
+        keys = todo.duty.match_keys if not todo.question.scheduled else frozenset()
+        others = [trouble for name, trouble in faults.items() if name not in keys]
+        missing = {name: trouble for name, trouble in faults.items() if name in keys}
+        if others:
+            missing[todo.question.what] = others[0]
+        for name, trouble in missing.items():
+            self._begin(name, since, Trouble(*trouble))
+        for name in [n for n in self.opened if n == todo.question.what or n in keys]:
+            if name not in missing:
+                self._close(name, todo, now)
 
     def _fail(self, todo: Todo, error: NotCollected) -> Trouble | None:
         """Note a question that was refused; the trouble, where all others would meet it too."""

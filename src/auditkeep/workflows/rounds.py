@@ -90,17 +90,15 @@ class Rounds:
         """Close the gaps of what nobody looks at any more."""
         with self.collector.db.read(tenant) as tx:
             lasting = gaps.listed(tx, only_open=True)
-        looked_at = (
-            {
-                (account, region, duty.question.source, duty.question.what)
-                for account, region, duty in plan.questions()
-            }
-            if lasting
-            else set()
-        )
+        if not lasting:
+            return
+        looked_at = {
+            (Place(account, region, duty.question.source), what)
+            for account, region, duty in plan.questions()
+            for what in (duty.question.what, *duty.match_keys)
+        }
         for gap in lasting:
-            place = gap.place
-            if (place.account, place.region, place.source, gap.what) not in looked_at:
+            if (gap.place, gap.what) not in looked_at:
                 with self.collector.db.write(tenant) as tx:
                     gaps.close(tx, gap, Ended(now, filled=False))
                     self.collector.told(tx, gap, False)

@@ -1,0 +1,67 @@
+"""The parts that collect: built once from the others, started and stopped by whoever runs them.
+
+Nothing of AWS's libraries is loaded until something is asked.
+"""
+
+from collections.abc import Mapping
+
+from auditkeep.app.parts import Parts
+from auditkeep.collection.looks import Plans
+from auditkeep.observations import SourceType
+from auditkeep.settings import Settings
+from auditkeep.sources.apicalls import ApiCalls
+from auditkeep.sources.lookup import LookupEvents
+from auditkeep.sources.pull import Puller
+from auditkeep.sources.sessions import Sessions
+from auditkeep.work.pump import Pump
+from auditkeep.workflows.collect import KIND, Collector
+from auditkeep.workflows.rounds import Rounds, RoundsThread
+
+
+def pullers(settings: Settings) -> Mapping[SourceType, Puller]:
+    """Who asks each source."""
+    events = LookupEvents(reads=settings.cloudtrail_reads)
+    found: tuple[Puller, ...] = (ApiCalls(), events)
+    return {one.source: one for one in found}
+
+
+def collector_of(parts: Parts) -> Collector:
+    settings = parts.settings
+    sessions = Sessions(settings.collect_rate, parts.clock)
+    return Collector(
+        db=parts.db,
+        lake=parts.lake,
+        settings=settings,
+        clock=parts.clock,
+        plans=Plans(parts.deps.library, settings),
+        pullers=pullers(settings),
+        clients=sessions.of,
+        interest=parts.interest,
+        secret=parts.deps.id_secret,
+    )
+
+
+class Collecting:
+    """What a process does of collecting: finds what is due, if it is the server, and asks."""
+
+    def __init__(self, parts: Parts, *, finds: bool) -> None:
+        settings = parts.settings
+        self._on = settings.collect == "aws"
+        collector = collector_of(parts)
+        handlers = {KIND: collector.handler()}
+        count = settings.collect_threads
+        self._pump = Pump(parts.jobs, handlers, parts.clock, threads=count, name="collect")
+        rounds = Rounds(collector, parts.jobs.wake)
+        self._rounds = RoundsThread(rounds) if finds else None
+
+    def start(self) -> None:
+        if not self._on:
+            return
+        if self._rounds is not None:
+            self._rounds.start()
+        self._pump.start()
+
+    def stop(self) -> None:
+        if self._rounds is not None:
+            self._rounds.stop()
+        self._pump.stop()

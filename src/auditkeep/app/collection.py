@@ -1,0 +1,291 @@
+"""What an operator is shown of collecting, and does: plan, coverage, gaps, runs by hand."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from auditkeep.app.collecting import collector_of, pullers
+from auditkeep.app.parts import Parts
+from auditkeep.assessments import store
+from auditkeep.clock import MINUTE, iso
+from auditkeep.collection import accounts, baseline, gaps, knowing, targets
+from auditkeep.collection.accounts import Asked
+from auditkeep.collection.coverage import Coverage
+from auditkeep.collection.gaps import Gap
+from auditkeep.collection.looks import Plans
+from auditkeep.collection.plan import Plan, Question, Reason
+from auditkeep.collection.policy import actions, conformance_pack, policy, stackset
+from auditkeep.collection.targets import Place
+from auditkeep.errors import NotFound, SetupError
+from auditkeep.frameworks import keys
+from auditkeep.frameworks import store as frameworks
+from auditkeep.ids import Tenant
+from auditkeep.work.pump import Pump
+from auditkeep.workflows.collect import KIND, SHORT
+from auditkeep.workflows.rounds import Rounds
+
+_REASONS = 5
+"""Reasons that a line of the plan names; it counts all."""
+
+POLLED_A_MONTH = 365.25 / 12 * 24 * 60
+"""Minutes of a month."""
+
+
+def plan_of(parts: Parts, tenant: Tenant) -> dict[str, Any]:
+    """What must be asked, how often, and why; calls are those of the last answers, or one each."""
+    now = parts.clock.now()
+    with parts.db.read(tenant) as tx:
+        plan = Plans(parts.deps.library, parts.settings).of(tx, now)
+        known = targets.every(tx)
+        names = {a.id: a.name for a in store.active(tx)}
+    rows: dict[Question, dict[str, Any]] = {}
+    total = 0.0
+    for territory in plan.territories:
+        for duty in territory.duties:
+            question = duty.question
+            row = rows.setdefault(
+                question,
+                {
+                    "accounts": set(),
+                    "regions": set(),
+                    "reasons": set(),
+                    "calls": 0.0,
+                    "often": set(),
+                },
+            )
+            row["accounts"].update(territory.accounts)
+            row["regions"].add(territory.region)
+            row["reasons"] |= duty.reasons
+            row["often"] |= {r.every for r in duty.rhythms}
+            rounds = (
+                duty.rounds_a_month
+                if question.scheduled
+                else POLLED_A_MONTH / parts.settings.collect_minutes
+            )
+            for account in territory.accounts:
+                place = Place(account, territory.region, question.source)
+                state = known.get((place, question.what), targets.NEVER_ASKED)
+                calls = max(1, state.calls) * rounds
+                row["calls"] += calls
+                total += calls
+    return {
+        "asks": parts.settings.collect == "aws",
+        "questions": plan.size,
+        "accounts": len(plan.accounts),
+        "callsPerMonth": round(total),
+        "plan": [_planned(q, row, names, parts) for q, row in sorted(rows.items(), key=_by_name)],
+    }
+
+
+def _by_name(item: tuple[Question, Any]) -> tuple[str, str]:
+    return item[0].source, item[0].what
+
+
+def _planned(
+    question: Question, row: dict[str, Any], names: dict[str, str], parts: Parts
+) -> dict[str, Any]:
+    often = "/".join(sorted(row["often"])) or f"every {parts.settings.collect_minutes} min"
+    reasons = sorted(row["reasons"])
+    return {
+        "source": SHORT[question.source],
+        "what": question.what or "all that is looked at",
+        "often": often,
+        "accounts": len(row["accounts"]),
+        "regions": sorted(row["regions"]),
+        "callsPerMonth": round(row["calls"]),
+        "controls": len(reasons),
+        "why": [_why(r, names, parts) for r in reasons[:_REASONS]],
+    }
+
+
+def _why(reason: Reason, names: dict[str, str], parts: Parts) -> str:
+    if reason.of == "assessment":
+        return f"assessment '{names.get(reason.id, reason.id)}', control {reason.control}"
+    framework = parts.deps.library.frameworks.get(reason.id)
+    control = parts.deps.library.controls.get(reason.control)
+    named = framework.name if framework else reason.id
+    return f"baseline '{named}', control {control.name if control else reason.control}"
+
+
+def status_of(parts: Parts, tenant: Tenant, assessment_id: str | None) -> list[dict[str, Any]]:
+    """The coverage of one assessment, or of all that are ACTIVE."""
+    now = parts.clock.now()
+    settings = parts.settings
+    plans = Plans(parts.deps.library, settings)
+    found: list[dict[str, Any]] = []
+    with parts.db.read(tenant) as tx:
+        chosen = store.active(tx) if assessment_id is None else [store.get(tx, assessment_id)]
+        for assessment in chosen:
+            covered = knowing.of_assessment(
+                tx,
+                plans,
+                assessment,
+                now,
+                asks=settings.collect == "aws",
+                every=settings.collect_minutes * MINUTE,
+            )
+            found += [
+                {"assessment": assessment.name, "assessmentId": assessment.id, **covered_row(c)}
+                for c in covered
+            ]
+    return found
+
+
+def covered_row(one: Coverage) -> dict[str, Any]:
+    return {
+        "control": one.name,
+        "state": one.state,
+        "expected": one.expected,
+        "answered": one.answered,
+        "lastAnswer": None if one.last_answer is None else iso(one.last_answer),
+        "lastEvidence": None if one.last_evidence is None else iso(one.last_evidence),
+        "lacks": [
+            {
+                "reason": lack.reason,
+                "detail": lack.detail,
+                "message": lack.message,
+                "what": lack.what,
+                "places": lack.count,
+                "for": [f"{p.account} {p.region}" for p in lack.places],
+            }
+            for lack in one.lacks
+        ],
+        "doubts": [
+            {"keyword": d.keyword, "message": d.message, "didYouMean": list(d.suggestions)}
+            for d in one.doubts
+        ],
+    }
+
+
+def gaps_of(parts: Parts, tenant: Tenant, *, only_open: bool) -> list[dict[str, Any]]:
+    with parts.db.read(tenant) as tx:
+        return [gap_row(g) for g in gaps.listed(tx, only_open=only_open)]
+
+
+def gap_row(gap: Gap) -> dict[str, Any]:
+    return {
+        "id": gap.id,
+        "account": gap.place.account,
+        "region": gap.place.region,
+        "source": SHORT[gap.place.source],
+        "what": gap.what,
+        "from": iso(gap.opens_at),
+        "to": None if gap.closes_at is None else iso(gap.closes_at),
+        "reason": gap.reason,
+        "detail": gap.detail,
+        "message": gap.message,
+        "filled": gap.filled,
+    }
+
+
+def run_now(parts: Parts, tenant: Tenant) -> dict[str, Any]:
+    """Ask what is due for one tenant, and wait for it; a server beside it takes its share."""
+    if parts.settings.collect != "aws":
+        raise SetupError("This deployment asks nobody: set AUDITKEEP_COLLECT=aws.")
+    collector = collector_of(parts)
+    queued = Rounds(collector, parts.jobs.wake).queue_for(tenant)
+    pump = Pump(parts.jobs, {KIND: collector.handler()}, parts.clock, threads=1)
+    runs = pump.drain()
+    lasting = gaps_of(parts, tenant, only_open=True)
+    return {"jobs": queued, "runs": runs, "openGaps": len(lasting)}
+
+
+def put_baseline(
+    parts: Parts, tenant: Tenant, chosen: Sequence[str], of: Sequence[str]
+) -> dict[str, Any]:
+    with parts.db.write(tenant) as tx:
+        tx.lock_tenant()
+        kept = baseline.put(tx, parts.deps.library, chosen, of, parts.clock.now())
+        told = {"frameworks": list(kept.frameworks), "accounts": list(kept.accounts)}
+        parts.note(tx.system(), "PutBaseline", told, tenant.account, tenant.region)
+    return told
+
+
+def baseline_of(parts: Parts, tenant: Tenant) -> dict[str, Any]:
+    with parts.db.read(tenant) as tx:
+        kept = baseline.find(tx)
+    return {"frameworks": list(kept.frameworks), "accounts": list(kept.accounts)}
+
+
+def accounts_of(parts: Parts, tenant: Tenant) -> list[dict[str, Any]]:
+    with parts.db.read(tenant) as tx:
+        return [_account_row(a) for a in accounts.listed(tx)]
+
+
+def put_account(parts: Parts, tenant: Tenant, asked: Asked) -> dict[str, Any]:
+    with parts.db.write(tenant) as tx:
+        tx.lock_tenant()
+        accounts.put(tx, asked)
+        row = _account_row(asked)
+        told = {**row, "externalId": "set" if asked.external_id else None}
+        parts.note(tx.system(), "PutCollectionAccount", told, tenant.account, tenant.region)
+    return row
+
+
+def _account_row(asked: Asked) -> dict[str, Any]:
+    return {
+        "account": asked.account,
+        "regions": None if asked.regions is None else list(asked.regions),
+        "role": asked.role,
+        "externalId": asked.external_id,
+        "paused": asked.paused,
+    }
+
+
+def needs_of(parts: Parts, tenant: Tenant, account: str | None) -> list[str]:
+    """The IAM actions that the plan needs, in one account or in any."""
+    with parts.db.read(tenant) as tx:
+        plan = Plans(parts.deps.library, parts.settings).of(tx, parts.clock.now())
+    if account is not None:
+        territories = tuple(t for t in plan.territories if account in t.accounts)
+        plan = Plan(territories)
+    asking = pullers(parts.settings)
+
+    def needs(question: Question) -> frozenset[str]:
+        puller = asking.get(question.source)
+        return frozenset() if puller is None else puller.actions(question.what)
+
+    found = actions(plan, needs)
+    if not found:
+        raise SetupError("Nothing looks, so nothing is asked: there is nothing to allow.")
+    return found
+
+
+def policy_of(parts: Parts, tenant: Tenant, account: str | None) -> dict[str, Any]:
+    return policy(needs_of(parts, tenant, account))
+
+
+def stackset_of(parts: Parts, tenant: Tenant, principal: str) -> dict[str, Any]:
+    settings = parts.settings
+    if not settings.collect_role:
+        raise SetupError("No role is taken in accounts: set AUDITKEEP_COLLECT_ROLE.")
+    return stackset(
+        needs_of(parts, tenant, None),
+        role=settings.collect_role,
+        principal=principal,
+        external_id=settings.collect_external_id.replace("{tenant}", tenant.account),
+        session_name=settings.collect_session_name,
+    )
+
+
+def pack_of(parts: Parts, tenant: Tenant, framework_id: str, *, missing: bool) -> dict[str, Any]:
+    """The Config rules of a framework; with `missing`, those that were not there lately."""
+    library = parts.deps.library
+    with parts.db.read(tenant) as tx:
+        try:
+            framework = frameworks.get_framework(tx, library, framework_id)
+        except NotFound as error:
+            raise SetupError(str(error)) from error
+        controls = frameworks.get_controls(tx, library, framework.control_ids())
+        states = targets.every(tx) if missing else {}
+    wanted = frozenset[str]().union(
+        *(keys.match_keys_of(c, library.group) for c in controls.values())
+    )
+    absent = {k for state in states.values() for k in state.faults}
+    present = wanted - absent if missing else frozenset[str]()
+    return conformance_pack(framework, wanted, {k.removeprefix("config:") for k in present})
+
+
+def summary(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """How many controls are in which state."""
+    return dict(Counter(str(r["state"]) for r in rows))

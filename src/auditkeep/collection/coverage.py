@@ -1,0 +1,205 @@
+"""Coverage: for every control, what should arrive, what did, when last, and why not.
+
+Pure over a plan, the state of its targets and the newest evidence of each match key. A control is
+
+    by-hand         it has no source that could be asked
+    nobody-asks     this deployment asks nobody, or no lens of it is open
+    collecting      every question it needs was answered, lately enough
+    partly          some were
+    silent          none was
+
+Lately enough is the latest slot that is due or, of what has none, within two rounds. A keyword that
+no list knows is told with its control: it will probably never bring anything.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from auditkeep.clock import Instant, day_of
+from auditkeep.collection.plan import Duty, Plan, Reason, question_of
+from auditkeep.collection.targets import LATE_ROUNDS, NEVER_ASKED, NOT_RUNNING, Place, Target
+from auditkeep.evidence import slots
+from auditkeep.mapping import calls, config, keywords
+
+State = Literal["by-hand", "nobody-asks", "collecting", "partly", "silent"]
+
+NOBODY_ASKS = "nobody-asks"
+NOT_YET = "not-yet"
+_LISTED = frozenset({"AWS_API_Call", "AWS_Cloudtrail", "AWS_Config", "AWS_Security_Hub"})
+_SHOWN = 3
+
+Why = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Something that does not arrive: why, what is missing for it, and where (the first places)."""
+
+    reason: str
+    detail: str
+    message: str
+    what: str
+    places: tuple[Place, ...]
+    count: int
+    """In how many places."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A keyword that no list knows, and at most three that are close to it."""
+
+    source: str
+    keyword: str
+    suggestions: tuple[str, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """One control's: `expected` and `answered` count questions, by account and region."""
+
+    reason: Reason
+    name: str
+    state: State
+    expected: int
+    answered: int
+    last_answer: Instant | None
+    last_evidence: Instant | None
+    lacks: tuple[Lack, ...]
+    doubts: tuple[Doubt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """A control as coverage needs it: `sources` are types and keywords of its mapping sources."""
+
+    reason: Reason
+    name: str
+    match_keys: frozenset[str]
+    sources: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(slots=True)
+class _Tally:
+    expected: int = 0
+    answered: int = 0
+    last: Instant | None = None
+    lacks: dict[tuple[str, str, str, str], list[Place]] = field(default_factory=dict)
+
+
+def of(
+    controls: Iterable[Looking],
+    plan: Plan,
+    known: Mapping[tuple[Place, str], Target],
+    newest: Mapping[str, Instant],
+    now: Instant,
+    *,
+    asks: bool,
+    every: int,
+) -> list[Coverage]:
+    """The coverage of some controls.
+
+    `newest` is the last event time of each match key; `asks` whether this deployment asks anybody;
+    `every` how long a round is.
+    """
+    wanted = list(controls)
+    tallies = {one.reason: _Tally() for one in wanted}
+    keys = {one.reason: one.match_keys for one in wanted}
+    for account, region, duty in plan.questions():
+        place = Place(account, region, duty.question.source)
+        state = known.get((place, duty.question.what), NEVER_ASKED)
+        whole = _missing(duty, state, now, every, asks=asks)
+        for reason in duty.reasons & tallies.keys():
+            tally = tallies[reason]
+            lacking = [*whole, *_of_keys(duty, state, keys[reason])]
+            for what, why in lacking:
+                tally.lacks.setdefault((*why, what), []).append(place)
+            tally.expected += 1
+            tally.answered += not lacking
+            if state.done_at is not None:
+                tally.last = max(tally.last or state.done_at, state.done_at)
+    return [_coverage(one, tallies[one.reason], newest, asks=asks) for one in wanted]
+
+
+def _missing(
+    duty: Duty, state: Target, now: Instant, every: int, *, asks: bool
+) -> list[tuple[str, Why]]:
+    """Why a question as a whole is not answered; nothing where it is."""
+    what = duty.question.what
+    if not asks:
+        said = "Nobody is asked: this deployment collects nothing from AWS by itself."
+        return [(what, (NOBODY_ASKS, "", said))]
+    waiting, late = _lateness(duty, state, now, LATE_ROUNDS * every)
+    if state.tries:
+        return [(what, (state.reason, state.detail, state.message))]
+    if late:
+        return [(what, (NOT_RUNNING, "", "Nobody has asked lately."))]
+    if waiting:
+        return [(what, (NOT_YET, "", "It is asked for the first time when it is due."))]
+    faults = [why for name, why in state.faults.items() if name not in duty.match_keys]
+    return [(what, faults[0])] if faults else []
+
+
+def _lateness(duty: Duty, state: Target, now: Instant, slack: int) -> tuple[bool, bool]:
+    """Whether a question still waits for its first turn, and whether its turn has passed."""
+    if duty.question.scheduled:
+        due = duty.slots_due(state.slot, day_of(now))
+        late = bool(due) and now - slots.start(due[0]) > slack
+        return state.slot is None and not late, late
+    since = duty.opens_at if state.done_at is None else state.done_at
+    late = now - since > slack
+    return state.done_at is None and not late, late
+
+
+def _of_keys(duty: Duty, state: Target, keys: frozenset[str]) -> Iterator[tuple[str, Why]]:
+    """What of an answer is missing for a control's own match keys."""
+    for name, why in state.faults.items():
+        if name in keys and name in duty.match_keys:
+            yield name, why
+
+
+def _coverage(
+    one: Looking, tally: _Tally, newest: Mapping[str, Instant], *, asks: bool
+) -> Coverage:
+    lacks = tuple(
+        Lack(reason, detail, message, what, tuple(places[:_SHOWN]), len(places))
+        for (reason, detail, message, what), places in sorted(tally.lacks.items())
+    )
+    return Coverage(
+        reason=one.reason,
+        name=one.name,
+        state=_state(one, tally, asks=asks),
+        expected=tally.expected,
+        answered=tally.answered,
+        last_answer=tally.last,
+        last_evidence=max((newest[k] for k in one.match_keys if k in newest), default=None),
+        lacks=lacks,
+        doubts=tuple(doubts(one.sources)),
+    )
+
+
+def _state(one: Looking, tally: _Tally, *, asks: bool) -> State:
+    if not any(question_of(k) for k in one.match_keys):
+        return "by-hand"
+    if not asks or tally.expected == 0:
+        return "nobody-asks"
+    if tally.answered == tally.expected:
+        return "collecting"
+    return "partly" if tally.answered else "silent"
+
+
+def doubts(sources: Iterable[tuple[str, str | None]]) -> Iterator[Doubt]:
+    """The keywords that no list knows, or that name a call which is never made."""
+    for source, word in sources:
+        if source not in _LISTED or word is None or word.startswith(config.CUSTOM):
+            continue
+        if keywords.is_listed(source, word):
+            continue
+        found = calls.find(word) if source == "AWS_API_Call" else None
+        if isinstance(found, calls.Call):
+            continue  # beyond AWS's list, but one that can be made
+        near = tuple(keywords.suggest(source, word))
+        meant = f" Did you mean {' or '.join(near)}?" if near else ""
+        known = f"No list of {source} knows '{word}'." if found is None else found.sentence
+        yield Doubt(source, word, near, known + meant)

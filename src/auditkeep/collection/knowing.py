@@ -1,0 +1,57 @@
+"""What coverage is computed from, read from the database; see `collection.coverage`."""
+
+from collections.abc import Collection, Iterator
+
+from sqlalchemy import func
+
+from auditkeep.assessments import store
+from auditkeep.assessments.model import Assessment
+from auditkeep.clock import Instant
+from auditkeep.collection import coverage, targets
+from auditkeep.collection.coverage import Coverage, Looking
+from auditkeep.collection.looks import Plans
+from auditkeep.collection.plan import Reason
+from auditkeep.db.schema import rollups
+from auditkeep.db.tx import Tx
+
+_IN = 500
+
+
+def of_assessment(
+    tx: Tx, plans: Plans, assessment: Assessment, now: Instant, *, asks: bool, every: int
+) -> list[Coverage]:
+    """The coverage of an assessment's controls, in their order."""
+    controls = list(_looking(tx, assessment.id))
+    keys = frozenset[str]().union(*(c.match_keys for c in controls))
+    return coverage.of(
+        controls,
+        plans.of(tx, now),
+        targets.every(tx),
+        _newest(tx, keys),
+        now,
+        asks=asks,
+        every=every,
+    )
+
+
+def _looking(tx: Tx, assessment_id: str) -> Iterator[Looking]:
+    for one in store.controls(tx, assessment_id):
+        yield Looking(
+            reason=Reason("assessment", assessment_id, str(one.ordinal)),
+            name=one.copy.name,
+            match_keys=frozenset(one.copy.match_keys),
+            sources=tuple((s.type, s.keyword) for s in one.copy.sources),
+        )
+
+
+def _newest(tx: Tx, keys: Collection[str]) -> dict[str, Instant]:
+    """The last event time that was kept of each match key."""
+    t = rollups.c
+    wanted = sorted(keys)
+    found: dict[str, Instant] = {}
+    for start in range(0, len(wanted), _IN):
+        some = wanted[start : start + _IN]
+        query = tx.select(t.match_key, func.max(t.last_time)).where(t.match_key.in_(some))
+        for key, last in map(tuple, tx.all(query.group_by(t.match_key))):
+            found[key] = Instant(last)
+    return found
