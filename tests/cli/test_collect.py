@@ -1,0 +1,126 @@
+"""`auditkeep collect …` over a deployment, and a server that collects from a simulated cloud."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli.conftest import ACCOUNT, Run
+from tests.simulator.cloud import Simulator
+from tests.simulator.estate import Estate
+
+from auditkeep import app
+from auditkeep.clock import Instant, SystemClock
+from auditkeep.evidence import lens
+from auditkeep.evidence.lens import Reach
+from auditkeep.ids import GLOBAL_REGION, Tenant
+from auditkeep.settings import load
+
+TENANT = Tenant(ACCOUNT, "us-east-1")
+A = "a0000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def looked_at(data: Path) -> Path:
+    """A control has looked at users, VPCs and events since long ago."""
+    with app.opened(load(data), SystemClock()) as parts, parts.db.write(TENANT) as tx:
+        reach = Reach(frozenset({ACCOUNT}), frozenset({"us-east-1", GLOBAL_REGION}))
+        keys = {"api:iam_ListUsers", "api:ec2_DescribeVpcs"}
+        opened = Instant(parts.clock.now() // 86_400_000_000 * 86_400_000_000)
+        lens.open_for_control(tx, A, 1, keys, reach, opened)
+    return data
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Simulator]:
+    with Simulator(Estate(), at=SystemClock().now(), page_size=2) as made:
+        key = made.key(ACCOUNT)
+        for name in ("ada", "bob", "eve"):
+            made.estate.put(ACCOUNT, GLOBAL_REGION, "iam:ListUsers", name)
+        made.estate.put(ACCOUNT, "us-east-1", "ec2:DescribeVpcs", "vpc-1")
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": key.id,
+            "AWS_SECRET_ACCESS_KEY": key.secret,
+            "AWS_ENDPOINT_URL": made.url,
+            "AWS_CONFIG_FILE": str(tmp_path / "none"),
+            "AUDITKEEP_COLLECT": "aws",
+            "AUDITKEEP_COLLECT_ROLE": "",
+            "AUDITKEEP_COLLECT_RATE": "1000",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield made
+
+
+def words(data: Path) -> list[str]:
+    return ["--data", str(data), "--account", ACCOUNT]
+
+
+def told(run: Run, data: Path, *command: str) -> Any:
+    code, out, error = run("collect", *command, *words(data), "--json")
+    assert code == 0, error
+    return json.loads(out)
+
+
+def test_the_plan_says_what_is_asked_and_why(run: Run, looked_at: Path) -> None:
+    plan = told(run, looked_at, "plan")
+    assert not plan["asks"]
+    assert plan["questions"] == 2
+    assert [(r["what"], r["regions"], r["often"]) for r in plan["plan"]] == [
+        ("ec2_DescribeVpcs", ["us-east-1"], "DAILY"),
+        ("iam_ListUsers", [GLOBAL_REGION], "DAILY"),
+    ]
+    code, out, _ = run("collect", "plan", *words(looked_at))
+    assert code == 0
+    assert "Nobody asks" in out
+
+
+def test_nobody_is_asked_unless_that_is_set(run: Run, looked_at: Path) -> None:
+    code, _, error = run("collect", "run", *words(looked_at))
+    assert code == 1
+    assert "AUDITKEEP_COLLECT=aws" in error
+
+
+def test_a_baseline_and_an_account_s_own_ways_are_kept(run: Run, data: Path) -> None:
+    with app.opened(load(data), SystemClock()) as parts:
+        framework = next(f for f in parts.deps.library.frameworks.values() if "Sample" in f.name)
+    assert told(run, data, "plan")["questions"] == 0
+    told(run, data, "baseline", framework.id)
+    assert told(run, data, "baseline")["frameworks"] == [framework.id]
+    told(run, data, "account", ACCOUNT, "--regions", "us-east-1", "--role", "Mine")
+    assert told(run, data, "account")["accounts"][0]["role"] == "Mine"
+    assert told(run, data, "plan")["questions"] > 0
+    code, _, error = run("collect", "account", "12", *words(data))
+    assert code == 1
+    assert "twelve digits" in error
+    told(run, data, "baseline", "--none")
+    assert told(run, data, "plan")["questions"] == 0
+
+
+def test_the_policy_is_what_the_plan_needs(run: Run, looked_at: Path) -> None:
+    code, out, _ = run("collect", "policy", *words(looked_at))
+    assert code == 0
+    (statement,) = json.loads(out)["Statement"]
+    assert statement["Action"] == ["ec2:DescribeVpcs", "iam:ListUsers"]
+    file = looked_at / "role.json"
+    principal = f"arn:aws:iam::{ACCOUNT}:role/server"
+    code, _, _ = run(
+        "collect", "stackset", "--principal", principal, "--out", str(file), *words(looked_at)
+    )
+    assert code == 0
+    assert "AWS::IAM::Role" in file.read_text()
+
+
+@pytest.mark.server
+def test_what_is_due_is_asked_of_aws_and_kept(run: Run, looked_at: Path, cloud: Simulator) -> None:
+    done = told(run, looked_at, "run")
+    assert done == {"jobs": 2, "runs": 2, "openGaps": 0}
+    assert told(run, looked_at, "gaps")["gaps"] == []
+    with app.opened(load(looked_at), SystemClock()) as parts:
+        origins = parts.origins(TENANT)
+    assert origins.accounts == (ACCOUNT,)
+    asked = [f"{c.service}:{c.operation}" for c in cloud.history.calls()]
+    assert asked.count("iam:ListUsers") == 2
+    assert told(run, looked_at, "run")["runs"] == 0
