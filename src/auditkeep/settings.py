@@ -213,6 +213,16 @@ class Settings(BaseSettings):
         default=1024, ge=128, description="Memory that rendering one report volume may take."
     )
 
+    manual_s3_buckets: str = Field(
+        default="",
+        description="Buckets of S3 out of which `s3ResourcePath` may import manual evidence, with "
+        "this process's AWS credentials; names between commas. Empty: none, only files that an "
+        "operator has put in (`auditkeep stock`).",
+    )
+    manual_s3_region: str = Field(
+        default="us-east-1", description="The region that S3 is first asked in for those buckets."
+    )
+
     # --- collection: what is asked of AWS
     collect: Literal["none", "aws"] = Field(
         default="none",

@@ -7,9 +7,9 @@ with its assessment, so that what was imported no longer depends on where it cam
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, cast
 
 import msgspec
 
@@ -58,7 +58,15 @@ class Stocked(msgspec.Struct, frozen=True):
     object_id: str
 
 
-Offer = Text | Uploaded | Stocked
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A file of a bucket elsewhere: the URL it was named by, and how what was read of it opens."""
+
+    url: str
+    open: Callable[[], BinaryIO]
+
+
+Offer = Text | Uploaded | Stocked | Brought
 
 
 class File(msgspec.Struct, frozen=True):
@@ -73,8 +81,12 @@ class File(msgspec.Struct, frozen=True):
 class Refused(msgspec.Struct, frozen=True):
     """Why one item was not imported: an HTTP status and a sentence."""
 
-    code: Literal["400", "404", "429"]
+    code: Literal["400", "403", "404", "429", "503"]
     message: str
+
+
+Outside = Refused | Callable[[], BinaryIO]
+"""What became of reading a file from elsewhere: how to open it, or why it could not be had."""
 
 
 class _Descriptor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -213,9 +225,12 @@ def _today(tx: Tx, pin: Pin) -> int:
 def _described(tx: Tx, lake: Lake, pin: Pin, offer: Offer, largest: int) -> _Descriptor | Refused:
     if isinstance(offer, Text):
         return _Descriptor(form="text", uploader=pin.uploader, text=offer.text)
-    if isinstance(offer, Stocked):
+    if isinstance(offer, Stocked | Brought):
         name = offer.url.rpartition("/")[2]
-        copied = _copied(tx, lake, pin, name, offer.object_id, largest)
+        if isinstance(offer, Stocked):
+            copied = _copied(tx, lake, pin, name, offer.object_id, largest)
+        else:
+            copied = _checked(tx, lake, pin, name, offer.open, largest)
         if isinstance(copied, Refused):
             return copied
         return _of_file("s3", pin, copied, path=offer.url)
@@ -250,12 +265,26 @@ def _of_file(
 def _copied(
     tx: Tx, lake: Lake, pin: Pin, name: str, object_id: str, largest: int
 ) -> File | Refused:
-    """The assessment's own copy of a file, if it may be evidence."""
+    """The assessment's own copy of a file that lies here, if it may be evidence."""
+    return _checked(
+        tx,
+        lake,
+        pin,
+        name,
+        lambda: io.BufferedReader(_Parts(get_blob(tx, lake, object_id))),
+        largest,
+    )
+
+
+def _checked(
+    tx: Tx, lake: Lake, pin: Pin, name: str, opened: Callable[[], BinaryIO], largest: int
+) -> File | Refused:
+    """A copy of what is opened, if its name and its beginning are those of evidence."""
     fault = name_fault(name)
     if fault is not None:
         return Refused("400", f"The file's name {fault}")
     try:
-        source = io.BufferedReader(_Parts(get_blob(tx, lake, object_id)))
+        source = io.BufferedReader(cast("io.RawIOBase", opened()))
     except ObjectMissing:
         return Refused("404", "There is no file of this name.")
     with source:

@@ -4,7 +4,7 @@ An operation is `def create_control(call: Call, ask: am.CreateControlRequest) ->
 authorise, load, rule, store, answer. It never opens or commits a transaction and reads no clock.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,11 +12,14 @@ from auditkeep.access.principals import Principal
 from auditkeep.activity.heard import Buffer
 from auditkeep.clock import Instant
 from auditkeep.db.tx import Tx
+from auditkeep.evidence.manual import Outside
 from auditkeep.ids import Tenant
 from auditkeep.lake.lake import Lake
 from auditkeep.library.library import Library
 from auditkeep.operations.caches import Caches
 from auditkeep.settings import Settings
+from auditkeep.sources.ambient import AmbientClients
+from auditkeep.sources.pull import Clients
 from auditkeep.wire.links import Links
 from auditkeep.wire.model import AnyOperation, Operation, Shape
 
@@ -42,6 +45,8 @@ class Deps:
     caches: Caches = field(default_factory=Caches)
     heard: Buffer = field(default_factory=Buffer)
     """Calls on their way into the activity log; whoever serves has a thread that writes them."""
+    clients: Clients = field(default_factory=AmbientClients)
+    """AWS as this process may see it; asked before a transaction, never in one."""
     wake: Callable[[], None] = nobody
     """Tells whoever runs jobs that one was queued; to be called once that is durable."""
 
@@ -58,6 +63,8 @@ class Call:
     base_url: str
     """Where this server is reached by the client: scheme and host, no trailing slash."""
     deps: Deps
+    fetched: Mapping[str, Outside] = field(default_factory=dict)
+    """What was fetched for it from outside, by URL; see `operations.before`."""
 
 
 def pair(

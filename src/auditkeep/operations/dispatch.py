@@ -1,7 +1,8 @@
 """The life of a request: from its bytes to the bytes of its answer.
 
     route (raw path) → who signed it → how often? → written at all? → decode and validate
-        → identity policy → one transaction: registered? → operation → encode → commit
+        → identity policy → fetch from outside (`before`)
+        → one transaction: registered? → operation → encode → commit
 
 An identity policy that asks for tags of the resource is decided first thing in the transaction.
 What is asked for most goes a shorter way (`Dispatcher.at_once`): one query tells whether the answer
@@ -40,6 +41,7 @@ from auditkeep.ids import Tenant
 from auditkeep.lake.buckets import fetching, patient
 from auditkeep.operations.authenticate import Authenticator
 from auditkeep.operations.authorise import Authoriser
+from auditkeep.operations.before import FETCHES, NONE, NOTHING, Fetched
 from auditkeep.operations.call import Call, Deps, Handler
 from auditkeep.operations.keys import told
 from auditkeep.operations.recording import Recording
@@ -143,7 +145,9 @@ class Dispatcher:
         heard.ask = ask = codec.decode(match.operation, match.labels, request.query, request.body)
         heard.reads = only_reads(match.operation)
         pending = self._authoriser.require(request, principal, match.operation, tenant, ask, now)
-        with self._begun(tenant, reads=heard.reads) as tx:
+        fetch = FETCHES.get(match.operation)
+        outside = NOTHING if fetch is None else fetch(self._db, self._deps, tenant, ask, now)
+        with outside as fetched, self._begun(tenant, reads=heard.reads) as tx:
             if tx.writable:
                 tx.lock_tenant()
             if pending is not None:
@@ -151,7 +155,7 @@ class Dispatcher:
             if match.operation not in OPEN_TO_UNREGISTERED:
                 accounts.require_active(tx)
             # inside: an answer that cannot be encoded must not have changed anything
-            answer = function(self._call(tx, request, principal, now), ask)
+            answer = function(self._call(tx, request, principal, now, fetched), ask)
             body = codec.encode(answer)
             if not heard.reads:
                 self._recording.wrote(tx, heard, answer)
@@ -203,7 +207,14 @@ class Dispatcher:
         self._recording.read(heard)
         return Response(200, body, (JSON,))
 
-    def _call(self, tx: Tx, request: Request, principal: Principal, now: Instant) -> Call:
+    def _call(
+        self,
+        tx: Tx,
+        request: Request,
+        principal: Principal,
+        now: Instant,
+        fetched: Fetched = NONE,
+    ) -> Call:
         return Call(
             tx=tx,
             tenant=tx.tenant,
@@ -212,6 +223,7 @@ class Dispatcher:
             request_id=request.request_id,
             base_url=self._base_url(request),
             deps=self._deps,
+            fetched=fetched,
         )
 
     def _rate_of(self, tenant: Tenant) -> float | None:

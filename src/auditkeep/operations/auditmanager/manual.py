@@ -6,7 +6,7 @@ from auditkeep.assessments import rules, store
 from auditkeep.errors import InvalidRequest
 from auditkeep.evidence import manual
 from auditkeep.evidence.formats import name_fault
-from auditkeep.evidence.manual import Offer, Pin, Refused, Stocked, Text, Uploaded
+from auditkeep.evidence.manual import Brought, Offer, Pin, Refused, Stocked, Text, Uploaded
 from auditkeep.operations.auditmanager.standing import log_part, require
 from auditkeep.operations.call import Call, pair
 from auditkeep.operations.limits import limit
@@ -79,7 +79,7 @@ def _import(
         request_id=call.request_id,
         now=call.now,
     )
-    meant = [_offer(one) for one in asked]
+    meant = [_offer(call, one) for one in asked]
     offers = [o for o in meant if not isinstance(o, Refused)]
     largest, daily = limit(call, "manual-file-bytes"), limit(call, "manual-items-per-day")
     done = iter(
@@ -88,7 +88,7 @@ def _import(
     return [o if isinstance(o, Refused) else next(done) for o in meant]
 
 
-def _offer(asked: am.ManualEvidence) -> Offer | Refused:
+def _offer(call: Call, asked: am.ManualEvidence) -> Offer | Refused:
     """What one item offers; InvalidRequest unless it is exactly one of the three forms."""
     forms = (asked.text_response, asked.evidence_file_name, asked.s3_resource_path)
     if sum(form is not None for form in forms) != 1:
@@ -105,6 +105,9 @@ def _offer(asked: am.ManualEvidence) -> Offer | Refused:
         place = destination.place(url, "s3ResourcePath")
     except InvalidRequest as error:
         return Refused("400", str(error))
+    brought = call.fetched.get(url)
+    if brought is not None:
+        return brought if isinstance(brought, Refused) else Brought(url, brought)
     return Stocked(url, manual.stocked(place.bucket, place.key))
 
 
