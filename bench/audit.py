@@ -3,7 +3,8 @@
 The limit, in the same run, on the same observations and one core: AES-256-GCM and zstd of each
 segment's bytes undone, then three SHA-256 for each observation, of the envelope, the raw bytes and
 the leaf. Ours reads Parquet, opens and hashes the same, and compares each row with its envelope,
-each batch with its record and entry, the whole log with every checkpoint.
+each batch with its record and entry, the whole log with every checkpoint. Seconds are the process's
+own, so that neighbours on the machine do not count.
 """
 
 import gc
@@ -25,7 +26,8 @@ from auditkeep.observations import Observation
 
 OBSERVATIONS = 150_000
 UNIT = 5_000
-TARGET = 0.25
+TARGET = 150_000
+"""Observations a second and core."""
 TURNS = 3
 _LEAF = b"\x00auditkeep/leaf/1"
 
@@ -55,17 +57,17 @@ def run(scale: float) -> list[Result]:
             assert found.counts.observations == total
             turns.append((least, ours))
         lake.db.close()
-    fastest, ours_best = min(t[0].clock for t in turns), min(t[1].clock for t in turns)
-    ratio = fastest / ours_best
+    fastest, ours_best = (min(turn[i].processor for turn in turns) for i in (0, 1))
+    rate = total / ours_best
     return [
         Result(
             name="observations audited, in segments",
-            value=total / ours_best,
+            value=rate,
             baseline=total / fastest,
-            ratio=ratio,
-            target=f">= {TARGET}",
+            ratio=fastest / ours_best,
+            target=f">= {TARGET:,}",
             unit="obs/s",
-            met=ratio >= TARGET,
+            met=rate >= TARGET,
         )
     ]
 

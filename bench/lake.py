@@ -190,11 +190,8 @@ def new_lake(folder: Path, url: str) -> Lake:
 
         db = Database(fresh_database(url))
     db.migrate()
-    with db.write(TENANT) as tx:
-        row = {"status": "ACTIVE", "kms_key": "", "settings": "{}", "registered_at": NOW}
-        tx.insert(tenants, {**row, "last_batch_no": 0})
     keys = folder / "keys"
-    return Lake.open(
+    lake = Lake.open(
         db=db,
         data=folder,
         objects=LocalObjects(folder / "objects"),
@@ -202,6 +199,10 @@ def new_lake(folder: Path, url: str) -> Lake:
         keystore=KeyStore(keys / "buckets"),
         signer=Signer("bench/log", SigningKey.create(keys / "log.key")),
     )
+    with db.write(TENANT) as tx:
+        row = {"status": "ACTIVE", "kms_key": "", "settings": "{}", "registered_at": NOW}
+        tx.insert(tenants, {**row, "last_batch_no": 0})
+    return lake
 
 
 @contextmanager

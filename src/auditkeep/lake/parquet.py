@@ -126,10 +126,10 @@ def fetch(opening: Opening, ids: Collection[bytes]) -> list[Stored]:
     return [Stored(*row) for row in frame.iter_rows()]
 
 
-def slices(opening: Opening, rows: int) -> Iterator[list[tuple[Any, ...]]]:
+def slices(opening: Opening, rows: int) -> Iterator[list[list[Any]]]:
     """All rows, at most `rows` at a time, in the file's order, for comparing with envelopes.
 
-    Each is (batch, index, collected at, id in hex, event time as ISO 8601, source, match key,
+    Columns of (batch, index, collected at, id in hex, event time as ISO 8601, source, match key,
     account, region, verdict, number of resources, resources, their verdicts, envelope, raw bytes,
     nonce); lists are joined by `SEPARATOR`, which is many times as fast as handing them over.
     """
@@ -139,7 +139,8 @@ def slices(opening: Opening, rows: int) -> Iterator[list[tuple[Any, ...]]]:
         *("batch_no", "index", "collected_at"),
         pl.col("id").bin.encode("hex"),
         pl.from_epoch("event_time", time_unit="us").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
-        *("source", "match_key", "account", "region", "verdict"),
+        *("source", "match_key", "account", "region"),
+        pl.col("verdict").fill_null(""),  # where a source gives no verdict, a segment has none
         pl.col("resources").list.len().fill_null(0).alias("count"),
         pl.col("resources").list.join(SEPARATOR).fill_null(""),
         pl.col("resource_verdicts").list.join(SEPARATOR).fill_null(""),
@@ -150,7 +151,7 @@ def slices(opening: Opening, rows: int) -> Iterator[list[tuple[Any, ...]]]:
         (frame,) = _collect([opening], [_scan(opening).slice(at, rows).select(columns)])
         if not frame.height:
             return
-        yield list(zip(*(column.to_list() for column in frame.iter_columns()), strict=True))
+        yield [column.to_list() for column in frame.iter_columns()]
         at += frame.height
 
 

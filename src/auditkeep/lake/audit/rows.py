@@ -5,8 +5,9 @@ what readers search by: they must say what the envelope says, or a changed copy 
 the logged one is intact.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 
@@ -54,7 +55,7 @@ class ManualFile(msgspec.Struct, frozen=True):
 _envelope = msgspec.json.Decoder(_Envelope).decode
 _manual = msgspec.json.Decoder(ManualFile).decode
 
-Light = tuple[str, str, str, str, str, str, str | None, int, str, str]
+Light = tuple[str, str, str, str, str, str, str, int, str, str]
 """id in hex, event time as ISO 8601, source, match key, account, region, verdict, number of
 resources, and these and their verdicts, each joined by `SEPARATOR`."""
 
@@ -115,10 +116,59 @@ def differing(light: Light, collected_at: str, envelope: bytes) -> str | None:
     )
     if logged == light and told.collected_at == collected_at:
         return None
-    if light[6] is None:  # where a source gives no verdict, a segment has none
-        return differing((*light[:6], "", *light[7:]), collected_at, envelope)
     pairs = zip(_NAMES, logged, light, strict=True)
     return next((name for name, one, other in pairs if one != other), "time of collection")
+
+
+def misread(part: Sequence[Sequence[Any]], times: Mapping[int, str]) -> list[tuple[int, str]]:
+    """The rows of a slice of a segment (`parquet.slices`) that are not what their envelopes say.
+
+    `times` are the slice's times of collection in ISO 8601. One pass without a tuple for each row:
+    this and hashing are most of what an audit costs.
+    """
+    found: list[tuple[int, str]] = []
+    decode, join = _envelope, SEPARATOR.join
+    _, _, ats, *light, envelopes, _, _ = part
+    for place, (
+        at,
+        id_,
+        time,
+        source,
+        key,
+        account,
+        region,
+        verdict,
+        count,
+        named,
+        said,
+        envelope,
+    ) in enumerate(zip(ats, *light, envelopes, strict=True)):
+        try:
+            told = decode(envelope)
+        except msgspec.MsgspecError:
+            found.append((place, "envelope"))
+            continue
+        reading = told.reading
+        resources = reading.resources
+        if (
+            told.id == id_
+            and told.event_time == time
+            and told.collected_at == times[at]
+            and told.source == source
+            and reading.match_key == key
+            and reading.account == account
+            and reading.region == region
+            and reading.verdict == verdict
+            and len(resources) == count
+            and (not count or join([r.value for r in resources]) == named)
+            and (not count or join([r.verdict for r in resources]) == said)
+        ):
+            continue
+        row = (id_, time, source, key, account, region, verdict, count, named, said)
+        name = differing(row, times[at], envelope)
+        if name is not None:
+            found.append((place, name))
+    return found
 
 
 def manual_file(raw: bytes) -> tuple[str, str] | None:

@@ -41,13 +41,12 @@ from auditkeep.lake.encoding import TimeWriter, batch_record
 from auditkeep.lake.governance import CLASS
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.segments import object_name
-from auditkeep.tlog.merkle import HASH_SIZE
 from auditkeep.tlog.merkle import root as merkle_root
 
 AT_A_TIME = 500
 """Batches of one snapshot, fewer where they are large."""
 BYTES_AT_A_TIME = 32 << 20
-SLICE = 4_000
+SLICE = 8_000
 """Rows of a segment in memory, fewer where they are large."""
 SLICE_BYTES = 32 << 20
 LATE = 10 * MINUTE
@@ -346,33 +345,33 @@ class TenantAudit:
         self,
         tx: Tx,
         where: str,
-        part: Sequence[tuple[Any, ...]],
+        part: Sequence[Sequence[Any]],
         sheets: dict[int, "_Sheet"],
         found: State,
         kept: list[_Kept] | None,
     ) -> None:
-        leaves = checks.leaves(
-            [row[15] for row in part], [row[13] for row in part], [row[14] for row in part]
-        )
-        differing = checks.differing
-        collected = {row[2]: iso(Instant(row[2])) for row in part}
-        for row, leaf in zip(part, leaves, strict=True):
-            batch_no, index = row[0], row[1]
+        numbers, indexes, ats, ids, _, sources, *_, envelopes, raws, nonces = part
+        leaves = checks.leaves(nonces, envelopes, raws)
+        for place, (batch_no, index, leaf) in enumerate(zip(numbers, indexes, leaves, strict=True)):
             sheet = sheets.get(batch_no)
             if sheet is None or not sheet.put(index, leaf):
                 found.problem(
-                    f"{where}: observation {row[3]} is there as number {index} of batch "
+                    f"{where}: observation {ids[place]} is there as number {index} of batch "
                     f"{batch_no}, where it does not belong."
                 )
-                continue
-            told = differing(row[3:13], collected[row[2]], row[13])
-            if told is not None:
-                self._misread(sheet.where, index, row[3], told, found)
-            if row[5] == checks.MANUAL:
-                self._check_manual(tx, sheet.where, index, row[14], found)
-            if kept is not None:
-                kept.append((batch_no, bytes.fromhex(row[3]), row[14]))
-        found.counts.observations += len(part)
+        times = {at: iso(Instant(at)) for at in set(ats)}
+        for place, told in checks.misread(part, times):
+            sheet = sheets.get(numbers[place])
+            if sheet is not None:
+                self._misread(sheet.where, indexes[place], ids[place], told, found)
+        if checks.MANUAL in sources:
+            for place, source in enumerate(sources):
+                sheet = sheets.get(numbers[place])
+                if source == checks.MANUAL and sheet is not None:
+                    self._check_manual(tx, sheet.where, indexes[place], raws[place], found)
+        if kept is not None:
+            kept.extend(zip(numbers, map(bytes.fromhex, ids), raws, strict=True))
+        found.counts.observations += len(leaves)
 
     def _close(self, sheet: "_Sheet", found: State) -> None:
         """After all rows of a segment: is each batch whole?"""
@@ -551,23 +550,20 @@ class _Sheet:
     def __init__(self, batch: _Batch, where: str) -> None:
         self.batch = batch
         self.where = where
-        self._joined = bytearray(batch.rows * HASH_SIZE)
-        self._seen = bytearray(batch.rows)
+        self._leaves: list[bytes | None] = [None] * batch.rows
 
     def put(self, index: int, leaf: bytes) -> bool:
         """False if there is no such place, or it is taken."""
-        if not 0 <= index < len(self._seen) or self._seen[index]:
+        if not 0 <= index < len(self._leaves) or self._leaves[index] is not None:
             return False
-        self._seen[index] = 1
-        self._joined[index * HASH_SIZE : (index + 1) * HASH_SIZE] = leaf
+        self._leaves[index] = leaf
         return True
 
     def missing(self) -> list[int]:
-        return [i for i, seen in enumerate(self._seen) if not seen]
+        return [i for i, leaf in enumerate(self._leaves) if leaf is None]
 
     def leaves(self) -> list[bytes]:
-        whole = bytes(self._joined)
-        return [whole[i : i + HASH_SIZE] for i in range(0, len(whole), HASH_SIZE)]
+        return [leaf for leaf in self._leaves if leaf is not None]
 
 
 def _numbers(members: Sequence[_Batch]) -> str:
