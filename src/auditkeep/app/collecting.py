@@ -10,8 +10,10 @@ from auditkeep.collection.looks import Plans
 from auditkeep.observations import SourceType
 from auditkeep.settings import Settings
 from auditkeep.sources.apicalls import ApiCalls
+from auditkeep.sources.configpull import ConfigEvaluations
 from auditkeep.sources.lookup import LookupEvents
 from auditkeep.sources.pull import Puller
+from auditkeep.sources.securityhubpull import SecurityHubFindings
 from auditkeep.sources.sessions import Sessions
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.collect import KIND, Collector
@@ -21,7 +23,12 @@ from auditkeep.workflows.rounds import Rounds, RoundsThread
 def pullers(settings: Settings) -> Mapping[SourceType, Puller]:
     """Who asks each source."""
     events = LookupEvents(reads=settings.cloudtrail_reads)
-    found: tuple[Puller, ...] = (ApiCalls(), events)
+    found: tuple[Puller, ...] = (
+        ApiCalls(),
+        ConfigEvaluations(),
+        SecurityHubFindings(),
+        events,
+    )
     return {one.source: one for one in found}
 
 

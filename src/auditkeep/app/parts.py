@@ -198,6 +198,7 @@ class Parts:
                 "sourceType": doubt.source_type,
                 "keyword": doubt.keyword,
                 "didYouMean": ", ".join(doubt.suggestions),
+                "why": doubt.reason,
             }
             for doubt in doubts(own)
         ]

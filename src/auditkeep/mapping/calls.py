@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from auditkeep.ids import GLOBAL_REGION
+from auditkeep.mapping import licences
 
 PREFIX = "api:"
 """How match keys of API calls begin; the keyword follows."""
@@ -82,6 +83,9 @@ def documented() -> dict[str, Call]:
 def find(keyword: str) -> Call | Refusal:
     """The call that a keyword names, or why there is none."""
     known = documented().get(keyword)
+    if known is None and licences.is_keyword(keyword):
+        # a summary of several calls, which begins with this one
+        known = documented()["license-manager_ListLicenseConfigurations"]
     if known is not None:
         return known
     from auditkeep.mapping import readonly  # noqa: PLC0415 - brings botocore with it

@@ -19,10 +19,10 @@ from typing import Any, Final
 
 import msgspec
 
-from auditkeep.clock import Instant, day_name, day_start, iso
-from auditkeep.mapping import calls
+from auditkeep.mapping import calls, licences
 from auditkeep.mapping.calls import PREFIX, Call, Feed, Refusal
 from auditkeep.observations import Observation, Resource, SourceType
+from auditkeep.sources import licences as summaries
 from auditkeep.sources import paths
 from auditkeep.sources.answers import (
     Exchange,
@@ -32,6 +32,7 @@ from auditkeep.sources.answers import (
     exchange,
     exchanges_of,
 )
+from auditkeep.sources.occasion import occasion, time_of
 from auditkeep.sources.pull import Ask, Clients, Denied, Fault, Page, Refused, Request, unit_of
 from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
 from auditkeep.sources.refusals import asking
@@ -86,6 +87,8 @@ class ApiCalls:
     reader: Final = READER
 
     def actions(self, what: str) -> frozenset[str]:
+        if licences.is_keyword(what):
+            return summaries.ACTIONS
         call = calls.find(what)
         if isinstance(call, Refusal):
             return frozenset()
@@ -93,6 +96,9 @@ class ApiCalls:
         return frozenset({call.action, *fed})
 
     def get(self, clients: Clients, ask: Ask, resume: str | None = None) -> Iterator[Page]:
+        if licences.is_keyword(ask.what):
+            yield from summaries.get(clients, ask, resume)
+            return
         call = calls.find(ask.what)
         if isinstance(call, Refusal):
             raise Refused(call.sentence, service=ask.what, operation=ask.what)
@@ -106,6 +112,9 @@ class ApiCalls:
             yield from _fed(client, call, call.feed, ask, start)
 
     def parse(self, page: Page, context: Context, tally: Tally) -> Parsed:
+        if licences.is_keyword(page.ask.what):
+            yield from summaries.parse(page, context, tally)
+            return
         call = calls.find(page.ask.what)
         if isinstance(call, Refusal):
             yield Rejected("", call.sentence)
@@ -357,8 +366,8 @@ def _observation(
     service = call.action.partition(":")[0]
     return Observation(
         source="AWS_API_Call",
-        natural_key=(ask.account, region, ask.what, found.name, _occasion(ask)),
-        event_time=_time(ask),
+        natural_key=(ask.account, region, ask.what, found.name, occasion(ask)),
+        event_time=time_of(ask),
         match_key=key,
         account=ask.account,
         region=region,
@@ -370,19 +379,6 @@ def _observation(
         event_source=f"{service}.amazonaws.com",
         cuts=cuts,
     )
-
-
-def _occasion(ask: Ask) -> str:
-    """When it was due: the slot's date, or the moment of a first look."""
-    if ask.at is not None:
-        return iso(ask.at)
-    return "" if ask.slot is None else day_name(ask.slot)
-
-
-def _time(ask: Ask) -> Instant:
-    if ask.at is not None:
-        return ask.at
-    return Instant(0) if ask.slot is None else day_start(ask.slot)
 
 
 def _secrets(raw: bytes, element: object, call: Call) -> list[Span]:

@@ -133,6 +133,11 @@ def _on(ask: Ask) -> None:
         )
 
 
+def _newer(ask: Ask) -> Output:
+    """The newer Security Hub is not on here: it is another product, and enabled by itself."""
+    raise Refusal("AccessDeniedException", f"Security Hub V2 is not enabled in {ask.region}.", 403)
+
+
 def _hub(ask: Ask) -> Output:
     _on(ask)
     return {
@@ -157,6 +162,7 @@ def _standards(ask: Ask) -> Output:
 
 HANDLERS: dict[str, Handler] = {
     "securityhub:GetFindings": _findings,
+    "securityhub:GetFindingsV2": _newer,
     "securityhub:DescribeHub": _hub,
     "securityhub:GetEnabledStandards": _standards,
 }

@@ -133,10 +133,11 @@ def _tell_doubts(control: Control) -> None:
     for source_type, word in warnings.unknown_keywords(control.sources):
         _LOG.warning(
             "control %s names the keyword %r, which the list of %s does not know: it will "
-            "probably collect nothing",
+            "probably collect nothing. %s",
             control.id,
             word,
             source_type,
+            warnings.reason(source_type, word),
         )
 
 
