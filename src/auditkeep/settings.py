@@ -46,6 +46,10 @@ QuotaName = Literal[
 """What is limited by number; `accounts.quotas` says what each means."""
 
 
+RetentionKind = Literal["facts", "manual", "activity", "reports"]
+"""What has a retention of its own; `lake.retention` says what each means."""
+
+
 class Settings(BaseSettings):
     """Everything an operator may decide; `data` comes from the command line."""
 
@@ -194,6 +198,12 @@ class Settings(BaseSettings):
         le=10_080,
         description="How soon everything of an account is to be destroyed after DeregisterAccount "
         "with the policy ALL. It begins at once; what takes longer is shown as late. AWS: 7 days.",
+    )
+    retention_days: dict[RetentionKind, Annotated[int, Field(ge=1)] | None] = Field(
+        default_factory=dict,
+        description="How many days classes are kept after they were collected, as a JSON object; "
+        "null: for ever. Facts and manual evidence: 731, two years; activity and reports: for "
+        "ever. One tenant's are set with `auditkeep retention set`.",
     )
     key_backup_days: int = Field(
         default=7,

@@ -109,7 +109,7 @@ class Parts:
             accounts.require_active(tx)
             asked = {"assessmentId": assessment_id, "from": iso(start)}
             self.note(tx.system(), "StartBackfill", asked, tenant.account, tenant.region)
-            return start_backfill(self._operator(tx, tenant), assessment_id, start)
+            return start_backfill(self.operator(tx, tenant), assessment_id, start)
 
     def seal_now(self, tenant: Tenant) -> int:
         """Move the whole tail into segments; how many were written."""
@@ -273,7 +273,8 @@ class Parts:
         """Records of the activity log, newest first."""
         return records(self.lake, wanted)
 
-    def _operator(self, tx: Any, tenant: Tenant) -> Call:
+    def operator(self, tx: Any, tenant: Tenant) -> Call:
+        """A request by the operator of this machine, on behalf of a tenant."""
         arn = f"arn:aws:iam::{tenant.account}:user/operator"
         principal = Principal(tenant.account, "operator", arn, (ADMINISTRATOR,), "")
         return Call(tx, tenant, principal, self.clock.now(), new_id(), "", self.deps)

@@ -36,6 +36,7 @@ from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.work.ended import prune
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.erase import erase_handler
+from auditkeep.workflows.expire import drop_snapshots, expire
 from auditkeep.workflows.notify import Delivery, Post
 from auditkeep.workflows.report import report_handler
 
@@ -231,6 +232,7 @@ class Service:
             while not self._stopping.is_set():
                 with self.parts.db.system_write() as tx:
                     forgotten = prune(tx, now) + outgoing.prune(tx, now)
+                forgotten += drop_snapshots(self.parts.lake, now)
                 if forgotten == 0:
                     break
         except AuditkeepError as error:
@@ -244,16 +246,22 @@ class Service:
             return []
 
     def _sweep(self, now: Instant) -> None:
-        """Every tenant that ever was; what fails is told, and holds no other."""
+        """Retention, and what was left over, of every tenant; a failure holds no other."""
         try:
             for tenant in self.parts.every_tenant():
                 try:
+                    self._expire(tenant, now)
                     sweep(self.parts.lake, tenant, now)
                 except AuditkeepError as error:
                     where = f"{tenant.account} in {tenant.region}"
                     _log.warning("Sweeping of %s is put off: %s", where, error)
         except Exception:  # noqa: BLE001  # the thread is the only one that would notice
             _log.exception("Sweeping met a defect.")
+
+    def _expire(self, tenant: Tenant, now: Instant) -> None:
+        """What retention no longer keeps; and nothing computed from it is remembered."""
+        if expire(self.parts.lake, self.parts.settings, tenant, now).gone:
+            self.parts.deps.caches.clear()
 
     def _tend_one(self, tenant: Tenant) -> None:
         """One tenant's turn; what fails is told and tried again, and holds no other tenant."""

@@ -400,6 +400,15 @@ def set_control_status(
     )
 
 
+def has_control(tx: Tx, assessment_id: str, control_id: str) -> bool:
+    """Whether an assessment was made with a control of the library, removed since or not."""
+    table = assessment_controls.c
+    query = tx.select(table.ordinal).where(
+        table.assessment_id == assessment_id, table.control_id == control_id
+    )
+    return tx.first(query.limit(1)) is not None
+
+
 def uses_of(tx: Tx, control_id: str) -> dict[str, list[AssessedControl]]:
     """Where ACTIVE assessments use a control of the library, by assessment id."""
     table = assessment_controls.c

@@ -255,6 +255,27 @@ erasures = _owned(
     key=("id",),
 )
 
+retention = _owned(
+    "retention",  # how long classes are kept, as the last governance record about each says
+    _text("kind"),  # of a bucket's class, see lake.retention.KINDS
+    _int("days", null=True),  # null: for ever
+    _flag("chosen"),  # by somebody for this tenant; false: the deployment's value, as logged
+    _text("authority"),  # the governance record
+    _int("set_at"),
+    key=("kind",),
+)
+
+holds = _owned(
+    "holds",  # legal holds; who placed them and why is in their governance records
+    _text("id"),
+    _text("assessment_id", null=True),  # null: everything of a time
+    _int("first", null=True),  # collected from then on; null: from the beginning
+    _int("last", null=True),  # until then, inclusive; null: without end
+    _int("placed_at"),
+    _int("released_at", null=True),
+    key=("id",),
+)
+
 tags = _owned(
     "tags",
     _text("arn"),

@@ -12,7 +12,7 @@ from sqlalchemy import Row, and_, or_
 
 from auditkeep.clock import Instant
 from auditkeep.db import schema
-from auditkeep.db.tx import Tx
+from auditkeep.db.tx import SystemTx, Tx
 from auditkeep.errors import NotFound
 from auditkeep.frameworks.sharing_model import ShareRequest, Side, Snapshot, Subject
 from auditkeep.frameworks.store import After
@@ -107,6 +107,12 @@ def settle(tx: Tx, request: ShareRequest) -> None:
 def delete(tx: Tx, request_id: str) -> None:
     """Forget this side's record; the other side's stays."""
     tx.run(tx.delete(_TABLE).where(_TABLE.c.id == request_id))
+
+
+def drop_snapshots(tx: SystemTx, before: Instant) -> int:
+    """Forget what requests offered that ended, unanswered, before a moment; how many."""
+    old = (_TABLE.c.expires_at < before, _TABLE.c.snapshot.is_not(None))
+    return tx.run(tx.update(_TABLE).where(*old).values(snapshot=None))
 
 
 def _seen_by(tx: Tx, tenant: Tenant) -> Tx:

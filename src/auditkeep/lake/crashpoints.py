@@ -32,6 +32,8 @@ Name = Literal[
     "destroy.committed",
     "destroy.key-destroyed",
     "destroy.object-deleted",
+    "expire.chosen",
+    "expire.done",
     "erase.asked",
     "erase.keys-gone",
     "erase.some-rows-gone",

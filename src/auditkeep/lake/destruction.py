@@ -20,7 +20,16 @@ from typing import Any
 from sqlalchemy import Row
 
 from auditkeep.clock import Instant, iso
-from auditkeep.db.schema import batches, blobs, buckets, observation_ids, rollups, segments, tail
+from auditkeep.db.schema import (
+    batches,
+    blobs,
+    buckets,
+    observation_ids,
+    rollups,
+    segments,
+    tail,
+    tenants,
+)
 from auditkeep.db.schema import units as unit_table
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant, new_id
@@ -52,6 +61,15 @@ def destroy_everything(
     return _destroy(tx, lake, None, authority, now, logged=logged)
 
 
+def destroy_buckets(
+    tx: Tx, lake: Lake, bucket_ids: Sequence[str], authority: Authority, now: Instant
+) -> Destruction | None:
+    """Destroy some buckets under an authority that is logged; None where none is alive."""
+    tx.lock_tenant()
+    doomed = [row for row in tx.all(_alive(tx)) if row.id in bucket_ids]
+    return _destroy_these(tx, lake, doomed, authority, now, logged=True)
+
+
 def _destroy(
     tx: Tx,
     lake: Lake,
@@ -62,11 +80,27 @@ def _destroy(
     logged: bool = False,
 ) -> Destruction | None:
     tx.lock_tenant()
+    alive = _alive(tx)
+    if classes is not None:
+        alive = alive.where(buckets.c["class"].in_(classes))
+    return _destroy_these(tx, lake, tx.all(alive), authority, now, logged=logged)
+
+
+def _alive(tx: Tx) -> Any:
     b = buckets.c
     alive = tx.select(buckets).where(b.destroyed_at.is_(None), b["class"] != governance.CLASS)
-    if classes is not None:
-        alive = alive.where(b["class"].in_(classes))
-    doomed = tx.all(alive.order_by(b.created_at, b.id))
+    return alive.order_by(b.created_at, b.id)
+
+
+def _destroy_these(
+    tx: Tx,
+    lake: Lake,
+    doomed: Sequence[Row[Any]],
+    authority: Authority,
+    now: Instant,
+    *,
+    logged: bool,
+) -> Destruction | None:
     if not doomed:
         return None
     destruction_id = new_id()
@@ -95,7 +129,7 @@ def _destroy(
         id=destruction_id,
         rows=rows,
     )
-    governance.record(
+    batch_no = governance.record(
         tx,
         lake,
         [*([] if logged else [authority]), done, *_parted(destruction_id, openings)],
@@ -104,6 +138,8 @@ def _destroy(
         now=now,
     )
     tx.forget_field_keys()
+    # what is remembered of evidence was computed from more than there is now
+    tx.run(tx.update(tenants).values(last_evidence_batch=batch_no))
     reach("destroy.before-commit")
     tx.after_commit(partial(_finish, lake, tx.tenant, [bucket.id for bucket in doomed], objects))
     return done

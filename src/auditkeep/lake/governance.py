@@ -8,18 +8,20 @@ like any other observation, in a class that no destruction takes. docs/formats.m
 - A *destruction* cites it and names buckets, their keys and the batches that went.
 - *Openings* are the salts and batch records of those batches, without which nobody could tell any
   more what the log's entries stood for once their bucket's key is gone.
+- A *hold* forbids destructions until its *release*.
 - A *recovery* says which entries of the log lost their batches in a restore.
 
-`allows` is the rule: which batches an authority may destroy.
+`allows`, `too_early` and `forbids` are the rules: which batches an authority may destroy, from when
+on, and which a hold keeps.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
 from auditkeep import __version__
-from auditkeep.clock import Instant, iso
+from auditkeep.clock import DAY, Instant, iso, parse
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake import buckets, read
@@ -34,6 +36,8 @@ READER: Final = "governance/1"
 
 DELETE_ASSESSMENT: Final = "DeleteAssessment"
 DEREGISTER_ACCOUNT: Final = "DeregisterAccount"
+PUT_RETENTION: Final = "PutRetention"
+"""An authority of a class: `subject` is the kind of class and how many days it is kept, or "-"."""
 
 OPENINGS_EACH = 1_000
 """Openings of one observation: some 400 KB."""
@@ -84,6 +88,35 @@ class Openings(msgspec.Struct, frozen=True, tag="openings", tag_field="kind", kw
     v: int = 1
 
 
+class Hold(msgspec.Struct, frozen=True, tag="hold", tag_field="kind", kw_only=True):
+    """Nothing it covers may be destroyed until it is released.
+
+    With an `assessment`, that is what was pinned to it, and facts collected between `first` and
+    `last` (iso, "" for no limit), which it may see; without one, everything collected then.
+    """
+
+    assessment: str
+    at: str
+    first: str
+    id: str
+    last: str
+    principal: str
+    reason: str
+    request: str
+    v: int = 1
+
+
+class Release(msgspec.Struct, frozen=True, tag="release", tag_field="kind", kw_only=True):
+    """The end of a hold."""
+
+    at: str
+    hold: str
+    principal: str
+    reason: str
+    request: str
+    v: int = 1
+
+
 class Recovery(msgspec.Struct, frozen=True, tag="recovery", tag_field="kind", kw_only=True):
     """What a restore cost: entries of the log, both ends included, whose batches are lost."""
 
@@ -96,7 +129,8 @@ class Recovery(msgspec.Struct, frozen=True, tag="recovery", tag_field="kind", kw
     v: int = 1
 
 
-Record = Authority | Destruction | Openings | Recovery
+Record = Authority | Destruction | Openings | Hold | Release | Recovery
+Told = Authority | Destruction | Hold | Release
 
 _decoder = msgspec.json.Decoder(Record)
 
@@ -127,14 +161,52 @@ def authority(action: str, principal: str, request: str, subject: str, now: Inst
 def allows(given: Authority, klass: str) -> bool:
     """Whether an authority may destroy batches of a class.
 
-    Deleting an assessment takes what was pinned to it, deregistering everything; nothing takes
-    governance records themselves.
+    Deleting an assessment takes what was pinned to it, deregistering everything, a retention
+    policy its kind of class; nothing takes governance records themselves.
     """
     if klass == CLASS:
         return False
     if given.action == DELETE_ASSESSMENT:
         return klass == f"manual/{given.subject}"
+    if given.action == PUT_RETENTION:
+        kind, days = policy_of(given)
+        return days is not None and kind == kind_of(klass)
     return given.action == DEREGISTER_ACCOUNT
+
+
+def too_early(given: Authority, committed_at: str, destroyed_at: str) -> str | None:
+    """Until when (iso) a retention policy keeps a batch, if it was destroyed before that."""
+    if given.action != PUT_RETENTION:
+        return None
+    _, days = policy_of(given)
+    kept = iso(Instant(parse(committed_at) + (days or 0) * DAY))
+    return kept if destroyed_at < kept else None
+
+
+def forbids(hold: Hold, klass: str, committed_at: str) -> bool:
+    """Whether a hold covers a batch of a class."""
+    collected = (not hold.first or hold.first <= committed_at) and (
+        not hold.last or committed_at <= hold.last
+    )
+    if not hold.assessment:
+        return collected
+    return klass == f"manual/{hold.assessment}" or (kind_of(klass) == "facts" and collected)
+
+
+def kind_of(klass: str) -> str:
+    """What retention policies are about: all assessments' manual evidence is of one kind."""
+    return klass.partition("/")[0]
+
+
+def policy(kind: str, days: int | None) -> str:
+    """The subject of a retention policy."""
+    return f"{kind} {'-' if days is None else days}"
+
+
+def policy_of(given: Authority) -> tuple[str, int | None]:
+    """Kind of class and days of a retention policy; None: for ever, also where it is not read."""
+    kind, _, days = given.subject.partition(" ")
+    return kind, int(days) if days.isdecimal() else None
 
 
 def record(
@@ -159,14 +231,14 @@ def record(
     return appended.batch_no
 
 
-def told_since(tx: Tx, lake: Lake, start: Instant) -> list[tuple[Stored, Authority | Destruction]]:
-    """Authorities and destructions that were recorded from `start` on, oldest first."""
-    kinds = frozenset(f"{CLASS}:{kind}" for kind in ("authority", "destruction"))
+def told_since(tx: Tx, lake: Lake, start: Instant) -> list[tuple[Stored, Told]]:
+    """Authorities, destructions and holds that were recorded from `start` on, oldest first."""
+    kinds = frozenset(f"{CLASS}:{one.__struct_config__.tag}" for one in get_args(Told))
     view = View(kinds, None, None, start, Instant(2**62))
     found = read.observations(tx, lake, [view], limit=MOST_TOLD, klass=CLASS)
     told = [(stored, decode(stored.raw)) for stored in found]
     told.sort(key=lambda one: (one[0].batch_no, one[0].index))
-    return [(s, r) for s, r in told if isinstance(r, Authority | Destruction)]
+    return [(s, r) for s, r in told if isinstance(r, Told)]
 
 
 def ranges(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:

@@ -7,7 +7,7 @@ signature's scope must be the operation's own. What has no function answers 501.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from auditkeep.operations.auditkeep import log, observations
+from auditkeep.operations.auditkeep import erasure, holds, log, observations
 from auditkeep.operations.auditmanager import (
     accounts,
     assessments,
@@ -56,6 +56,8 @@ _PAIRS: Final = (
     *control_catalogue.OPERATIONS,
     *log.OPERATIONS,
     *observations.OPERATIONS,
+    *holds.OPERATIONS,
+    *erasure.OPERATIONS,
 )
 
 OPEN_TO_UNREGISTERED: Final = frozenset(
@@ -65,6 +67,7 @@ OPEN_TO_UNREGISTERED: Final = frozenset(
         am.DEREGISTER_ACCOUNT,  # again and again, as its own rule has it (spec 10.2)
         am.REGISTER_ORGANIZATION_ADMIN_ACCOUNT,
         am.LIST_TAGS_FOR_RESOURCE,
+        ak.GET_ERASURE,  # what became of a registration that has ended
         am.TAG_RESOURCE,
         am.UNTAG_RESOURCE,
         ak.GET_CHECKPOINT,  # the log is the deployment's, and outlives a registration

@@ -254,7 +254,8 @@ def _records(tx: Tx, lake: Lake, found: Erasure) -> list[tuple[Stored, Authority
     return [
         (stored, record)
         for stored, record in governance.told_since(tx, lake, found.asked_at)
-        if found.authority in {record.id, getattr(record, "authority", "")}
+        if (isinstance(record, Authority) and record.id == found.authority)
+        or (isinstance(record, Destruction) and record.authority == found.authority)
     ]
 
 

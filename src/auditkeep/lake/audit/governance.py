@@ -11,12 +11,18 @@ import msgspec
 
 from auditkeep.lake.encoding import log_entry
 from auditkeep.lake.governance import (
+    PUT_RETENTION,
     Authority,
     Destruction,
+    Hold,
     Openings,
     Recovery,
+    Release,
     allows,
     decode,
+    forbids,
+    policy_of,
+    too_early,
 )
 
 _PARTS = 8
@@ -50,6 +56,8 @@ class Allowed:
     def __init__(self) -> None:
         self._authorities: dict[str, Authority] = {}
         self._destructions: dict[str, Destruction] = {}
+        self._holds: dict[str, Hold] = {}
+        self._released: dict[str, str] = {}
         self._parts: list[Part] = []
         self._opened: OrderedDict[bytes, dict[int, tuple[str, str]]] = OrderedDict()
         self.recoveries: list[Recovery] = []
@@ -68,6 +76,10 @@ class Allowed:
             case Openings():
                 numbers = self._open(id_, raw)
                 self._parts.append(Part(record.destruction, min(numbers), max(numbers), id_))
+            case Hold():
+                self._holds[record.id] = record
+            case Release():
+                self._released.setdefault(record.hold, record.at)
             case Recovery():
                 self.recoveries.append(record)
         return None
@@ -128,6 +140,40 @@ class Allowed:
             return f"the destruction {destruction.id} is older than the authority it cites"
         if told.committed_at > destruction.at:
             return f"the destruction {destruction.id} is older than the batch itself"
+        return self._not_yet(destruction, given, told) or self._held(destruction, told)
+
+    def _not_yet(self, destruction: Destruction, given: Authority, told: _Told) -> str | None:
+        """Whether a retention policy was in force and had let the time come."""
+        if given.action != PUT_RETENTION:
+            return None
+        kept = too_early(given, told.committed_at, destruction.at)
+        if kept is not None:
+            return (
+                f"the destruction {destruction.id} was earlier than the retention policy it cites "
+                f"allowed: the batch was to be kept until {kept}"
+            )
+        later = any(
+            one.action == PUT_RETENTION
+            and policy_of(one)[0] == policy_of(given)[0]
+            and given.at < one.at <= destruction.at
+            for one in self._authorities.values()
+        )
+        if later:
+            return (
+                f"the destruction {destruction.id} cites a retention policy that was no longer in "
+                "force"
+            )
+        return None
+
+    def _held(self, destruction: Destruction, told: _Told) -> str | None:
+        for hold in self._holds.values():
+            ended = self._released.get(hold.id)
+            in_force = hold.at <= destruction.at and (ended is None or destruction.at < ended)
+            if in_force and forbids(hold, told.klass, told.committed_at):
+                return (
+                    f"the destruction {destruction.id} was done under the legal hold {hold.id}, "
+                    f"which {hold.principal} had placed at {hold.at}"
+                )
         return None
 
     def _open(self, id_: bytes, raw: bytes) -> dict[int, tuple[str, str]]:

@@ -16,6 +16,7 @@ from auditkeep.lake import governance
 from auditkeep.lake.destruction import destroy_class
 from auditkeep.operations.auditmanager import answers, scoping, telling
 from auditkeep.operations.auditmanager.copying import assessed, copy_of_framework
+from auditkeep.operations.auditmanager.holding import require_assessment_free
 from auditkeep.operations.auditmanager.listing import listed, shown
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.people import require_known
@@ -172,6 +173,7 @@ def delete_assessment(call: Call, ask: am.DeleteAssessmentRequest) -> am.DeleteA
     """Lenses, selections, the review and what was pinned to it go; shared observations stay."""
     call.tx.lock_tenant()
     assessment = assessment_for(call, ask.assessment_id, "DeleteAssessment")
+    require_assessment_free(call, assessment)
     lens.delete(call.tx, assessment.id)
     selection.delete(call.tx, assessment.id)
     asked = governance.authority(

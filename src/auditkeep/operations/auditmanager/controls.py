@@ -18,6 +18,7 @@ from auditkeep.frameworks.wire import (
     to_wire_control,
     to_wire_control_metadata,
 )
+from auditkeep.operations.auditmanager.holding import require_control_free
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.propagation import control_deleted, control_edited
 from auditkeep.operations.call import Call, pair
@@ -112,6 +113,7 @@ def delete_control(call: Call, ask: am.DeleteControlRequest) -> am.DeleteControl
     call.tx.lock_tenant()
     control = store.get_control(call.tx, call.deps.library, ask.control_id)
     rules.check_custom("control", control)
+    require_control_free(call, control)
     store.delete_control(call.tx, control.id)
     tags.drop(call.tx, control_arn(control, call.tenant))
     control_deleted(call, control.id)

@@ -18,7 +18,7 @@ from auditkeep.accounts.model import Account
 from auditkeep.frameworks import sharing_store
 from auditkeep.frameworks.sharing_model import KeptStatus, Side
 from auditkeep.ids import new_id
-from auditkeep.lake import governance
+from auditkeep.lake import governance, holds
 from auditkeep.operations.call import Call
 from auditkeep.work.jobs import enqueue
 
@@ -33,12 +33,14 @@ def is_asked_for(account: Account) -> bool:
 def begin(call: Call) -> None:
     """Let everything of the tenant be destroyed; nothing where there is nothing, or it is gone.
 
-    The caller has closed its intervals. LogError if the database is behind the published log.
+    The caller has closed its intervals. InvalidRequest under a legal hold; LogError if the database
+    is behind the published log.
     """
     call.tx.lock_tenant()
     account = store.find(call.tx)
     if account is None or account.status in {"ERASING", "ERASED"}:
         return
+    holds.require_none(call.tx)
     _end_shares(call)
     authority = governance.authority(
         governance.DEREGISTER_ACCOUNT, call.principal.arn, call.request_id, "", call.now

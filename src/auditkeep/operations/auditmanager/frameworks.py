@@ -18,6 +18,7 @@ from auditkeep.frameworks.wire import (
     to_wire_framework,
     to_wire_framework_metadata,
 )
+from auditkeep.operations.auditmanager.holding import require_framework_free
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.sharing import framework_deleted
 from auditkeep.operations.call import Call, pair
@@ -115,6 +116,7 @@ def delete_assessment_framework(
     call.tx.lock_tenant()  # or it could be offered once more at this moment
     framework = store.get_framework(call.tx, call.deps.library, ask.framework_id)
     rules.check_custom("framework", framework)
+    require_framework_free(call, framework)
     framework_deleted(call, framework.id)
     store.delete_framework(call.tx, framework.id)
     tags.drop(call.tx, framework_arn(framework, call.tenant))

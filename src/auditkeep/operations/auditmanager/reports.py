@@ -5,6 +5,7 @@ from auditkeep.errors import InvalidRequest
 from auditkeep.evidence import items
 from auditkeep.ids import new_id, person_of
 from auditkeep.lake.blobs import delete_blob
+from auditkeep.operations.auditmanager.holding import require_report_free
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.standing import assessment_for, log_part
 from auditkeep.operations.call import Call, pair
@@ -111,6 +112,7 @@ def delete_assessment_report(
             "This report is being generated. Only reports that are complete or failed can be "
             "deleted."
         )
+    require_report_free(call, report)
     store.delete(call.tx, report.id)
     log_part(call, assessment, "ASSESSMENT_REPORT", report.name, "DELETE")
     delete_blob(call.tx, call.deps.lake, store.place(report).object_key)

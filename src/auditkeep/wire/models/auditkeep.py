@@ -117,6 +117,50 @@ GET_CONSISTENCY_PROOF = Operation(
 )
 
 
+class GetErasureRequest(Shape, frozen=True, kw_only=True):
+    pass
+
+
+HoldId = Annotated[
+    str,
+    Meta(
+        min_length=36,
+        max_length=36,
+        pattern="^(?:[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12})\\Z",
+    ),
+]
+
+
+class GetErasureResponse(
+    Shape, frozen=True, kw_only=True, rename={"asked_at": "askedAt", "destroyed_at": "destroyedAt"}
+):
+    id: HoldId
+    stage: str
+    asked_at: float
+    deadline: float
+    late: bool
+    destroyed_at: float | None = None
+    certificate: str | None = None
+
+
+GET_ERASURE = Operation(
+    service="auditkeep",
+    name="GetErasure",
+    method="GET",
+    path="/auditkeep/erasure",
+    request=GetErasureRequest,
+    response=GetErasureResponse,
+    bindings=(),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
 BatchNumber = Annotated[int, Meta(ge=1)]
 
 
@@ -156,6 +200,141 @@ GET_INCLUSION_PROOF = Operation(
         Binding("batchNo", "batchNo", "uri", "integer"),
         Binding("treeSize", "treeSize", "querystring", "integer"),
     ),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
+class GetRetentionRequest(Shape, frozen=True, kw_only=True):
+    pass
+
+
+RetentionClass = Literal["facts", "manual", "activity", "reports"]
+
+
+RetentionDays = Annotated[int, Meta(ge=1, le=36500)]
+
+
+class RetentionPolicy(
+    Shape, frozen=True, kw_only=True, rename={"class_": "class", "set_at": "setAt"}
+):
+    class_: RetentionClass
+    chosen: bool
+    days: RetentionDays | None = None
+    set_at: float | None = None
+
+
+RetentionPolicies = tuple[RetentionPolicy, ...]
+
+
+class GetRetentionResponse(Shape, frozen=True, kw_only=True):
+    policies: RetentionPolicies
+
+
+GET_RETENTION = Operation(
+    service="auditkeep",
+    name="GetRetention",
+    method="GET",
+    path="/auditkeep/retention",
+    request=GetRetentionRequest,
+    response=GetRetentionResponse,
+    bindings=(),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
+class ListLegalHoldsRequest(Shape, frozen=True, kw_only=True):
+    pass
+
+
+class LegalHold(
+    Shape,
+    frozen=True,
+    kw_only=True,
+    rename={
+        "assessment_id": "assessmentId",
+        "from_": "from",
+        "placed_at": "placedAt",
+        "placed_by": "placedBy",
+        "released_at": "releasedAt",
+        "released_by": "releasedBy",
+        "release_reason": "releaseReason",
+    },
+):
+    id: HoldId
+    placed_at: float
+    assessment_id: HoldId | None = None
+    from_: float | None = None
+    until: float | None = None
+    placed_by: str | None = None
+    reason: str | None = None
+    released_at: float | None = None
+    released_by: str | None = None
+    release_reason: str | None = None
+
+
+LegalHolds = tuple[LegalHold, ...]
+
+
+class ListLegalHoldsResponse(
+    Shape, frozen=True, kw_only=True, rename={"legal_holds": "legalHolds"}
+):
+    legal_holds: LegalHolds
+
+
+LIST_LEGAL_HOLDS = Operation(
+    service="auditkeep",
+    name="ListLegalHolds",
+    method="GET",
+    path="/auditkeep/legalHolds",
+    request=ListLegalHoldsRequest,
+    response=ListLegalHoldsResponse,
+    bindings=(),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
+HoldReason = Annotated[str, Meta(min_length=1, max_length=1000)]
+
+
+class PlaceLegalHoldRequest(
+    Shape, frozen=True, kw_only=True, rename={"assessment_id": "assessmentId", "from_": "from"}
+):
+    reason: HoldReason
+    assessment_id: HoldId | None = None
+    from_: float | None = None
+    until: float | None = None
+
+
+class PlaceLegalHoldResponse(Shape, frozen=True, kw_only=True, rename={"legal_hold": "legalHold"}):
+    legal_hold: LegalHold
+
+
+PLACE_LEGAL_HOLD = Operation(
+    service="auditkeep",
+    name="PlaceLegalHold",
+    method="POST",
+    path="/auditkeep/legalHolds",
+    request=PlaceLegalHoldRequest,
+    response=PlaceLegalHoldResponse,
+    bindings=(),
     errors=(
         "AccessDeniedException",
         "InternalServerException",
@@ -223,11 +402,76 @@ PUT_OBSERVATIONS = Operation(
 )
 
 
+class PutRetentionRequest(
+    Shape, frozen=True, kw_only=True, rename={"class_": "class", "use_default": "useDefault"}
+):
+    class_: RetentionClass
+    days: RetentionDays | None = None
+    use_default: bool | None = None
+
+
+class PutRetentionResponse(Shape, frozen=True, kw_only=True):
+    policies: RetentionPolicies
+
+
+PUT_RETENTION = Operation(
+    service="auditkeep",
+    name="PutRetention",
+    method="PUT",
+    path="/auditkeep/retention",
+    request=PutRetentionRequest,
+    response=PutRetentionResponse,
+    bindings=(),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
+class ReleaseLegalHoldRequest(Shape, frozen=True, kw_only=True, rename={"hold_id": "holdId"}):
+    hold_id: HoldId
+    reason: HoldReason
+
+
+class ReleaseLegalHoldResponse(
+    Shape, frozen=True, kw_only=True, rename={"legal_hold": "legalHold"}
+):
+    legal_hold: LegalHold
+
+
+RELEASE_LEGAL_HOLD = Operation(
+    service="auditkeep",
+    name="ReleaseLegalHold",
+    method="POST",
+    path="/auditkeep/legalHolds/{holdId}/release",
+    request=ReleaseLegalHoldRequest,
+    response=ReleaseLegalHoldResponse,
+    bindings=(Binding("holdId", "holdId", "uri", "string"),),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
 OPERATIONS: tuple[AnyOperation, ...] = (
     GET_CHECKPOINT,
     GET_CONSISTENCY_PROOF,
+    GET_ERASURE,
     GET_INCLUSION_PROOF,
+    GET_RETENTION,
+    LIST_LEGAL_HOLDS,
+    PLACE_LEGAL_HOLD,
     PUT_OBSERVATIONS,
+    PUT_RETENTION,
+    RELEASE_LEGAL_HOLD,
 )
 
 SENSITIVE: dict[type[Shape], frozenset[str]] = {

@@ -1,0 +1,71 @@
+"""`auditkeep retention …`: how long evidence is kept, and its end."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
+from auditkeep.settings import RetentionKind
+
+
+def show(
+    *, data: Data, account: Account, region: Region = DEFAULT_REGION, json: Json = False
+) -> int:
+    """How long each class is kept, what is due, what a hold keeps, and when the next end comes."""
+    from auditkeep import app
+    from auditkeep.app import keeping
+    from auditkeep.clock import SystemClock
+    from auditkeep.ids import Tenant
+    from auditkeep.settings import load
+
+    with app.opened(load(data), SystemClock()) as parts:
+        report(keeping.show_retention(parts, Tenant(account, region)), as_json=json)
+    return 0
+
+
+def set_days(
+    kind: Annotated[RetentionKind, Parameter(help="Of which class.")],
+    days: Annotated[str, Parameter(help="A number of days, `forever`, or `default`.")],
+    *,
+    data: Data,
+    account: Account,
+    region: Region = DEFAULT_REGION,
+    json: Json = False,
+) -> int:
+    """Set how long a class is kept from now on; the change is logged with who made it."""
+    from auditkeep import app
+    from auditkeep.app import keeping
+    from auditkeep.clock import SystemClock
+    from auditkeep.errors import InputError
+    from auditkeep.ids import Tenant
+    from auditkeep.settings import load
+
+    if days not in {"forever", "default"} and not days.isdecimal():
+        raise InputError("Days are a number, 'forever', or 'default'.")
+    number = int(days) if days.isdecimal() else None
+    with app.opened(load(data), SystemClock()) as parts:
+        done = keeping.set_retention(
+            parts, Tenant(account, region), kind, number, default=days == "default"
+        )
+    report(done, as_json=json)
+    return 0
+
+
+def run(
+    *,
+    data: Data,
+    account: Annotated[str | None, Parameter(help="One account; all of them otherwise.")] = None,
+    region: Region = DEFAULT_REGION,
+    json: Json = False,
+) -> int:
+    """Destroy what is due now. A running server does so by itself, every hour."""
+    from auditkeep import app
+    from auditkeep.app import keeping
+    from auditkeep.clock import SystemClock
+    from auditkeep.ids import Tenant
+    from auditkeep.settings import load
+
+    with app.opened(load(data), SystemClock()) as parts:
+        tenant = None if account is None else Tenant(account, region)
+        report(keeping.run_retention(parts, tenant), as_json=json)
+    return 0

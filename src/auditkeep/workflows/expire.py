@@ -1,0 +1,105 @@
+"""Expiry: what its retention policy no longer keeps is destroyed, bucket by bucket, keys first.
+
+One transaction for each kind of class of a tenant: policy, destruction and rows together; keys and
+files follow its commit, and the sweeper finishes what a crash has cut off. Whoever runs it again
+finds only what is due then. A bucket that a legal hold covers any of stays as a whole.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from auditkeep.clock import DAY, Instant
+from auditkeep.db.schema import (
+    batches,
+    blobs,
+    observation_ids,
+    reports,
+    selection_exceptions,
+    tenants,
+)
+from auditkeep.db.tx import Tx
+from auditkeep.frameworks import sharing_store
+from auditkeep.ids import Tenant
+from auditkeep.lake import retention
+from auditkeep.lake.buckets import ERASED
+from auditkeep.lake.crashpoints import reach
+from auditkeep.lake.destruction import destroy_buckets
+from auditkeep.lake.governance import kind_of
+from auditkeep.lake.lake import Lake
+from auditkeep.lake.retention import Due
+from auditkeep.reports import store as report_store
+from auditkeep.settings import Settings
+
+SNAPSHOTS_KEPT = 365 * DAY
+"""How long what an expired share request had offered is kept (spec 9.2)."""
+
+_log = logging.getLogger("auditkeep.retention")
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What one run did: buckets that went, buckets that holds keep, and how much that was."""
+
+    gone: tuple[Due, ...] = ()
+    held: tuple[Due, ...] = ()
+    observations: int = 0
+    files: int = 0
+
+
+def expire(lake: Lake, settings: Settings, tenant: Tenant, now: Instant) -> Expired:
+    """Destroy what a tenant's policies no longer keep; nothing where it is erased anyway.
+
+    LogError if the database is behind the published log.
+    """
+    gone: list[Due] = []
+    held: list[Due] = []
+    observations = files = 0
+    for kind in retention.KINDS:
+        with lake.db.write(tenant) as tx:
+            tx.lock_tenant()
+            if tx.scalar(tx.select(tenants.c.status)) in {*ERASED, None}:
+                return Expired()
+            in_force = retention.rules(tx, settings.retention_days)
+            due = [d for d in retention.due(tx, in_force, now) if kind_of(d.klass) == kind]
+            over = [one for one in due if one.held is None]
+            held += [one for one in due if one.held is not None]
+            if not over:
+                continue
+            reach("expire.chosen")
+            ids = [one.id for one in over]
+            _forget(tx, ids)
+            given = retention.authority(tx, lake, kind, in_force[kind], now)
+            done = destroy_buckets(tx, lake, ids, given, now)
+            if kind == "reports":
+                _drop_reports(tx)
+        reach("expire.done")
+        gone += over
+        if done is not None:
+            observations += done.rows
+            files += done.files
+            _log.info("Retention: %d buckets of %s expired in %s.", len(ids), kind, tenant)
+    return Expired(tuple(gone), tuple(held), observations, files)
+
+
+def drop_snapshots(lake: Lake, now: Instant) -> int:
+    """Forget what share requests offered that expired a year ago; how many."""
+    with lake.db.system_write() as tx:
+        return sharing_store.drop_snapshots(tx, Instant(now - SNAPSHOTS_KEPT))
+
+
+def _forget(tx: Tx, bucket_ids: Sequence[str]) -> None:
+    """Selections count what they hold: without what is about to go."""
+    mine = tx.select(batches.c.batch_no).where(batches.c.bucket_id.in_(bucket_ids))
+    doomed = tx.select(observation_ids.c.id).where(observation_ids.c.batch_no.in_(mine))
+    tx.run(tx.delete(selection_exceptions).where(selection_exceptions.c.observation_id.in_(doomed)))
+
+
+def _drop_reports(tx: Tx) -> None:
+    """Reports whose archives are gone: a list must not offer what cannot be had."""
+    kept = {row.id for row in tx.all(tx.select(blobs.c.id))}
+    done = tx.select(reports.c.id).where(reports.c.status == "COMPLETE")
+    for row in tx.all(done):
+        report = report_store.find(tx, row.id)
+        if report is not None and report_store.place(report).object_key not in kept:
+            report_store.delete(tx, report.id)
