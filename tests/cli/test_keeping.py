@@ -1,5 +1,6 @@
 """`auditkeep hold …`, `auditkeep retention …` and `auditkeep tenant …`, as an operator runs them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,9 @@ def test_a_hold_is_placed_listed_and_released(run: Run, data: Path) -> None:
     assert listed["releaseReason"] == "over"
     code, _, error = run("hold", "release", placed["id"], *where, "--why", "over")
     assert (code, "was released already" in error) == (1, True)
-    done = _json(run("activity", "list", "--data", str(data), "--json"))
-    names = [r["eventName"] for r in done["records"]]
-    assert {"PlaceLegalHold", "ReleaseLegalHold"} <= set(names)
+    _, acts, _ = run("activity", "list", "--data", str(data), "--json")
+    names = {json.loads(line)["eventName"] for line in acts.splitlines()}
+    assert names >= {"PlaceLegalHold", "ReleaseLegalHold"}
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from auditkeep.lake.destruction import destroy_buckets
 from auditkeep.lake.governance import Authority, Destruction
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer
+from auditkeep.reports import store as reports
 from auditkeep.workflows.expire import Expired, drop_snapshots, expire
 
 HERE = Tenant(HOME, "us-east-1")
@@ -206,27 +207,43 @@ def test_a_policy_that_is_none_is_refused(
     assert sentence in seen["Message"]
 
 
-def test_reports_that_are_gone_are_not_listed(world: World, keep: Keep) -> None:
-    made = furnished(world)
-    folder = world.folder(made)
-    world.ask("associate_assessment_report_evidence_folder", assessmentId=made.id,
-              evidenceFolderId=folder["id"])  # fmt: skip
-    report = world.ask("create_assessment_report", assessmentId=made.id, name="r")[
-        "assessmentReport"
-    ]["id"]
+def reported(world: World, made: Made) -> str:
+    """A report that is made, with an archive of the present month."""
+    report = str(
+        world.ask(
+            "create_assessment_report",
+            assessmentId=made.id,
+            name=world.name("report").replace(" ", "-"),
+        )["assessmentReport"]["id"]
+    )
     world.finish_report(report)
     with world.db.write(HERE) as tx:
-        from auditkeep.reports import store
-
-        found = store.find(tx, report)
+        found = reports.find(tx, report)
         assert found is not None
-        place = store.place(found).object_key
+        place = reports.place(found).object_key
         put_blob(tx, world.deps.lake, "reports", place, io.BytesIO(b"zip"), world.clock.now())
+    return report
+
+
+def select(world: World, made: Made) -> None:
+    folder = world.folder(made)["id"]
+    world.ask(
+        "associate_assessment_report_evidence_folder", assessmentId=made.id, evidenceFolderId=folder
+    )
+
+
+def test_reports_that_are_gone_are_not_listed(world: World, keep: Keep) -> None:
+    made = furnished(world)
+    select(world, made)
+    reported(world, made)
     keep.put_retention(**{"class": "reports", "days": 30})
-    assert len(world.ask("list_assessment_reports")["assessmentReports"]) == 1
+    at(world, END_OF_MAY + 10 * DAY)
+    later = reported(world, made)
+    assert len(world.ask("list_assessment_reports")["assessmentReports"]) == 2
     at(world, END_OF_MAY + 31 * DAY)
     run(world)
-    assert world.ask("list_assessment_reports")["assessmentReports"] == []
+    (left,) = world.ask("list_assessment_reports")["assessmentReports"]
+    assert left["id"] == later
 
 
 def test_what_an_expired_share_offered_goes_after_a_year(world: World) -> None:

@@ -125,6 +125,12 @@ def discard_blob(tx: Tx, lake: Lake, object_id: str) -> None:
     lake.objects.delete(object_name(tx.tenant, stored))
 
 
+def has_blob(tx: Tx, object_id: str) -> bool:
+    """Whether a file is kept under this name."""
+    stored = stored_name(tx, object_id)
+    return tx.first(tx.select(blobs.c.id).where(blobs.c.id == stored)) is not None
+
+
 def stored_name(tx: Tx, object_id: str) -> str:
     """The name that row and object of a file bear: what kind it is, and nothing else."""
     kind, mark, _ = object_id.partition("/")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from auditkeep.clock import DAY, Instant
 from auditkeep.db.schema import (
     batches,
-    blobs,
     observation_ids,
     reports,
     selection_exceptions,
@@ -22,6 +21,7 @@ from auditkeep.db.tx import Tx
 from auditkeep.frameworks import sharing_store
 from auditkeep.ids import Tenant
 from auditkeep.lake import retention
+from auditkeep.lake.blobs import has_blob
 from auditkeep.lake.buckets import ERASED
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.destruction import destroy_buckets
@@ -97,9 +97,8 @@ def _forget(tx: Tx, bucket_ids: Sequence[str]) -> None:
 
 def _drop_reports(tx: Tx) -> None:
     """Reports whose archives are gone: a list must not offer what cannot be had."""
-    kept = {row.id for row in tx.all(tx.select(blobs.c.id))}
     done = tx.select(reports.c.id).where(reports.c.status == "COMPLETE")
     for row in tx.all(done):
         report = report_store.find(tx, row.id)
-        if report is not None and report_store.place(report).object_key not in kept:
+        if report is not None and not has_blob(tx, report_store.place(report).object_key):
             report_store.delete(tx, report.id)
