@@ -20,7 +20,7 @@ from auditkeep.db.schema import assessments, buckets, metadata
 from auditkeep.errors import KeyUnusable
 from auditkeep.ids import Tenant
 from auditkeep.lake.audit.run import audit
-from auditkeep.lake.blobs import get_blob, object_name, stored_name
+from auditkeep.lake.blobs import get_blob
 from auditkeep.lake.crashpoints import EXIT_CODE, NAMES
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sequencer import Sequencer
@@ -106,7 +106,6 @@ def require_erased(lake: Lake, erasure_id: str) -> None:
         found = erasure.get(tx, erasure_id)
         assert found.stage == "done"
         certificate = b"".join(get_blob(tx, lake, found.certificate))
-        certificate_name = object_name(GONE, stored_name(tx, found.certificate))
         assert tx.first(tx.select(assessments.c.id)) is None
     assert verify_certificate(certificate, [lake.signer.vkey]).state == "valid"
     assert unreadable(lake)
