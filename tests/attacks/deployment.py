@@ -160,7 +160,7 @@ def copy_of(made: Deployment, folder: Path) -> Deployment:
 
 
 def _call(parts: Parts, tx: object, clock: FixedClock) -> Call:
-    return parts._operator(tx, TENANT)
+    return parts.operator(tx, TENANT)
 
 
 def _select(call: Call, where: str) -> None:
