@@ -268,8 +268,7 @@ def test_meanwhile_the_account_is_inactive_and_cannot_register(
 
 def test_who_registers_again_begins_from_nothing(world: World, erasing: Erasing) -> None:
     furnish(world, HOME, world.client)
-    world.ask("update_settings", snsTopic="arn:aws:sns:us-east-1:111122223333:t",
-              kmsKey="arn:aws:kms:us-east-1:111122223333:key/k")  # fmt: skip
+    world.ask("update_settings", snsTopic="arn:aws:sns:us-east-1:111122223333:t")
     deregister(world)
     erasing.run()
     assert world.ask("register_account")["status"] == "ACTIVE"
