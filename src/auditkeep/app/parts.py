@@ -38,6 +38,7 @@ from auditkeep.lake.buckets import with_keys
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.objects import LocalObjects
 from auditkeep.lake.recovery import Recovered, recover
+from auditkeep.lake.rotation import Rotated, begin, rotate, rotate_tenant
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.library.library import Library
@@ -261,6 +262,25 @@ class Parts:
         """Record what the operator does, in the transaction that does it; see `operator.acted`."""
         now = self.clock.now()
         acted(tx, self.lake.keys, name, parameters, now, account=account, region=region)
+
+    def rotate_keys(
+        self, tenant: Tenant | None, to: str, progress: Callable[[Rotated], None]
+    ) -> Rotated:
+        """Wrap data keys anew: all of the deployment's, or what one tenant has."""
+        ring = self.lake.keys.ring
+        about = {"to": to} if tenant is None else {"to": to, "tenant": f"{tenant.account}"}
+        with self.db.system_write() as tx:
+            self.note(tx, "RotateKeys", about)
+
+        def told(done: Rotated) -> None:
+            self.tell_uses()
+            progress(done)
+
+        if tenant is not None:
+            return rotate_tenant(self.lake, ring, tenant, to, told)
+        begin(ring, to)
+        own = KeyStore(Places.of(self.settings).own_keys)
+        return rotate(self.lake, ring, own, self.clock.now(), told)
 
     def tell_uses(self) -> None:
         """Write down which keys were used in this process and not told of yet."""

@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from auditkeep.lake.audit.findings import Counts as Audited
+from auditkeep.lake.rotation import Rotated
 from auditkeep.workflows.ingest import Counts
 
 
@@ -64,4 +65,14 @@ class AuditProgress(_Line):
             f"{doing}: {counts.entries:,} log entries, {counts.batches:,} batches, "
             f"{counts.observations:,} observations, {counts.files:,} files, "
             f"{self._rate(counts.observations):,.0f} observations/s"
+        )
+
+
+class RotationProgress(_Line):
+    """Called with what a rotation has done so far."""
+
+    def __call__(self, done: Rotated) -> None:
+        self._show(
+            f"to {done.master}: {done.keys:,} keys wrapped anew, {done.unchanged:,} were already, "
+            f"{self._rate(done.keys):,.0f} keys/s"
         )

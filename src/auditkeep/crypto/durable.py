@@ -12,10 +12,15 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from auditkeep.errors import ObjectExists, ObjectMissing, StorageError, StorageFull
+
+AT_ONCE = 32
+"""Files that wait for the disk together."""
 
 _PREFIX = ".new-"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -45,6 +50,27 @@ def replace(path: Path, data: bytes, *, mode: int = 0o600) -> None:
             temporary.unlink()
             raise
         sync_folder(path.parent)
+
+
+def replace_all(folder: Path, files: Mapping[str, bytes], *, mode: int = 0o600) -> None:
+    """Put many small files of one folder in place of those that are there; each whole or as it was.
+
+    A crash leaves some replaced and others not; the folder is synced once, at the end.
+    """
+    with _as_storage_errors(folder):
+        left = [folder / f"{_PREFIX}{secrets.token_hex(12)}" for _ in files]
+        try:
+            # A disk takes many files that wait for it at once in little more time than one.
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                for _ in pool.map(partial(_write, mode=mode), left, files.values()):
+                    continue
+            for temporary, name in zip(tuple(left), files, strict=True):
+                temporary.replace(folder / name)
+                left.pop(0)
+        finally:
+            for temporary in left:
+                temporary.unlink(missing_ok=True)
+        sync_folder(folder)
 
 
 def remove(path: Path) -> None:
@@ -81,6 +107,12 @@ def _written(path: Path, data: bytes | Iterable[bytes], mode: int) -> Path:
     """The bytes under a temporary name beside `path`, synced; nothing is left if it fails."""
     make_folder(path.parent)
     temporary = path.parent / f"{_PREFIX}{secrets.token_hex(12)}"
+    _write(temporary, data, mode)
+    return temporary
+
+
+def _write(temporary: Path, data: bytes | Iterable[bytes], mode: int) -> None:
+    """A new file with these bytes, synced; nothing is left if it fails."""
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         try:
@@ -94,7 +126,6 @@ def _written(path: Path, data: bytes | Iterable[bytes], mode: int) -> Path:
     except BaseException:
         temporary.unlink()
         raise
-    return temporary
 
 
 @contextlib.contextmanager

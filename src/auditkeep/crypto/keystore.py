@@ -3,15 +3,17 @@
 Purpose (design section 5, Keys): destroying a bucket is destroying its one file here. The store
 is backed up apart from data, with a stated maximum age, because a key lives on in every copy.
 
-Invariants: a key is never replaced; a destroyed one stays destroyed even if the power fails in
-between, because the file is emptied durably before its name goes.
+Invariants: a key is never replaced by another, only by itself wrapped anew (`rewrap`); a destroyed
+one stays destroyed even if the power fails in between, because the file is emptied durably before
+its name goes.
 """
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from auditkeep.crypto.durable import make_folder, sync_folder, write_new
+from auditkeep.crypto.durable import make_folder, replace_all, sync_folder, write_new
 from auditkeep.errors import KeyUnusable, StorageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
@@ -44,6 +46,26 @@ class KeyStore:
         if not wrapped:
             raise KeyUnusable(f"The key of bucket {bucket_id} was destroyed.")
         return wrapped
+
+    def rewrap(self, keys: Mapping[str, tuple[bytes, bytes]]) -> None:
+        """Put keys that are wrapped anew in place of what they were: (before, after) by bucket.
+
+        KeyUnusable, and nothing is changed, if one of them is gone or not what it was. Whoever
+        calls keeps others from destroying them at the same time.
+        """
+        for bucket_id, (before, _) in keys.items():
+            if self.get(bucket_id) != before:
+                raise KeyUnusable(
+                    f"The key of bucket {bucket_id} was wrapped anew by somebody else meanwhile."
+                )
+        replace_all(self._folder, {name: after for name, (_, after) in keys.items()})
+
+    def written_at(self, bucket_id: str) -> int:
+        """When the key was put or wrapped anew, in microseconds; 0 if it is gone."""
+        try:
+            return self._path(bucket_id).stat().st_mtime_ns // 1000
+        except FileNotFoundError:
+            return 0
 
     def destroy(self, bucket_id: str) -> None:
         """Make the key unrecoverable from this store; nothing happens if it is gone already."""

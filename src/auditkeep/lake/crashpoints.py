@@ -47,6 +47,11 @@ Name = Literal[
     "recover.before-commit",
     "recover.committed",
     "recover.before-declared",
+    "rotate.begun",
+    "rotate.secrets-wrapped",
+    "rotate.keys-wrapped",
+    "rotate.before-commit",
+    "rotate.before-retired",
 ]
 NAMES: tuple[str, ...] = get_args(Name)
 
