@@ -280,6 +280,13 @@ class Settings(BaseSettings):
         "after the account throttled it.",
     )
 
+    trail_minutes: int = Field(
+        default=10,
+        ge=1,
+        le=1440,
+        description="How often the trails that `auditkeep trail add` named are read.",
+    )
+
     # --- notices and events, on their way out
     smtp_host: str = Field(
         default="", description="The relay that takes mail for recipients. Empty: no mail is sent."

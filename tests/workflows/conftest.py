@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 from tests.e2e.conftest import free_port
 from tests.lake.making import register
-from tests.sources.trail_making import BUCKET
 from tests.workflows.trail_house import House
 
 from auditkeep.db.database import Database
@@ -24,10 +24,8 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def house(db: Database, lake: Lake, tenant: Tenant, endpoint: str) -> Iterator[House]:
+def house(db: Database, lake: Lake, tenant: Tenant, endpoint: str) -> House:
     register(db, tenant)
-    made = House(lake, tenant, endpoint)
-    yield made
-    for listed in made.s3.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
-        made.s3.delete_object(Bucket=BUCKET, Key=listed["Key"])
-    made.s3.delete_bucket(Bucket=BUCKET)
+    # what moto holds is held by the process, for whoever starts a server of it
+    httpx.post(f"{endpoint}/moto-api/reset").raise_for_status()
+    return House(lake, tenant, endpoint)

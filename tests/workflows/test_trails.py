@@ -94,7 +94,7 @@ def test_what_was_touched_is_read_as_it_is_and_found(house: House) -> None:
     trail.objects[digests[3]].metadata["signature"] = "00"
     house.deliver(trail)
     counts = house.read(dt.datetime.now(dt.UTC) + 4 * HOUR, since=from_datetime(BEGIN))
-    assert counts.findings == {
+    assert counts.read.findings == {
         "DigestVerified": 3,
         "LogFileChanged": 1,
         "LogFileMissing": 1,
@@ -121,7 +121,7 @@ def test_what_was_touched_is_read_as_it_is_and_found(house: House) -> None:
     assert progress.verified_to == from_datetime(BEGIN + 3 * HOUR)
     # seen again, it is not found again
     again = house.read(dt.datetime.now(dt.UTC) + 4 * HOUR, since=from_datetime(BEGIN))
-    assert again.findings == {}
+    assert again.read.findings == {}
 
 
 def test_an_organisations_trail_has_many_places_and_only_those_asked_for_are_read(
@@ -194,7 +194,7 @@ def test_an_object_that_cannot_be_read_is_told_and_holds_nothing(house: House) -
     counts = house.read(BEGIN + 3 * HOUR)
     assert {told.file for told in counts.read.rejected} == {f"s3://{BUCKET}/{cut}"}
     assert any("gzip" in told.reason for told in counts.read.rejected)
-    assert counts.findings == {"DigestVerified": 2, "LogFileChanged": 1}
+    assert counts.read.findings == {"DigestVerified": 2, "LogFileChanged": 1}
     assert {"000", "001"} <= set(house.events())
 
 

@@ -21,6 +21,7 @@ from auditkeep.app.http import Protocol
 from auditkeep.app.members import MembersThread
 from auditkeep.app.parts import Parts
 from auditkeep.app.places import Places
+from auditkeep.app.trails import TrailsThread
 from auditkeep.app.web import Web
 from auditkeep.clock import MINUTE, Instant
 from auditkeep.db.schema import log_entries
@@ -73,6 +74,7 @@ class Service:
         self._sealer = threading.Thread(target=self._tend, name="sealer", daemon=True)
         self._members = _members(parts)
         self._collecting = Collecting(parts, finds=True)
+        self._trails = TrailsThread(parts)
         self._anchoring = AnchoringThread(Anchoring(parts.lake, authorities, parts.clock))
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -138,6 +140,7 @@ class Service:
             self._sealer.join()
         if self._members is not None:
             self._members.stop()
+        self._trails.stop()
         self._anchoring.stop()
         self._activity.stop()
         self._sequencer.stop()
@@ -205,6 +208,7 @@ class Service:
         self._sealer.start()
         if self._members is not None:
             self._members.start()
+        self._trails.start()
         self._activity.start()
         self._anchoring.start()
         return self._server

@@ -2,32 +2,52 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
+from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, instant, report
 
 if TYPE_CHECKING:
-    from auditkeep.clock import Instant
+    from auditkeep.collection.counts import Counts
+    from auditkeep.sources.digests import Keys
 
 
 def ingest(
     source: Literal["cloudtrail", "securityhub", "config", "ocsf", "prowler", "sarif"],
-    *paths: Path,
+    *paths: str,
     data: Data,
     account: Account,
     region: Region = DEFAULT_REGION,
     observed_at: Annotated[
         str | None, Parameter(help="When results were found that do not say it, ISO 8601.")
     ] = None,
+    digests: Annotated[
+        list[Path] | None,
+        Parameter(
+            help="Check CloudTrail's digests with these public keys: what `aws cloudtrail "
+            "list-public-keys` answered, in a file. From s3:// they are checked anyway.",
+            negative="",
+        ),
+    ] = None,
+    no_digests: Annotated[
+        bool, Parameter(name="--no-digests", negative="", help="Leave digests in s3:// alone.")
+    ] = False,
+    since: Annotated[
+        str | None, Parameter(help="Of s3://: what was delivered from then on, ISO 8601.")
+    ] = None,
+    until: Annotated[str | None, Parameter(help="Of s3://: and until then.")] = None,
+    bucket_region: Annotated[str, Parameter(help="The region of s3://BUCKET.")] = DEFAULT_REGION,
+    endpoint: Annotated[str, Parameter(help="Where S3 and CloudTrail are asked, if not AWS.")] = "",
+    role: Annotated[str, Parameter(help="ARN of a role to take before s3:// is read.")] = "",
+    external_id: Annotated[str, Parameter(help="The external id which that role expects.")] = "",
     json: Json = False,
 ) -> int:
-    """Read files, or folders of them, into the tenant's lake.
+    """Read files, or folders of them, into the tenant's lake; CloudTrail's also from s3://.
 
     Reading a file again changes nothing, so an interrupted run is simply started again. A bad
     record is reported by file and position and never stops the rest. Exit code 1 when no file
-    could be read at all.
+    could be read at all, or a part of a bucket could not.
     """
     from auditkeep import app
     from auditkeep.cli.progress import IngestProgress
@@ -39,51 +59,83 @@ def ingest(
 
     if not paths:
         raise SetupError("Name at least one file or folder to read.")
+    if source != "cloudtrail" and digests:
+        raise SetupError("Only CloudTrail has digests.")
+    keys = None if not digests else _keys(digests)
     tenant = Tenant(account, region)
+    remote = [path for path in paths if path.startswith("s3://")]
+    if remote and (source != "cloudtrail" or len(remote) < len(paths)):
+        raise SetupError("From s3:// CloudTrail is read, and not together with files.")
     with app.opened(load(data), SystemClock()) as parts:
         parts.require_active(tenant)
+        if remote:
+            from auditkeep.app import trails
+            from auditkeep.cli.progress import TrailLine
+            from auditkeep.sources.ambient import AmbientClients
+
+            clients = AmbientClients(role, external_id, endpoint)
+            with TrailLine(quiet=json or not sys.stderr.isatty()) as line:
+                done = trails.read_urls(
+                    parts,
+                    tenant,
+                    remote,
+                    clients,
+                    principal="auditkeep ingest",
+                    region=bucket_region,
+                    digests="off" if no_digests else "wait",
+                    keys=keys,
+                    since=None if since is None else instant(since),
+                    until=None if until is None else instant(until),
+                    progress=line,
+                )
+            parts.log_now()
+            report(trails.told(done), as_json=json)
+            return 1 if any(counts.failures for counts in done) else 0
         with IngestProgress(source, quiet=json or not sys.stderr.isatty()) as progress:
             counts = read(
                 parts.lake,
                 tenant,
                 source,
-                list(paths),
+                [Path(path) for path in paths],
                 parts.interest(tenant),
                 progress=progress,
                 principal="auditkeep ingest",
                 reads=parts.settings.cloudtrail_reads,
-                observed_at=None if observed_at is None else _instant(observed_at),
+                observed_at=None if observed_at is None else instant(observed_at),
+                keys=keys,
             )
         parts.log_now()
-    report(
-        {
-            "files": counts.files,
-            "repeatedFiles": counts.repeated_files,
-            "records": counts.records,
-            "observations": counts.observations,
-            "unmatched": counts.unmatched,
-            "duplicates": counts.duplicates,
-            "conflicts": counts.conflicts,
-            "cuts": counts.cuts,
-            "rejected": counts.rejections,
-            "rejections": [
-                {"file": r.file, "position": r.position, "reason": r.reason}
-                for r in counts.rejected
-            ],
-        },
-        as_json=json,
-    )
+    report(_told(counts), as_json=json)
     return 0 if counts.records or not counts.rejections else 1
 
 
-def _instant(text: str) -> "Instant":
-    from auditkeep.clock import parse
+def _told(counts: "Counts") -> dict[str, Any]:
+    return {
+        "files": counts.files,
+        "repeatedFiles": counts.repeated_files,
+        "verifiedFiles": counts.verified_files,
+        "records": counts.records,
+        "observations": counts.observations,
+        "unmatched": counts.unmatched,
+        "duplicates": counts.duplicates,
+        "conflicts": counts.conflicts,
+        "cuts": counts.cuts,
+        "digestFindings": dict(counts.findings),
+        "rejected": counts.rejections,
+        "rejections": [
+            {"file": r.file, "position": r.position, "reason": r.reason} for r in counts.rejected
+        ],
+    }
+
+
+def _keys(files: list[Path]) -> "Keys":
     from auditkeep.errors import SetupError
+    from auditkeep.sources.digests import read_keys
 
     try:
-        return parse(text)
-    except ValueError as error:
-        raise SetupError(f"'{text}' is no ISO 8601 day or instant.") from error
+        return read_keys([file.read_bytes() for file in files])
+    except OSError as error:
+        raise SetupError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
 
 def backfill(
@@ -100,7 +152,7 @@ def backfill(
     from auditkeep.ids import Tenant
     from auditkeep.settings import load
 
-    at = _instant(start)
+    at = instant(start)
     with app.opened(load(data), SystemClock()) as parts:
         parts.backfill(Tenant(account, region), assessment, at)
     return 0

@@ -3,9 +3,12 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from auditkeep.clock import Instant
 
 Data = Annotated[Path, Parameter(help="The data directory.")]
 Account = Annotated[str, Parameter(help="The twelve-digit account that owns what is touched.")]
@@ -32,3 +35,14 @@ def report(body: dict[str, Any], *, as_json: bool) -> None:
                 print(f"{'':<{width}}  and {len(value) - 20} more (--json lists all)")
         else:
             print(f"{name:<{width}}  {value}")
+
+
+def instant(text: str) -> "Instant":
+    """A day or instant as people write it; SetupError for anything else."""
+    from auditkeep.clock import parse
+    from auditkeep.errors import SetupError
+
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise SetupError(f"'{text}' is no ISO 8601 day or instant.") from error

@@ -11,6 +11,7 @@ from rich.text import Text
 from auditkeep.lake.audit.findings import Counts as Audited
 from auditkeep.lake.rotation import Rotated
 from auditkeep.workflows.ingest import Counts
+from auditkeep.workflows.trails import TrailCounts
 
 
 class _Line:
@@ -54,6 +55,20 @@ class IngestProgress(_Line):
             f"{self._source}: {counts.files:,} files, {counts.records:,} records, "
             f"{counts.observations:,} observations, {len(counts.rejected):,} rejected, "
             f"{self._rate(counts.records):,.0f} records/s"
+        )
+
+
+class TrailLine(_Line):
+    """Called with the running counts of reading a trail."""
+
+    def __call__(self, counts: TrailCounts) -> None:
+        read = counts.read
+        done = f"{counts.places_done:,} of {counts.places:,}" if counts.places else "-"
+        self._show(
+            f"cloudtrail: {done} places, {counts.objects + counts.digests:,} objects seen, "
+            f"{read.files:,} read, {read.verified_files:,} verified, "
+            f"{read.observations:,} observations, {len(counts.broken):,} findings, "
+            f"{self._rate(read.records):,.0f} records/s"
         )
 
 

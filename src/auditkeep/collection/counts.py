@@ -23,6 +23,8 @@ class Counts:
     files: int = 0
     repeated_files: int = 0
     """Of the files: read by an earlier run, and not read again."""
+    verified_files: int = 0
+    """Of the files: those that a signed digest names with this very content."""
     records: int = 0
     observations: int = 0
     unmatched: int = 0
@@ -30,6 +32,8 @@ class Counts:
     conflicts: int = 0
     cuts: int = 0
     """Secrets that were cut out of observations, also of those that proved to be duplicates."""
+    findings: Counter[str] = field(default_factory=Counter)
+    """What digests said, by its kind."""
     rejections: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     """Why records were unmatched."""

@@ -71,8 +71,10 @@ class Run:
                 "rejected": counts.rejections,
                 "repeatedFiles": counts.repeated_files,
                 "unmatched": counts.unmatched,
+                "verifiedFiles": counts.verified_files,
             },
             "ended": iso(ended),
+            "findings": counts.findings,
             "outcome": outcome,
             "parameters": parameters,
             "rejected": [

@@ -20,6 +20,7 @@ from auditkeep.db.tx import Tx
 from auditkeep.errors import SetupError
 from auditkeep.ids import is_account
 from auditkeep.sources.digest_chain import Link
+from auditkeep.sources.trail_layout import aimed, owner_prefix
 
 REMEMBERED = 90 * DAY
 """For how long it is known that an object was read."""
@@ -86,6 +87,21 @@ class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
     failure: str = ""
 
 
+_URL = re.compile(r"s3://([^/]+)(?:/(.*))?")
+
+
+def located(url: str) -> tuple[str, str]:
+    """The bucket and prefix of a trail, from `s3://BUCKET/PREFIX`, as CloudTrail is told them."""
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise SetupError(f"'{url}' is no place in S3: write s3://BUCKET/PREFIX.")
+    path = found[2] or ""
+    aim = aimed(path)
+    if aim is not None and aim.account:
+        raise SetupError(f"'{url}' is a part of a trail: write what stands before AWSLogs.")
+    return found[1], owner_prefix(path) if aim is None else aim.prefix
+
+
 def save(tx: Tx, trail: Trail, now: Instant) -> None:
     """Keep a trail, in place of one of that name; how far it was read stays known."""
     trail.require_usable()
@@ -119,6 +135,13 @@ def progress_of(tx: Tx, trail: str) -> dict[str, Progress]:
     t = trail_places.c
     rows = tx.all(tx.select(t.place, t.document).where(t.trail == trail).order_by(t.place))
     return {row.place: msgspec.json.decode(row.document, type=Progress) for row in rows}
+
+
+def brought(tx: Tx) -> frozenset[str]:
+    """Accounts whose events some trail brings, as far as its places are known."""
+    rows = tx.all(tx.select(trail_places.c.place))
+    found = (aimed(row.place) for row in rows)
+    return frozenset(aim.account for aim in found if aim is not None and aim.account)
 
 
 def keep_progress(tx: Tx, trail: str, place: str, progress: Progress, now: Instant) -> None:

@@ -524,7 +524,7 @@ selection_exceptions = _owned(
 trails = _owned(
     "trails",
     _text("name"),
-    _text("document"),  # JSON, see collection.trails.Trail
+    _sealed("document"),  # JSON, see collection.trails.Trail
     _int("created_at"),
     key=("name",),
 )
@@ -533,7 +533,7 @@ trail_places = _owned(
     "trail_places",  # how far an account and region of a trail has been read
     _text("trail"),
     _text("place"),  # its folder in the bucket
-    _text("document"),  # JSON, see collection.trails.Progress
+    _sealed("document"),  # JSON, see collection.trails.Progress
     _int("updated_at"),
     key=("trail", "place"),
 )

@@ -5,7 +5,6 @@ are signed with its own keys; the trail's home region is asked after it.
 """
 
 from auditkeep.clock import DAY, MINUTE, Instant, day_of, to_datetime
-from auditkeep.sources.digest_chain import FindKeys
 from auditkeep.sources.digests import Digest, Keys
 from auditkeep.sources.pull import Clients
 from auditkeep.sources.refusals import asking
@@ -40,8 +39,3 @@ class KeyRing:
             answer = client.list_public_keys(StartTime=to_datetime(start), EndTime=to_datetime(end))
         for found in answer["PublicKeyList"]:
             self._keys[found["Fingerprint"]] = bytes(found["Value"])
-
-
-def held(keys: Keys) -> FindKeys:
-    """Keys from a file, and no others."""
-    return KeyRing(None, keys).find

@@ -5,11 +5,12 @@ organisation's trail has the organisation's id as one more folder. Pure: keys in
 that is not laid out so is nobody's: `read_key` says None and never guesses.
 """
 
+import calendar
 import re
 from dataclasses import dataclass
 from typing import Literal
 
-from auditkeep.clock import Day, Instant, day_name, day_of, parse
+from auditkeep.clock import DAY, Day, Instant, day_name, day_of, parse
 
 Kind = Literal["CloudTrail", "CloudTrail-Digest"]
 LOGS: Kind = "CloudTrail"
@@ -83,6 +84,47 @@ def read_key(key: str) -> Key | None:
     return Key(
         key, DIGESTS, place, at, named["trail"], named["home"], backfill=bool(named["backfill"])
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a path into a trail's bucket points at: "" and all time where it does not say."""
+
+    prefix: str
+    account: str
+    region: str
+    start: Instant
+    end: Instant
+
+
+_AIM = re.compile(
+    r"(?P<prefix>(?:.*/)?)AWSLogs(?:/o-[a-z0-9]{4,32})?(?:/(?P<account>\d{12})(?:/CloudTrail(?:-Digest)?"
+    r"(?:/(?P<region>[a-z]{2}[a-z0-9-]{3,30})(?:/(?P<day>\d{4}(?:/\d{2}(?:/\d{2})?)?))?)?)?)?/?"
+)
+_ALWAYS = (Instant(0), Instant(1 << 52))
+
+
+def aimed(path: str) -> Aim | None:
+    """What a path points at that leads into a trail's folders; None for any other."""
+    found = _AIM.fullmatch(path)
+    if found is None:
+        return None
+    start, end = _ALWAYS
+    if found["day"]:
+        first, last = (found["day"].split("/") + rest for rest in (["01", "01"], ["12", "31"]))
+        try:
+            start = parse("-".join(first[:3]))
+            end = _end_of(last[:3])
+        except ValueError:
+            return None
+    return Aim(found["prefix"], found["account"] or "", found["region"] or "", start, end)
+
+
+def _end_of(day: list[str]) -> Instant:
+    """The last microsecond of a day, or of the month whose 31st may be none."""
+    year, month, number = (int(part) for part in day)
+    most = calendar.monthrange(year, month)[1]
+    return Instant(parse(f"{year:04}-{month:02}-{min(number, most):02}") + DAY - 1)
 
 
 def days(start: Instant, end: Instant) -> list[Day]:

@@ -16,6 +16,7 @@ from typing import BinaryIO, cast, get_args
 
 from auditkeep.clock import Clock, Instant, SystemClock, iso
 from auditkeep.collection.counts import Counts, Rejection
+from auditkeep.collection.findings import part_of
 from auditkeep.collection.ingest import (
     MAX_BYTES,
     MAX_ROWS,
@@ -38,8 +39,11 @@ from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import How, Observation
 from auditkeep.sources import files
+from auditkeep.sources.digest_findings import Finding
+from auditkeep.sources.digests import Keys
 from auditkeep.sources.records import Context, Rejected, Tally
 from auditkeep.sources.secrets import Cutter
+from auditkeep.workflows.local_digests import LocalDigests
 
 __all__ = ["Counts", "Progress", "Rejection", "ingest"]
 
@@ -60,13 +64,15 @@ def ingest(
     principal: str,
     reads: bool = False,
     observed_at: Instant | None = None,
+    keys: Keys | None = None,
     clock: Clock | None = None,
     progress: Progress | None = None,
 ) -> Counts:
     """Read files, or folders of them, for `tenant`; what `interest` wants is kept, once.
 
-    `principal` is who asked; `observed_at` is when results were found that do not say it. What
-    cannot be read is in the counts. StorageFull, LogError and their like end the run; what was
+    `principal` is who asked; `observed_at` is when results were found that do not say it; with
+    CloudTrail's public `keys` the digests among the files are checked. What cannot be read is in
+    the counts. StorageFull, LogError and their like end the run; what was
     committed before stays.
     """
     if source not in get_args(Source):
@@ -77,9 +83,13 @@ def ingest(
     if source == "config":
         collect_rules(paths, context.rules)
     work = Reading(lake, cast("Source", source), context, run, present, progress)
-    asked = {"paths": [str(path) for path in paths]}
+    asked: dict[str, object] = {"paths": [str(path) for path in paths]}
+    local = None
+    if keys is not None:
+        local = LocalDigests(paths, keys, present.now())
+        asked["publicKeys"] = sorted(keys)
     try:
-        work.read(paths)
+        work.read(paths, local)
     except KeyboardInterrupt:
         # what was committed stays and is told; what waited is read again by the next run
         work.conclude(asked, "interrupted")
@@ -115,13 +125,27 @@ class Reading:
         self._waiting: list[Part] = []
         self._since = time.monotonic()
 
-    def read(self, paths: Sequence[Path]) -> None:
+    def read(self, paths: Sequence[Path], local: LocalDigests | None = None) -> None:
         for found in walk(paths):
-            if isinstance(found, Path):
-                self.file(str(found), files.opened(found))
-            else:
+            if not isinstance(found, Path):
                 self.reject(str(found[0]), found[1])
+            elif local is None:
+                self.file(str(found), files.opened(found))
+            elif not local.owns(found):
+                self.file(str(found), files.opened(found), judge=local.judge(found))
+        findings = local.conclude() if local is not None else []
+        if findings:
+            self.found(findings, "file")
         self.commit()
+
+    def found(
+        self, findings: Sequence[Finding], how: How, then: Callable[[Tx], None] | None = None
+    ) -> None:
+        """Have what digests said appended, and count it."""
+        self.counts.findings.update(f.problem for f in findings)
+        part = part_of(findings, how)
+        part.then = then
+        self.take(part)
 
     def conclude(self, parameters: Mapping[str, object], outcome: str) -> None:
         """Append the run's own record."""
@@ -189,6 +213,7 @@ class Reading:
         try:
             with opened as (file, content):
                 how: How = "file" if judge is None else judge(file)
+                self.counts.verified_files += how == "verified-log"
                 context, source, asked = self._context, self._source, self.question
                 for part in read_opened(name, file, content, source, context, asked, self, how):
                     if part.last:

@@ -70,7 +70,7 @@ def drain(
                 break
             reader.lot(lot)
     except BaseException as error:
-        reader.conclude("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        reader.conclude(trails.outcome_of(error))
         raise
     reader.conclude("incomplete" if work.counts.failures else "completed")
     return reader.counts

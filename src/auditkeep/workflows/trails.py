@@ -13,30 +13,28 @@ Invariants
   are fetched `AHEAD` at a time, larger ones are streamed.
 """
 
+import re
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import BinaryIO, TypeVar
 
 from auditkeep.clock import DAY, MINUTE, Clock, Day, Instant, SystemClock, day_of
 from auditkeep.collection import trails
-from auditkeep.collection.ingest import Part
+from auditkeep.collection.findings import log_changed, log_missing, text_hash
 from auditkeep.collection.runs import Run
 from auditkeep.collection.trails import Progress, Trail
 from auditkeep.db.tx import Tx
-from auditkeep.errors import InputError, NotCollected
+from auditkeep.errors import InputError, NotCollected, SetupError
 from auditkeep.ids import Tenant, new_id
-from auditkeep.lake.append import Unit
 from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import How
-from auditkeep.sources import files
 from auditkeep.sources.digest_chain import Checked, Fetched, FindKeys, chains, follow
-from auditkeep.sources.digest_findings import Finding, observation
-from auditkeep.sources.digests import MAX_DIGEST, LogFile
+from auditkeep.sources.digest_findings import Finding
+from auditkeep.sources.digests import MAX_DIGEST, Keys, LogFile
 from auditkeep.sources.public_keys import KeyRing
 from auditkeep.sources.pull import Clients, Refused
 from auditkeep.sources.records import Context
@@ -49,6 +47,8 @@ from auditkeep.sources.trail_layout import (
     Key,
     Kind,
     Place,
+    aimed,
+    owner_prefix,
     read_key,
 )
 from auditkeep.workflows.ingest import Counts, Reading
@@ -71,6 +71,8 @@ PAGE = 500
 
 COLLECTOR = "cloudtrail-s3"
 
+_URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<path>.*))?")
+
 NO_BEGINNING = Instant(1 << 62)
 """When all time is read, what came before the first digest that is there is not asked for."""
 
@@ -86,7 +88,7 @@ class Failure:
 @dataclass(slots=True)
 class TrailCounts:
     """What came of a pass. `objects` were listed; of them `known` were read before and `waiting`
-    are left for the next pass; `findings` counts what digests said, by its kind.
+    are left for the next pass; `broken` is what digests accuse.
     """
 
     read: Counts
@@ -96,7 +98,6 @@ class TrailCounts:
     known: int = 0
     waiting: int = 0
     digests: int = 0
-    findings: dict[str, int] = field(default_factory=dict)
     broken: list[Finding] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
@@ -120,6 +121,58 @@ class Window:
         return (self.accounts is None or place.account in self.accounts) and (
             self.regions is None or place.region in self.regions
         )
+
+
+def read_url(
+    lake: Lake,
+    tenant: Tenant,
+    url: str,
+    clients: Clients,
+    interest: Interest,
+    *,
+    principal: str,
+    region: str = "us-east-1",
+    digests: trails.Digests = "wait",
+    keys: Keys | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
+    reads: bool = False,
+    clock: Clock | None = None,
+    progress: TrailProgress | None = None,
+) -> TrailCounts:
+    """Read what lies under an `s3://` URL, by hand: a trail, a part of one, or other files.
+
+    All of it, unless `since` or `until` say when it was delivered. `keys` are public keys that are
+    taken instead of those that CloudTrail names. SetupError for what is no such URL.
+    """
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise SetupError(f"'{url}' is no place in S3: write s3://BUCKET/PREFIX.")
+    path = found["path"] or ""
+    aim = aimed(path)
+    prefix = owner_prefix(path) if aim is None else aim.prefix
+    trail = Trail(name="", bucket=found["bucket"], prefix=prefix, region=region, digests=digests)
+    present = clock or SystemClock()
+    work = TrailReading(lake, tenant, trail, clients, interest, principal, reads, present, progress)
+    if keys is not None:
+        work.trust(keys)
+    window = Window(since or Instant(0), present.now() if until is None else until)
+    if aim is not None:
+        window = Window(
+            max(window.since, aim.start),
+            min(window.until, aim.end),
+            None if not aim.account else frozenset({aim.account}),
+            None if not aim.region else frozenset({aim.region}),
+        )
+    try:
+        work.window(window)
+        if aim is None and not work.counts.places:
+            work.objects(path)
+    except BaseException as error:
+        work.conclude(outcome_of(error))
+        raise
+    work.conclude("completed" if not work.counts.failures else "incomplete")
+    return work.counts
 
 
 def read_trail(
@@ -151,10 +204,19 @@ def read_trail(
     try:
         work.window(window)
     except BaseException as error:
-        work.conclude("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        work.conclude(outcome_of(error))
         raise
     work.conclude("completed" if not work.counts.failures else "incomplete")
     return work.counts
+
+
+class Interrupted(BaseException):
+    """Raised by whoever follows the progress of a pass, to end it where it is."""
+
+
+def outcome_of(error: BaseException) -> str:
+    """How the record of a run names what ended it."""
+    return "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
 
 
 class TrailReading:
@@ -192,6 +254,10 @@ class TrailReading:
         self._buckets = {trail.bucket: self.bucket}
         with lake.db.read(tenant) as tx:
             self._known_progress = trails.progress_of(tx, trail.name)
+
+    def trust(self, keys: Keys) -> None:
+        """Take these public keys, and no others."""
+        self._keys = KeyRing(None, keys).find
 
     # --- passes -----------------------------------------------------------------------------------
 
@@ -259,7 +325,6 @@ class TrailReading:
         self._asked |= {
             "digests": counts.digests,
             "failures": [f"{f.place}: {f.error}" for f in counts.failures[:MOST_TOLD]],
-            "findings": counts.findings,
             "objectsKnown": counts.known,
             "objectsListed": counts.objects,
             "objectsWaiting": counts.waiting,
@@ -329,19 +394,11 @@ class TrailReading:
 
     def keep_findings(self, place: Place, findings: Sequence[Finding]) -> None:
         """Have findings appended, and with them what is owed to memory."""
-        counts = self.counts
         for finding in findings:
-            counts.findings[finding.problem] = counts.findings.get(finding.problem, 0) + 1
-            if finding.broken and len(counts.broken) < MOST_TOLD:
-                counts.broken.append(finding)
+            if finding.broken and len(self.counts.broken) < MOST_TOLD:
+                self.counts.broken.append(finding)
         self.progress_of(place).broken += sum(f.broken for f in findings)
-        observations = [observation(f) for f in findings]
-        named = [part for o in observations for part in o.natural_key]
-        unit = sha256(b"auditkeep/digest/1" + "\n".join(named).encode()).hexdigest()
-        part = Part(Unit(unit, "digest", findings[0].url), observations, how="pulled")
-        part.size = sum(len(o.raw) for o in observations)
-        part.then = lambda tx: self.remember(tx, place)
-        self.reading.take(part)
+        self.reading.found(findings, "pulled", lambda tx: self.remember(tx, place))
 
     def _named(
         self, place: Place, end: Instant, log: LogFile, future: "Future[Version]"
@@ -352,8 +409,7 @@ class TrailReading:
         try:
             version = future.result()
         except Vanished:
-            sentence = "A digest names the log file, but it is not there."
-            return [Finding("LogFileMissing", place, log.bucket, log.key, at, sentence)]
+            return [log_missing(place, log, at)]
         except InputError as error:
             self.reading.reject(f"s3://{log.bucket}/{log.key}", str(error))
             return []
@@ -361,16 +417,11 @@ class TrailReading:
 
         def judge(file: BinaryIO) -> How:
             nonlocal same
-            same = _hash_of(file) == log.hash_value.lower()
-            file.seek(0)
+            same = text_hash(file) == log.hash_value.lower()
             return "verified-log" if same else "pulled"
 
         self._read(version, judge)
-        if same:
-            return []
-        sentence = "The log file is not what CloudTrail delivered: its hash differs."
-        proof = {"delivered": log.hash_value}
-        return [Finding("LogFileChanged", place, log.bucket, log.key, at, sentence, proof)]
+        return [] if same else [log_changed(place, log, at)]
 
     # --- log files --------------------------------------------------------------------------------
 
@@ -563,14 +614,3 @@ def _named_by_then(ends: Sequence[Instant], at: Instant) -> bool:
 
 def _chain_name(key: Key) -> str:
     return f"{key.trail}/{key.home}{'/backfill' if key.backfill else ''}"
-
-
-def _hash_of(file: BinaryIO) -> str:
-    """The SHA-256 of a log file's text, as digests say it; "" if it cannot be unpacked."""
-    digest = sha256()
-    try:
-        for block in files.blocks(file):
-            digest.update(block)
-    except InputError:
-        return ""
-    return digest.hexdigest()

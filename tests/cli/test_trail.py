@@ -1,0 +1,201 @@
+"""Trails from the command line, asked with ambient keys: moto's S3 and SQS, the simulator's rest."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from moto.server import ThreadedMotoServer
+from tests.cli.conftest import ACCOUNT, Run
+from tests.e2e.conftest import free_port
+from tests.simulator.cloud import Simulator
+from tests.sources.trail_making import BEGIN, BUCKET, HOUR, Trail, event, public_der, public_keys
+
+from auditkeep.app import opened, trails
+from auditkeep.clock import FixedClock, SystemClock, from_datetime
+from auditkeep.db.schema import trail_objects
+from auditkeep.ids import Tenant
+from auditkeep.settings import load
+
+pytestmark = pytest.mark.server
+TENANT = ("--account", ACCOUNT)
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    port = free_port()
+    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch, moto: str) -> Iterator[Simulator]:
+    """Where every AWS client of this process asks."""
+    httpx.post(f"{moto}/moto-api/reset").raise_for_status()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", moto)
+    with Simulator() as running:
+        running.estate.account(ACCOUNT)
+        running.estate.put(ACCOUNT, "us-east-1", "s3:ListBuckets", BUCKET)
+        (key,) = public_keys()["PublicKeyList"]
+        running.world.public_keys = [{**key, "Value": public_der()}]
+        made = running.key(ACCOUNT)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", made.id)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", made.secret)
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
+        yield running
+
+
+def deliver(trail: Trail) -> None:
+    trail.put(boto3.client("s3", region_name="us-east-1"))
+
+
+def read(answer: tuple[int, str, str], code: int = 0) -> Any:
+    assert answer[0] == code, answer
+    return json.loads(answer[1])
+
+
+def test_a_bucket_is_read_by_hand_and_again_for_nothing(
+    run: Run, data: Path, cloud: Simulator
+) -> None:
+    trail = Trail(prefix="logs/")
+    trail.hours(3)
+    deliver(trail)
+    words = ("ingest", "cloudtrail", f"s3://{BUCKET}/logs", "--data", str(data), *TENANT, "--json")
+    told = read(run(*words))
+    assert (told["places"], told["verifiedFiles"], told["observations"]) == (1, 3, 6)
+    assert told["digestFindings"] == {"DigestVerified": 3}
+    again = read(run(*words))
+    assert (again["objects"], again["known"], again["files"]) == (3, 3, 0)
+
+
+def test_a_part_of_a_trail_is_read_by_its_path(run: Run, data: Path, cloud: Simulator) -> None:
+    for region in ("us-east-1", "eu-west-1"):
+        trail = Trail(region=region)
+        trail.log(BEGIN, event(1, eventID=region))
+        trail.log(BEGIN + 50 * HOUR, event(2, eventID=f"{region}-later"))
+        deliver(trail)
+    url = f"s3://{BUCKET}/AWSLogs/{ACCOUNT}/CloudTrail/eu-west-1/2026/04/01/"
+    told = read(run("ingest", "cloudtrail", url, "--data", str(data), *TENANT, "--json"))
+    assert (told["places"], told["observations"]) == (1, 1)
+    whole = read(
+        run("ingest", "cloudtrail", f"s3://{BUCKET}", "--data", str(data), *TENANT, "--json")
+    )
+    assert whole["observations"] == 3
+
+
+def test_a_folder_is_checked_with_keys_from_a_file(run: Run, data: Path, tmp_path: Path) -> None:
+    trail = Trail()
+    trail.hours(3)
+    folder = trail.write(tmp_path / "copy")
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps(public_keys()))
+    words = ("ingest", "cloudtrail", str(folder), "--data", str(data), *TENANT, "--json")
+    told = read(run(*words, "--digests", str(keys)))
+    assert (told["files"], told["verifiedFiles"]) == (3, 2)
+    code, _, errors = run(*words, "--digests", str(tmp_path / "none"))
+    assert code == 1
+    assert "cannot be read" in errors
+    keys.write_text("{}")
+    code, _, errors = run(*words, "--digests", str(keys))
+    assert code == 1
+    assert "list-public-keys" in errors
+
+
+def test_a_trail_is_added_read_listed_and_removed(run: Run, data: Path, cloud: Simulator) -> None:
+    trail = Trail()
+    trail.hours(3)
+    logs = [k for k in trail.objects if "/CloudTrail/" in k]
+    del trail.objects[logs[1]]
+    deliver(trail)
+    at = ("--data", str(data), *TENANT)
+    assert run("trail", "add", "main", f"s3://{BUCKET}", *at)[0] == 0
+    told = read(run("trail", "read", "main", *at, "--since", "2026-04-01", "--json"))
+    assert (told["verifiedFiles"], told["observations"]) == (2, 4)
+    (broken,) = told["broken"]
+    assert broken["finding"] == "LogFileMissing"
+    (listed,) = read(run("trail", "list", *at, "--json"))["trails"]
+    (place,) = listed["places"]
+    assert place["verifiedTo"].startswith("2026-04-01T03:01:31")
+    assert place["broken"] == 1
+    assert "1 findings" in run("trail", "list", *at)[1]
+    assert run("trail", "remove", "main", *at)[0] == 0
+    assert read(run("trail", "list", *at, "--json"))["trails"] == []
+    acts = run("activity", "list", "--data", str(data))[1]
+    assert "PutTrail" in acts
+    assert "DeleteTrail" in acts
+
+
+def test_what_is_denied_is_told_with_the_action(
+    run: Run, data: Path, cloud: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", cloud.url)
+    trail = Trail()
+    trail.hours(1)
+    trail.put(cloud.client("s3", "us-east-1", ACCOUNT))
+    cloud.faults.add("denied", "s3:GetObject")
+    words = ("ingest", "cloudtrail", f"s3://{BUCKET}", "--data", str(data), *TENANT, "--json")
+    told = read(run(*words), code=1)
+    (failure,) = told["failures"]
+    assert failure["reason"] == "denied"
+    assert "s3:GetObject" in failure["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("trail", "add", "a b", "s3://bucket"), "is no name"),
+        (("trail", "add", "a", "s3://UPPER"), "no name of a bucket"),
+        (("trail", "add", "a", "bucket"), "s3://BUCKET/PREFIX"),
+        (("trail", "add", "a", f"s3://bucket/AWSLogs/{ACCOUNT}/"), "before AWSLogs"),
+        (("trail", "add", "a", "s3://bucket", "--queue", "q"), "no queue's URL"),
+        (("trail", "add", "a", "s3://bucket", "--role", "r"), "no role's ARN"),
+        (("trail", "add", "a", "s3://bucket", "--external-id", "r"), "goes with a role"),
+        (("trail", "add", "a", "s3://bucket", "--only", "1"), "twelve digits"),
+        (("trail", "remove", "none"), "no trail 'none'"),
+        (("trail", "read", "none"), "no trail 'none'"),
+        (("ingest", "config", "s3://bucket"), "From s3:// CloudTrail is read"),
+        (("ingest", "cloudtrail", "s3://bucket", "file"), "not together with files"),
+        (("ingest", "config", "f", "--digests", "k"), "Only CloudTrail has digests"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    run: Run, data: Path, words: tuple[str, ...], told: str
+) -> None:
+    code, _, errors = run(*words, "--data", str(data), *TENANT)
+    assert code == 1
+    assert told in errors
+
+
+def test_the_server_reads_trails_by_itself_and_ends_when_told(
+    run: Run, data: Path, cloud: Simulator
+) -> None:
+    trail = Trail()
+    trail.hours(2)
+    deliver(trail)
+    sqs = boto3.client("sqs", region_name="us-east-1")
+    url = sqs.create_queue(QueueName="told")["QueueUrl"]
+    late = trail.log(BEGIN + 2 * HOUR, event(70))
+    deliver(trail)
+    told = {"s3Bucket": BUCKET, "s3ObjectKey": [late]}
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(told))
+    at = ("--data", str(data), *TENANT)
+    assert run("trail", "add", "main", f"s3://{BUCKET}", "--queue", url, *at)[0] == 0
+    tenant = Tenant(ACCOUNT, "us-east-1")
+    with opened(load(data), FixedClock(from_datetime(BEGIN + 4 * HOUR))) as parts:
+        thread = trails.TrailsThread(parts)
+        thread.pass_over()
+        with parts.db.read(tenant) as tx:
+            assert len(tx.all(tx.select(trail_objects.c.id))) == 5
+        assert "Messages" not in sqs.receive_message(QueueUrl=url)
+        thread.start()
+        thread.stop()
+    with opened(load(data), SystemClock()) as parts:
+        (listed,) = trails.listed(parts, tenant)
+        assert listed["places"][0]["failure"] == ""
