@@ -21,6 +21,8 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _BUS_WRONG = "write the bus's ARN, arn:aws:events:REGION:ACCOUNT:event-bus/NAME"
 _FROM_WRONG = "AUDITKEEP_SMTP_HOST needs AUDITKEEP_SMTP_FROM, the address that mail comes from"
 _LOGIN_WRONG = "AUDITKEEP_SMTP_USER and its password (or AUDITKEEP_SMTP_PASSWORD_FILE) go together"
+_MAIL_WRONG = "AUDITKEEP_CHECKPOINT_MAIL needs AUDITKEEP_SMTP_HOST, which takes the mail"
+_ADDRESS_WRONG = "AUDITKEEP_CHECKPOINT_MAIL is a list of mail addresses"
 _TSA_WRONG = "AUDITKEEP_TSA_URL needs AUDITKEEP_TSA_CA_FILE, whom its timestamps are checked by"
 _URL_WRONG = "write a URL without user, password, query or fragment"
 _HTTPS_WRONG = "write an https:// URL; http:// is for this machine alone"
@@ -355,6 +357,20 @@ class Settings(BaseSettings):
         le=8_760,
         description="Hours after which a record that nobody outside vouches for counts as late.",
     )
+
+    checkpoint_mail: tuple[str, ...] = Field(
+        default=(),
+        description="Addresses that the newest checkpoint is mailed to once a month, as a JSON "
+        "list. Needs AUDITKEEP_SMTP_HOST.",
+    )
+
+    @model_validator(mode="after")
+    def _checkpoints_can_be_mailed(self) -> "Settings":
+        if self.checkpoint_mail and not self.smtp_host:
+            raise ValueError(_MAIL_WRONG)
+        if any("@" not in a or not a.isprintable() or " " in a for a in self.checkpoint_mail):
+            raise ValueError(_ADDRESS_WRONG)
+        return self
 
     @field_validator("witnesses")
     @classmethod

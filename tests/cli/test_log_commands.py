@@ -9,6 +9,7 @@ from tests.cli.conftest import ACCOUNT, Run
 
 from auditkeep.cli.progress import AuditProgress
 from auditkeep.lake.audit.findings import Counts
+from auditkeep.tlog.cosignature import WitnessKey
 
 EVENT = {
     "eventVersion": "1.08",
@@ -106,3 +107,34 @@ def test_a_restored_database_is_recovered_and_goes_on(run: Run, data: Path) -> N
     code, told, _ = run("log", "recover", "--data", str(data))
     assert code == 0
     assert "nothing to recover" in told
+
+
+def test_an_invitation_holds_all_that_an_auditor_needs(run: Run, data: Path) -> None:
+    file = data.parent / "invitation.txt"
+    code, _, errors = run("log", "invite", str(file), "--data", str(data))
+    assert (code, file.exists()) == (1, False), errors
+    assert _ingest(run, data, 1) == 0
+    assert run("log", "invite", str(file), "--data", str(data))[0] == 0
+    text = file.read_text()
+    _, key, _ = run("log", "key", "--data", str(data))
+    assert key.strip() in text
+    checkpoint = text.split("-" * 70)[1].strip("\n") + "\n"
+    held = data.parent / "checkpoint.txt"
+    held.write_text(checkpoint)
+    words = ("--key", key.strip(), "--checkpoint", str(held))
+    assert run("log", "audit", "--data", str(data), *words)[0] == 0
+    assert run("log", "invite", str(file), "--data", str(data))[0] == 1, "it is left alone"
+    assert file.read_text() == text
+
+
+def test_nobody_who_was_never_asked_vouches(
+    run: Run, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("log", "anchors", "--data", str(data))[0] == 0
+    key = WitnessKey("witness.example.org", bytes(32)).vkey
+    monkeypatch.setenv("AUDITKEEP_WITNESSES", json.dumps({key: "https://witness.example.org/"}))
+    code, told, _ = run("log", "anchors", "--data", str(data), "--json")
+    assert code == 1
+    assert json.loads(told)["authorities"] == [
+        {"authority": "witness.example.org", "kind": "witness", "state": "not asked yet"}
+    ]

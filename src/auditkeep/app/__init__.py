@@ -1,6 +1,6 @@
 """The composition root: settings in, parts out. Every part is built once, here, and handed on."""
 
-from auditkeep.app.anchored import anchored
+from auditkeep.app.anchored import anchored, invite
 from auditkeep.app.parts import Parts, open_parts, opened
 from auditkeep.app.public import hand_out_checkpoint, log_key
 from auditkeep.app.service import Service
@@ -13,6 +13,7 @@ __all__ = [
     "anchored",
     "hand_out_checkpoint",
     "initialise",
+    "invite",
     "log_key",
     "open_parts",
     "opened",

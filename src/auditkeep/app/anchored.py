@@ -4,8 +4,10 @@ from typing import Any
 
 from auditkeep.anchoring import store
 from auditkeep.anchoring.authorities import of_settings
+from auditkeep.anchoring.invitation import invitation, take
 from auditkeep.app.parts import Parts
 from auditkeep.clock import iso
+from auditkeep.errors import SetupError
 from auditkeep.lake.sequencer import newest_row
 
 
@@ -20,6 +22,16 @@ def anchored(parts: Parts) -> dict[str, Any]:
             for a in of_settings(parts.settings)
         ]
     return {"log": origin, "entries": 0 if newest is None else newest.size, "authorities": rows}
+
+
+def invite(parts: Parts) -> str:
+    """The text to hand to an auditor; SetupError before anything is logged."""
+    now = parts.clock.now()
+    with parts.db.system_write() as tx:
+        handed = take(tx, parts.lake)
+    if handed is None:
+        raise SetupError("Nothing has been logged yet, so there is nothing to invite anybody to.")
+    return invitation(parts.lake, handed, of_settings(parts.settings), now)
 
 
 def _row(

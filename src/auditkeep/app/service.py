@@ -18,6 +18,7 @@ from auditkeep.anchoring.authorities import of_settings
 from auditkeep.anchoring.thread import Anchoring, AnchoringThread
 from auditkeep.app.collecting import Collecting
 from auditkeep.app.http import Protocol
+from auditkeep.app.mailed import mail_checkpoints
 from auditkeep.app.members import MembersThread
 from auditkeep.app.parts import Parts
 from auditkeep.app.places import Places
@@ -228,7 +229,14 @@ class Service:
             if sweeping:
                 self._sweep(now)
                 self._forget(now)
+                self._mail_checkpoints()
                 swept = now
+
+    def _mail_checkpoints(self) -> None:
+        try:
+            mail_checkpoints(self.parts)
+        except AuditkeepError as error:
+            _log.warning("The month's checkpoint is mailed later: %s", error)
 
     def _forget(self, now: Instant) -> None:
         """Take out of the outbox what was over long ago, and the messages that went with it."""

@@ -28,6 +28,28 @@ def checkpoint(*, data: Data) -> int:
     return 0
 
 
+def invite(
+    file: Annotated[Path, Parameter(help="Where to write it; an existing file is left alone.")],
+    *,
+    data: Data,
+) -> int:
+    """An auditor's invitation: key, checkpoint, who vouches for it, and how to check."""
+    from auditkeep import app
+    from auditkeep.clock import SystemClock
+    from auditkeep.errors import SetupError
+    from auditkeep.settings import load
+
+    with app.opened(load(data), SystemClock()) as parts:
+        text = app.invite(parts)
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise SetupError(f"{file} cannot be written: {error.strerror}.") from error
+    print(f"Written to {file}. Have its reader confirm the fingerprint by another way.")
+    return 0
+
+
 def anchors(*, data: Data, json: Json = False) -> int:
     """Who vouches for the log's checkpoints, how far, and who does not answer.
 

@@ -89,6 +89,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "activity export": activity.export,
     "log key": log.key,
     "log checkpoint": log.checkpoint,
+    "log invite": log.invite,
     "log anchors": log.anchors,
     "log audit": log.audit,
     "log recover": log.recover,

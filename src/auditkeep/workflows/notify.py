@@ -79,7 +79,7 @@ class Post:
             address = None if notice is None else addresses.find(tx, notice.recipient)
         if notice is None or address is None:
             return
-        relay = self._relay()
+        relay = relay_of(self.settings)
         mail.send(relay, mail.compose(notice, relay.sender, address), address)
 
     def publish(self, tenant: Tenant, message_id: str) -> None:
@@ -115,28 +115,30 @@ class Post:
         if isinstance(event, Event):
             self.aws.put_event(self.settings.event_bus, event, self.settings.event_bus_source)
 
-    def _relay(self) -> Relay:
-        settings = self.settings
-        if not settings.smtp_host:
-            raise ChannelDown("No mail relay is set any more: set AUDITKEEP_SMTP_HOST again.")
-        return Relay(
-            host=settings.smtp_host,
-            port=settings.smtp_port,
-            tls=settings.smtp_tls,
-            sender=settings.smtp_from,
-            user=settings.smtp_user,
-            password=self._password(),
-            ca_file=settings.outgoing_ca_file,
-        )
 
-    def _password(self) -> str:
-        file = self.settings.smtp_password_file
-        if file is None:
-            return self.settings.smtp_password.get_secret_value()
-        try:
-            return file.read_text().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ChannelDown(f"The mail relay's password cannot be read from {file}.") from error
+def relay_of(settings: Settings) -> Relay:
+    """The relay that the settings name; ChannelDown if there is none, or no password for it."""
+    if not settings.smtp_host:
+        raise ChannelDown("No mail relay is set any more: set AUDITKEEP_SMTP_HOST again.")
+    return Relay(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        tls=settings.smtp_tls,
+        sender=settings.smtp_from,
+        user=settings.smtp_user,
+        password=_password(settings),
+        ca_file=settings.outgoing_ca_file,
+    )
+
+
+def _password(settings: Settings) -> str:
+    file = settings.smtp_password_file
+    if file is None:
+        return settings.smtp_password.get_secret_value()
+    try:
+        return file.read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ChannelDown(f"The mail relay's password cannot be read from {file}.") from error
 
 
 class Delivery:
