@@ -1,6 +1,7 @@
-"""`auditkeep keys rotate`, `new` and `show`: the keys that protect data."""
+"""`auditkeep keys show|new|rotate|escrow|recover`: the keys that protect data."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -78,3 +79,97 @@ def rotate(
         )
         return 2
     return 0
+
+
+def escrow(
+    *,
+    data: Data,
+    out: Annotated[Path, Parameter(help="A folder for shares, or the file of a sealed copy.")],
+    shares: Annotated[int, Parameter(help="How many shares are made.")] = 0,
+    threshold: Annotated[int, Parameter(help="How many of them open the key.")] = 0,
+    passphrase_file: Annotated[
+        Path | None, Parameter(help="Seal with the passphrase in this file's first line.")
+    ] = None,
+    recipient: Annotated[
+        Path | None, Parameter(help="Seal to the X25519 public key (PEM) in this file.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Copy the master key for the day this machine is gone: in shares, or sealed.
+
+    Take what is written away from here. The copy opens every backup of the key directory, together
+    with that backup; alone it opens nothing.
+    """
+    from auditkeep.app import escrow as app
+    from auditkeep.clock import SystemClock
+    from auditkeep.crypto import escrow as crypto
+    from auditkeep.errors import SetupError
+    from auditkeep.settings import load
+
+    ways = [bool(shares or threshold), passphrase_file is not None, recipient is not None]
+    if sum(ways) != 1:
+        raise SetupError(
+            "Name one way: --shares 5 --threshold 3, --passphrase-file FILE or --recipient FILE."
+        )
+    settings = load(data)
+    secret = app.secret(settings)
+    name = crypto.name_of(secret)
+    if passphrase_file is not None:
+        how, made = "passphrase", {out: crypto.with_passphrase(secret, _line(passphrase_file))}
+    elif recipient is not None:
+        how, made = "recipient", {out: crypto.to_recipient(secret, _read(recipient))}
+    else:
+        how = f"{threshold} of {shares} shares"
+        texts = crypto.shares(secret, threshold, shares)
+        made = {
+            out / f"share-{number}-of-{shares}.txt": f"{text}\n".encode()
+            for number, text in enumerate(texts, 1)
+        }
+    for path, content in made.items():
+        app.write(path, content)
+    app.note(settings, name, how, SystemClock().now())
+    body = {"masterKey": name, "how": how, "files": [str(path) for path in made]}
+    report(body, as_json=json)
+    return 0
+
+
+def recover(
+    *files: Annotated[Path, Parameter(help="Share files, or one sealed copy.")],
+    data: Data,
+    passphrase_file: Annotated[Path | None, Parameter(help="What opens a sealed copy.")] = None,
+    identity: Annotated[
+        Path | None, Parameter(help="The X25519 private key (PEM) that opens a sealed copy.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Put the master key back from shares or a sealed copy; a key that is there stays."""
+    from auditkeep.app import escrow as app
+    from auditkeep.crypto import escrow as crypto
+    from auditkeep.errors import SetupError
+    from auditkeep.settings import load
+
+    if not files:
+        raise SetupError("Name the files of the shares, or the sealed copy.")
+    contents = [_read(path) for path in files]
+    if len(contents) == 1 and contents[0].lstrip().startswith(b"{"):
+        phrase = "" if passphrase_file is None else _line(passphrase_file)
+        pem = b"" if identity is None else _read(identity)
+        secret = crypto.opened(contents[0], passphrase=phrase, identity_pem=pem)
+    else:
+        secret = crypto.from_shares([text.decode(errors="replace") for text in contents])
+    path = app.restore(load(data), secret)
+    report({"masterKey": crypto.name_of(secret), "file": str(path)}, as_json=json)
+    return 0
+
+
+def _read(path: Path) -> bytes:
+    from auditkeep.errors import SetupError
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _line(path: Path) -> str:
+    return _read(path).decode(errors="replace").partition("\n")[0].strip()

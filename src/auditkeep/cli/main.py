@@ -49,6 +49,8 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "keys new": keys.new,
     "keys show": keys.show,
     "keys rotate": keys.rotate,
+    "keys escrow": keys.escrow,
+    "keys recover": keys.recover,
     "access explain": explaining.explain,
     "access policies put": policies.put,
     "access policies get": policies.get,

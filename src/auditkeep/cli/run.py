@@ -1,5 +1,6 @@
 """`auditkeep serve` and `auditkeep demo`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +15,18 @@ def serve(*, data: Data, host: str = "127.0.0.1", port: int = 8080) -> int:
     Plain HTTP: on any address but loopback, put a TLS proxy in front.
     """
     from auditkeep import app
+    from auditkeep.app import escrow
     from auditkeep.clock import SystemClock
     from auditkeep.settings import load
 
-    service = app.Service(app.open_parts(load(data), SystemClock()))
+    settings = load(data)
+    service = app.Service(app.open_parts(settings, SystemClock()))
+    key = escrow.missing(settings)
+    if key is not None:
+        sys.stderr.write(
+            f"auditkeep: nobody has a copy of the master key {key}. If this machine is lost, so is "
+            "everything: run 'auditkeep keys escrow'.\n"
+        )
     service.serve(host, port)
     return 0
 

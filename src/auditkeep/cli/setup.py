@@ -1,22 +1,38 @@
 """`auditkeep init`, `auditkeep operations` and `auditkeep model`."""
 
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
 
 
 def init(
-    *, data: Data, account: Account, region: Region = DEFAULT_REGION, json: Json = False
+    *,
+    data: Data,
+    account: Account,
+    region: Region = DEFAULT_REGION,
+    master_key: Annotated[
+        str, Parameter(help="A KMS key's ARN or a pkcs11: URI; empty: a new key in a file.")
+    ] = "",
+    json: Json = False,
 ) -> int:
     """First start: database, keys, and an administrator's access key (shown once).
 
     The account named manages the deployment's organisation, and its tenant in `region` is
-    registered. A directory that was initialised before is left as it is.
+    registered. A directory that was initialised before is left as it is. On a terminal it asks
+    whether the master key is to be escrowed now.
     """
     from auditkeep import app
+    from auditkeep.app import escrow
     from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
     from auditkeep.settings import load
 
-    made = app.initialise(load(data), Tenant(account, region), SystemClock())
+    settings = load(data)
+    made = app.initialise(settings, Tenant(account, region), SystemClock(), master_key)
     report(
         {
             "data": str(data),
@@ -29,7 +45,31 @@ def init(
         },
         as_json=json,
     )
+    key = escrow.missing(settings)
+    if key is not None:
+        sys.stderr.write(f"\n{escrow.explained(settings, key)}\n")
+        if not json and sys.stdin.isatty() and sys.stderr.isatty():
+            _offer(data)
     return 0
+
+
+def _offer(data: Path) -> None:
+    """Ask for a folder to put shares into, until there is one or the answer is later."""
+    from auditkeep.cli import keys
+    from auditkeep.errors import AuditkeepError
+
+    while True:
+        sys.stderr.write("\nA folder for five shares, any three of which open it (or: later): ")
+        sys.stderr.flush()
+        answer = sys.stdin.readline().strip()
+        if answer == "later":
+            return
+        try:
+            if answer:
+                keys.escrow(data=data, out=Path(answer), shares=5, threshold=3)
+                return
+        except AuditkeepError as error:
+            sys.stderr.write(f"auditkeep: {error}\n")
 
 
 def model() -> int:
