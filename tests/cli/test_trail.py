@@ -16,7 +16,8 @@ from tests.sources.trail_making import BEGIN, BUCKET, HOUR, Trail, event, public
 
 from auditkeep.app import opened, trails
 from auditkeep.clock import FixedClock, SystemClock, from_datetime
-from auditkeep.db.schema import trail_objects
+from auditkeep.collection.trails import find
+from auditkeep.db.schema import lens_intervals, trail_objects
 from auditkeep.ids import Tenant
 from auditkeep.settings import load
 
@@ -199,3 +200,50 @@ def test_the_server_reads_trails_by_itself_and_ends_when_told(
     with opened(load(data), SystemClock()) as parts:
         (listed,) = trails.listed(parts, tenant)
         assert listed["places"][0]["failure"] == ""
+
+
+def test_a_lens_that_reaches_back_has_the_past_read(run: Run, data: Path, cloud: Simulator) -> None:
+    trail = Trail()
+    trail.hours(2)
+    deliver(trail)
+    at = ("--data", str(data), *TENANT)
+    assert run("trail", "add", "main", f"s3://{BUCKET}", *at)[0] == 0
+    tenant = Tenant(ACCOUNT, "us-east-1")
+    with opened(load(data), FixedClock(from_datetime(BEGIN + 30 * 24 * HOUR))) as parts:
+        thread = trails.TrailsThread(parts)
+        thread.pass_over()
+        assert read_objects(parts) == 0
+        for key, days in (("config:S3_BUCKET", 2000), ("iam:CreateUser", 40)):
+            with parts.db.write(tenant) as tx:
+                tx.insert(lens_intervals, interval(key, BEGIN - (days - 30) * 24 * HOUR))
+        thread.pass_over()
+        assert read_objects(parts) == 4
+        (place,) = trails.listed(parts, tenant)[0]["places"]
+        assert place["readFrom"].startswith("2026-03-22")
+        # and not again
+        assert thread._past(tenant, trails_of(parts, tenant)) is None
+
+
+def read_objects(parts: Any) -> int:
+    with parts.db.read(Tenant(ACCOUNT, "us-east-1")) as tx:
+        return len(tx.all(tx.select(trail_objects.c.id)))
+
+
+def trails_of(parts: Any, tenant: Tenant) -> Any:
+    with parts.db.read(tenant) as tx:
+        return find(tx, "main")
+
+
+def interval(key: str, opens: Any) -> dict[str, Any]:
+    return {
+        "id": key,
+        "assessment_id": "a",
+        "ordinal": 1,
+        "opens_at": from_datetime(opens),
+        "closes_at": from_datetime(BEGIN),  # as a backfill's ends where the assessment began
+        "match_keys": json.dumps([key]),
+        "accounts": "[]",
+        "regions": "[]",
+        "every": "DAILY",
+        "frozen": False,
+    }

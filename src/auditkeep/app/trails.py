@@ -1,7 +1,8 @@
 """The trails of a deployment: kept by the operator, read by the server every so many minutes.
 
 A trail with a queue is read as messages come, and its bucket is listed now and then as well: what a
-queue has lost is found there. Once a day each trail is listed further back. Reading uses this
+queue has lost is found there. Once a day each trail is listed further back, and as soon as a lens
+looks further back than a place was read, as after a backfill, from there on. Reading uses this
 process's AWS credentials, or the role that the trail names. What fails is told and tried again, and
 holds no other trail.
 """
@@ -68,6 +69,7 @@ def listed(parts: Parts, tenant: Tenant) -> list[dict[str, Any]]:
             "places": [
                 {
                     "place": place,
+                    "readFrom": iso(p.read_from) if p.read_from else "",
                     "readTo": iso(p.read_to) if p.read_to else "",
                     "verifiedTo": iso(p.verified_to) if p.verified_to else "",
                     "broken": p.broken,
@@ -235,6 +237,10 @@ class TrailsThread:
             progress=self._go_on,
         )
         try:
+            past = self._past(tenant, trail)
+            if past is not None:
+                for counts in asked(since=past):
+                    self._tell(trail, counts)
             for counts in asked(listing=listing and not further):
                 self._tell(trail, counts)
             if further:
@@ -252,6 +258,14 @@ class TrailsThread:
         else:
             if listing:
                 self._listed[key] = now
+
+    def _past(self, tenant: Tenant, trail: Trail) -> Instant | None:
+        """From when on to read, if a lens looks further back than some place was read."""
+        with self._parts.db.read(tenant) as tx:
+            looked = trails.looked_at_since(tx)
+            places = trails.progress_of(tx, trail.name).values()
+        known = [p.read_from for p in places if not p.failure]
+        return looked if looked is not None and known and looked < max(known) else None
 
     def _go_on(self, _counts: TrailCounts) -> None:
         if self._stopping.is_set():

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from auditkeep.clock import DAY, Instant
-from auditkeep.db.schema import trail_objects, trail_places, trails
+from auditkeep.db.schema import lens_intervals, trail_objects, trail_places, trails
 from auditkeep.db.tx import Tx
 from auditkeep.errors import SetupError
 from auditkeep.ids import is_account
@@ -30,6 +30,8 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.{1,512}")
 _REGION = re.compile(r"[a-z]{2}[a-z0-9-]{3,30}")
 _IN = 500
+_OTHERS = ("api:", "config:", "securityhub:", "pinned:", "run:", "digest:")
+"""Match keys that no event of CloudTrail has."""
 
 Digests = Literal["wait", "off"]
 
@@ -78,11 +80,13 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
     """How far one place of a trail was read: the last link of each chain of its digests, until
     when all is verified, what was broken, and why the last pass could not go on ("": it could).
+    Everything delivered from `read_from` (0: not known yet) to `read_to` was looked at.
     """
 
     links: dict[str, Link] = msgspec.field(default_factory=dict)
     verified_to: Instant = Instant(0)
     broken: int = 0
+    read_from: Instant = Instant(0)
     read_to: Instant = Instant(0)
     failure: str = ""
 
@@ -137,11 +141,16 @@ def progress_of(tx: Tx, trail: str) -> dict[str, Progress]:
     return {row.place: msgspec.json.decode(row.document, type=Progress) for row in rows}
 
 
-def brought(tx: Tx) -> frozenset[str]:
-    """Accounts whose events some trail brings, as far as its places are known."""
-    rows = tx.all(tx.select(trail_places.c.place))
-    found = (aimed(row.place) for row in rows)
-    return frozenset(aim.account for aim in found if aim is not None and aim.account)
+def looked_at_since(tx: Tx) -> Instant | None:
+    """From when on lenses look at events of CloudTrail, backfilled ones too; None if none does."""
+    t = lens_intervals.c
+    query = tx.select(t.opens_at, t.match_keys).where(t.frozen.is_(False))
+    found = [row.opens_at for row in tx.all(query.order_by(t.opens_at)) if _events(row.match_keys)]
+    return Instant(found[0]) if found else None
+
+
+def _events(match_keys: str) -> bool:
+    return any(not key.startswith(_OTHERS) for key in msgspec.json.decode(match_keys))
 
 
 def keep_progress(tx: Tx, trail: str, place: str, progress: Progress, now: Instant) -> None:

@@ -295,7 +295,7 @@ class TrailReading:
         try:
             judged = self._digests(place, window) if self.trail.digests == "wait" else None
             self._logs(place, window, judged)
-            progress.read_to = max(progress.read_to, min(window.until, self.now))
+            _looked(progress, window.since, min(window.until, self.now))
         except NotCollected as error:
             progress.failure = f"{error.reason}: {error}"
             self.counts.failures.append(Failure(folder, error))
@@ -610,6 +610,14 @@ class _Judged:
 def _named_by_then(ends: Sequence[Instant], at: Instant) -> bool:
     firsts = [e for e in ends if at - SLACK <= e < at + HOUR + SLACK]
     return any(first < e <= first + HOUR + SLACK for first in firsts for e in ends)
+
+
+def _looked(progress: Progress, since: Instant, until: Instant) -> None:
+    """Note that all of a time was looked at; what does not touch the rest leaves it as it is."""
+    if not progress.read_to or (since <= progress.read_to and until >= progress.read_from):
+        earliest = min(progress.read_from, since) if progress.read_to else since
+        progress.read_from = Instant(max(earliest, 1))
+        progress.read_to = max(progress.read_to, until)
 
 
 def _chain_name(key: Key) -> str:
