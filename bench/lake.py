@@ -6,7 +6,7 @@ unit. Ours has the database, ids, envelopes, leaves, rollups and the log on top,
 parsed observations. Units of 16,384 become segments at once; those of 2,000 go through the tail
 and are sealed from it. A third figure has a stricter limit: records parsed one by one, dropped at
 once, which spares the garbage collector. The load is resampled from real CloudTrail events where
-they lie beside the checkout, otherwise made up.
+they lie beside the checkout, otherwise made up. What shredding a month takes is held to its size.
 """
 
 import gc
@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 os.environ.setdefault("POLARS_MAX_THREADS", "1")  # one core, as the limit has; before any import
 
@@ -38,9 +39,12 @@ from auditkeep.crypto.signing import SigningKey
 from auditkeep.db.database import Database
 from auditkeep.db.schema import tenants
 from auditkeep.ids import Tenant
+from auditkeep.lake import governance
 from auditkeep.lake.append import Unit, append
+from auditkeep.lake.destruction import destroy_class
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.objects import LocalObjects
+from auditkeep.lake.remains import forget_ids
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.observations import Observation, Provenance, Resource
@@ -78,7 +82,53 @@ def run(scale: float) -> list[Result]:
                     strict = _best([limit(load, size, whole=False) for _ in range(TURNS)])
                     name = f"  beside records parsed one by one ({size:,})"
                     results.append(_result(name, total, kept, strict, None))
-    return results
+    return [*results, shredding(load)]
+
+
+def shredding(load: list[Observation]) -> Result:
+    """Until a month's key is gone, and nothing of it can be read: twelve batches, large or small.
+
+    Objects and ids go afterwards, beside other work (`lake.remains`); how long that takes is told.
+    """
+    small, large = (
+        min((_shred(load[: len(load) * part // 16]) for _ in range(TURNS)), key=lambda t: t[0])
+        for part in (1, 16)
+    )
+    ratio = large[0] / small[0]
+    return Result(
+        name=f"shredding a month of {len(load):,} beside {len(load) // 16:,}",
+        value=large[0] * 1000,
+        baseline=small[0] * 1000,
+        ratio=ratio,
+        target="<= 2",
+        unit="ms",
+        met=ratio <= 2,
+        note=f"(all the rest in {large[1] * 1000:.0f} and {small[1] * 1000:.0f} ms)",
+    )
+
+
+def _shred(load: list[Observation]) -> tuple[float, float]:
+    """Seconds until nothing can be read any more, and from there until all the rest is gone."""
+    given = governance.authority(governance.DEREGISTER_ACCOUNT, "bench", "bench", "", NOW)
+    with tempfile.TemporaryDirectory() as folder:
+        lake = new_lake(Path(folder), "sqlite")
+        size = max(1, len(load) // 12)
+        for number, start in enumerate(range(0, len(load), size)):
+            keep(lake, number, load[start : start + size])
+        seal_all(lake, Instant(NOW + 2 * DAY))
+        gone: list[float] = []
+        watch, destroy = Stopwatch(), lake.keystore.destroy
+
+        def timed(bucket_id: str) -> None:
+            destroy(bucket_id)
+            gone.append(watch.read().clock)
+
+        with patch.object(lake.keystore, "destroy", timed), lake.db.write(TENANT) as tx:
+            destroy_class(tx, lake, "facts", given, NOW)
+        forget_ids(lake, TENANT)
+        whole = watch.read().clock
+        lake.db.close()
+    return gone[0], whole - gone[0]
 
 
 @dataclass(frozen=True)

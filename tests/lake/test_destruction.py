@@ -24,12 +24,14 @@ from auditkeep.db.schema import (
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant
 from auditkeep.lake import governance
+from auditkeep.lake.batch import DESTROYED
 from auditkeep.lake.blobs import put_blob
-from auditkeep.lake.destruction import DESTROYED, destroy_class, destroy_everything
+from auditkeep.lake.destruction import destroy_class, destroy_everything
 from auditkeep.lake.encoding import log_entry
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import View
-from auditkeep.lake.read import observations
+from auditkeep.lake.read import find, observations
+from auditkeep.lake.remains import forget_ids
 from auditkeep.lake.seal import seal
 
 pytestmark = pytest.mark.both_databases
@@ -48,6 +50,11 @@ def test_a_destroyed_class_leaves_its_place_in_the_log_only(
         pass
     with db.write(tenant) as tx:
         destroy_class(tx, lake, "manual/a", ASKED, NOW)
+    with db.read(tenant) as tx:
+        left = {bytes(r.id) for r in tx.all(tx.select(observation_ids))}
+        assert {s.batch_no for s in find(tx, lake, left).values()} == {stays, stays + 1}
+    assert forget_ids(lake, tenant) == 2
+    assert forget_ids(lake, tenant) == 0
     with db.read(tenant) as tx:
         kept = {r.batch_no: r.segment_id for r in tx.all(tx.select(batches))}
         assert kept[gone] == DESTROYED

@@ -16,8 +16,8 @@ from auditkeep.clock import DAY, MINUTE, Instant, SystemClock
 from auditkeep.db.schema import batches, buckets
 from auditkeep.errors import KeyUnusable
 from auditkeep.lake.audit.run import audit
+from auditkeep.lake.batch import DESTROYED
 from auditkeep.lake.crashpoints import EXIT_CODE
-from auditkeep.lake.destruction import DESTROYED
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.lake.sweep import sweep

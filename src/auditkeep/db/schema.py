@@ -629,6 +629,7 @@ buckets = _owned(
     _int("generation"),
     _int("created_at"),
     _int("destroyed_at", null=True),
+    _flag("ids_gone"),  # destroyed, and the ids of what was in it too
     Index("buckets_class", "account", "region", "class"),
     key=("id",),
 )

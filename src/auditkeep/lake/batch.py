@@ -22,6 +22,9 @@ from auditkeep.tlog.merkle import HASH_SIZE
 
 SALT_SIZE = 32
 
+DESTROYED = "destroyed"
+"""In place of a batch's segment, when what it held is destroyed."""
+
 MAX_LEAVES = 1_024
 """Leaf hashes that a row holds itself, 32 KiB."""
 

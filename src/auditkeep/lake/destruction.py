@@ -3,7 +3,8 @@
 Rows go in the caller's transaction, together with the records that say so (`governance`); keys and
 objects follow once that is durable, keys first. So a destruction that is rolled back has destroyed
 nothing, and one that is interrupted leaves only what `sweep` finishes: keys of buckets that are
-marked destroyed, and objects that no row refers to.
+marked destroyed, objects that no row refers to, and ids (`remains`), of which there are as many as
+there were observations: all else costs what batches, segments and counts there were.
 
 Fields that lie in other tables open no more once the buckets of their class are destroyed; their
 rows are for others to delete.
@@ -24,7 +25,6 @@ from auditkeep.db.schema import (
     batches,
     blobs,
     buckets,
-    observation_ids,
     rollups,
     segments,
     tail,
@@ -34,14 +34,12 @@ from auditkeep.db.schema import units as unit_table
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake import governance
-from auditkeep.lake.batch import leaves_name, open_opening
+from auditkeep.lake.batch import DESTROYED, leaves_name, open_opening
 from auditkeep.lake.blobs import object_name as blob_name
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.governance import Authority, DestroyedBucket, Destruction, Openings
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.segments import object_name
-
-DESTROYED = "destroyed"
 
 
 def destroy_class(
@@ -159,7 +157,6 @@ def _delete_rows(tx: Tx, bucket_id: str, now: Instant) -> list[str]:
     """Everything in the catalog that shows the bucket's content; the segments' objects."""
     mine = tx.select(batches.c.batch_no).where(batches.c.bucket_id == bucket_id)
     tx.run(tx.delete(tail).where(tail.c.batch_no.in_(mine)))
-    tx.run(tx.delete(observation_ids).where(observation_ids.c.batch_no.in_(mine)))
     tx.run(tx.delete(unit_table).where(unit_table.c.batch_no.in_(mine)))
     tx.run(tx.delete(rollups).where(rollups.c.bucket_id == bucket_id))
     tx.run(tx.delete(blobs).where(blobs.c.bucket_id == bucket_id))

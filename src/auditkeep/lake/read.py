@@ -23,6 +23,7 @@ from auditkeep.db.schema import rollups as rollup_table
 from auditkeep.db.tx import Tx
 from auditkeep.errors import StorageError
 from auditkeep.lake import buckets, parquet
+from auditkeep.lake.batch import DESTROYED
 from auditkeep.lake.columns import Columns, tail_object, unpack
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Header, Rollup, Stored, View
@@ -121,6 +122,8 @@ def find(tx: Tx, lake: Lake, ids: Collection[bytes]) -> dict[bytes, Stored]:
             batches.c.segment_id,
         ).where(batches.c.batch_no.in_(numbers))
         for row in tx.all(query):
+            if row.segment_id == DESTROYED:
+                continue  # its ids are about to be forgotten
             if row.segment_id is None:
                 in_tail.append(_Batch(row.batch_no, row.bucket_id, bytes(row.root), row.size))
             else:

@@ -14,10 +14,10 @@ from auditkeep.db.schema import batches, blobs, buckets, segments
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant
 from auditkeep.lake import published
-from auditkeep.lake.batch import leaves_name
+from auditkeep.lake.batch import DESTROYED, leaves_name
 from auditkeep.lake.blobs import object_name as blob_name
-from auditkeep.lake.destruction import DESTROYED
 from auditkeep.lake.lake import Lake
+from auditkeep.lake.remains import forget_ids
 from auditkeep.lake.segments import object_name
 
 LONGEST_WRITE = 60 * MINUTE
@@ -36,6 +36,7 @@ def sweep(lake: Lake, tenant: Tenant, now: Instant) -> list[str]:
     with lake.db.read(tenant) as tx:
         published.require_not_behind(tx, lake)
     destroy_keys(lake, tenant)
+    forget_ids(lake, tenant)
     owner = f"{tenant.account}/{tenant.region}/"
     names = [name for kind in _KINDS for name in lake.objects.list(f"{kind}/{owner}")]
     old = [name for name in names if lake.objects.modified(name) < now - LONGEST_WRITE]

@@ -27,6 +27,7 @@ from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.destruction import destroy_buckets
 from auditkeep.lake.governance import kind_of
 from auditkeep.lake.lake import Lake
+from auditkeep.lake.remains import forget_ids
 from auditkeep.lake.retention import Due
 from auditkeep.reports import store as report_store
 from auditkeep.settings import Settings
@@ -79,6 +80,8 @@ def expire(lake: Lake, settings: Settings, tenant: Tenant, now: Instant) -> Expi
             observations += done.rows
             files += done.files
             _log.info("Retention: %d buckets of %s expired in %s.", len(ids), kind, tenant)
+    if gone:
+        forget_ids(lake, tenant)
     return Expired(tuple(gone), tuple(held), observations, files)
 
 
@@ -91,7 +94,10 @@ def drop_snapshots(lake: Lake, now: Instant) -> int:
 def _forget(tx: Tx, bucket_ids: Sequence[str]) -> None:
     """Selections count what they hold: without what is about to go."""
     mine = tx.select(batches.c.batch_no).where(batches.c.bucket_id.in_(bucket_ids))
-    doomed = tx.select(observation_ids.c.id).where(observation_ids.c.batch_no.in_(mine))
+    doomed = tx.select(observation_ids.c.id).where(
+        observation_ids.c.id.in_(tx.select(selection_exceptions.c.observation_id)),
+        observation_ids.c.batch_no.in_(mine),
+    )
     tx.run(tx.delete(selection_exceptions).where(selection_exceptions.c.observation_id.in_(doomed)))
 
 

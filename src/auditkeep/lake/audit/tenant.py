@@ -33,10 +33,9 @@ from auditkeep.lake.audit import rows as checks
 from auditkeep.lake.audit.findings import Position, State
 from auditkeep.lake.audit.governance import Allowed
 from auditkeep.lake.audit.log import Covered
-from auditkeep.lake.batch import load_leaves, open_opening
+from auditkeep.lake.batch import DESTROYED, load_leaves, open_opening
 from auditkeep.lake.blobs import get_stored, stored_name
 from auditkeep.lake.columns import tail_object, unpack
-from auditkeep.lake.destruction import DESTROYED
 from auditkeep.lake.encoding import TimeWriter, batch_record
 from auditkeep.lake.governance import CLASS
 from auditkeep.lake.lake import Lake
@@ -439,7 +438,8 @@ class TenantAudit:
         with self._lake.db.read(self._tenant) as tx:
             alive = (b.segment_id.is_(None)) | (b.segment_id != DESTROYED)
             expected = tx.scalar(tx.select(func.sum(b.rows)).where(alive)) or 0
-            there = tx.scalar(tx.select(func.count(o.batch_no))) or 0
+            mine = o.batch_no.in_(tx.select(b.batch_no).where(alive))
+            there = tx.scalar(tx.select(func.count(o.batch_no)).where(mine)) or 0
             if expected == there:
                 return
             counted = tx.select(o.batch_no, func.count(o.batch_no).label("ids"))
