@@ -1,4 +1,6 @@
-"""Planning: 1,000 accounts × 20 regions × 100 sources, every question of it visited once.
+"""Collecting: planning, and asking for what is planned (`bench.asking`).
+
+Planning is of 1,000 accounts × 20 regions × 100 sources, every question of it visited once.
 
 Sources are API calls, so that each is a question of its own in each account and region; every
 fifth account is looked at by a second assessment too, so that accounts are not all alike.
@@ -8,6 +10,7 @@ import resource
 import time
 from collections.abc import Iterator
 
+from bench import asking
 from bench.result import Result
 
 from auditkeep.clock import DAY, Day, Instant, day_of
@@ -32,6 +35,7 @@ def run(scale: float) -> Iterator[Result]:
     yield Result(name, seconds, None, None, "≤ 5 s", "s", seconds <= 5, note)
     grown = (_peak() - before) / 2**20
     yield Result("memory that the plan took", grown, None, None, "≤ 300 MB", "MB", grown <= 300)
+    yield from asking.run(scale)
 
 
 def _looks(accounts: list[str]) -> Iterator[Look]:

@@ -82,6 +82,18 @@ def test_the_same_json_written_otherwise_is_a_duplicate(lake: Lake) -> None:
     assert raws(lake) == [compact.raw]
 
 
+def test_two_forms_of_one_fact_agree_if_their_content_does(lake: Lake) -> None:
+    pulled = observation(1, raw=b'{"ComplianceType":"COMPLIANT"}', content=b"COMPLIANT")
+    pushed = observation(1, raw=b'{"complianceType":"COMPLIANT"}', content=b"COMPLIANT")
+    other = observation(1, raw=b'{"complianceType":"X"}', content=b"NON_COMPLIANT")
+    first = add(lake, "a", [pulled, pushed])
+    assert (first.new, first.duplicates, first.conflicts) == (1, 1, 0)
+    second = add(lake, "b", [pushed])
+    assert (second.new, second.duplicates, second.conflicts) == (0, 1, 0)
+    third = add(lake, "c", [other])
+    assert (third.new, third.duplicates, third.conflicts) == (0, 0, 1)
+
+
 def test_other_content_under_a_known_id_is_a_visible_conflict(lake: Lake) -> None:
     first, other = observation(1), observation(1, raw=b'{"forged":true}')
     add(lake, "unit-1", [first])

@@ -10,6 +10,7 @@ an answer travelled and is not part of it.
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +30,11 @@ def canonical(value: object) -> bytes:
     return _ENCODER.encode(_plain(value))
 
 
+def in_order(value: object) -> bytes:
+    """The same of what came out of JSON and so holds neither times nor blobs."""
+    return _ENCODER.encode(value)
+
+
 def answer_of(response: Mapping[str, Any]) -> dict[str, Any]:
     """What was answered, without how it travelled."""
     return {name: value for name, value in response.items() if name != METADATA}
@@ -36,6 +42,9 @@ def answer_of(response: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(value: object) -> object:
     """Times, blobs and streams as JSON holds them; the rest as it is."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool:
+        return value
     if isinstance(value, dict):
         return {name: _plain(member) for name, member in value.items()}
     if isinstance(value, list):
@@ -53,7 +62,7 @@ _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
 class Heard:
-    """The body of the last answer of one client, if it was JSON."""
+    """The body of the last answer that came while it was listened to, if that was JSON."""
 
     __slots__ = ("_body",)
 
@@ -65,23 +74,32 @@ class Heard:
         body, self._body = self._body, None
         return canonical(answer_of(response)) if body is None else body
 
-    def _listen(self, response_dict: Mapping[str, Any], **_: object) -> None:
+    def hear(self, response_dict: Mapping[str, Any]) -> None:
         kind = str(response_dict.get("headers", {}).get("content-type", ""))
         body = response_dict.get("body")
         json = kind.partition(";")[0].strip().lower() in _JSON
         self._body = bytes(body) if json and body and isinstance(body, bytes) else None
 
 
+_LISTENING: ContextVar[Heard | None] = ContextVar("_LISTENING", default=None)
+
+
+def _listen(response_dict: Mapping[str, Any], **_: object) -> None:
+    ear = _LISTENING.get()
+    if ear is not None:
+        ear.hear(response_dict)
+
+
 @contextmanager
 def heard(client: Any) -> Iterator[Heard]:
-    """Listen to a client that no other thread uses meanwhile."""
+    """Listen to what is answered to this thread; a client is told so once, which is cheap after."""
+    client.meta.events.register("before-parse", _listen, unique_id="auditkeep-heard")
     ear = Heard()
-    events = client.meta.events
-    events.register("before-parse", ear._listen)
+    token = _LISTENING.set(ear)
     try:
         yield ear
     finally:
-        events.unregister("before-parse", ear._listen)
+        _LISTENING.reset(token)
 
 
 class Exchange(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -31,6 +31,7 @@ from auditkeep.sources.answers import (
     canonical,
     exchange,
     exchanges_of,
+    in_order,
 )
 from auditkeep.sources.occasion import occasion, time_of
 from auditkeep.sources.pull import Ask, Clients, Denied, Fault, Page, Refused, Request, unit_of
@@ -354,13 +355,13 @@ def _resources(one: Exchange, answer: Any, ask: Ask, call: Call) -> Iterator[_Fo
 
 def _digest(element: object) -> str:
     """A name for what has none: it follows from its content."""
-    return sha256(canonical(element)).hexdigest()[:32]
+    return sha256(in_order(element)).hexdigest()[:32]
 
 
 def _observation(
     found: _Found, position: str, key: str, ask: Ask, call: Call, context: Context
 ) -> Observation:
-    raw = canonical(found.shown)
+    raw = in_order(found.shown)
     kept, cuts = context.cutter.cut(raw, _secrets(raw, found.element, call))
     region = call.origin(ask.region)
     service = call.action.partition(":")[0]
