@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import ACCOUNT, auditkeep
+from tests.softhsm import PIN, TOKEN, new_token
+
+from auditkeep.crypto.providers.hsm import uri_of
 
 
 @pytest.fixture
@@ -40,3 +43,46 @@ def test_a_master_key_is_rotated_escrowed_lost_and_had_again(data: Path, tmp_pat
     assert auditkeep("keys", "list", "--data", str(data)).returncode == 0
     again = auditkeep("keys", "recover", *made["files"][:2], *at, check=False)
     assert "exists already" in again.stderr
+
+
+def test_a_deployment_under_an_hsm_from_the_first_start_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = new_token(tmp_path, monkeypatch)
+    monkeypatch.setenv("AUDITKEEP_PKCS11_MODULE", str(library))
+    monkeypatch.setenv("AUDITKEEP_PKCS11_PIN", PIN)
+    uri, data = uri_of(TOKEN, "master"), str(tmp_path / "hsm")
+    done = auditkeep("init", "--data", data, "--account", ACCOUNT, "--master-key", uri, "--json")
+    assert "everything is lost" not in done.stderr, "an HSM has its own ways"
+    assert Path(data, "keys/master.key").read_text().splitlines()[1] == uri
+    assert json.loads(auditkeep("keys", "show", "--data", data, "--json").stdout)["current"] == uri
+    uses = auditkeep("activity", "list", "--data", data, "--event", "Decrypt", "--json").stdout
+    assert json.loads(uses.splitlines()[0])["requestParameters"]["keyId"] == uri
+
+    monkeypatch.setenv("AUDITKEEP_PKCS11_PIN", "wrong")
+    refused = auditkeep("keys", "list", "--data", data, check=False)
+    assert (refused.returncode, "refuses the PIN" in refused.stderr) == (1, True)
+    monkeypatch.setenv("AUDITKEEP_PKCS11_PIN", PIN)
+    back = json.loads(auditkeep("keys", "rotate", "--data", data, "--to", "local", "--json").stdout)
+    assert back["retired"] == [uri]
+    monkeypatch.delenv("AUDITKEEP_PKCS11_MODULE")
+    assert auditkeep("keys", "list", "--data", data).returncode == 0, "needed no more"
+
+
+def test_a_master_key_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = str(tmp_path / "given")
+    first, second = (auditkeep("keys", "new").stdout.strip() for _ in range(2))
+    monkeypatch.setenv("AUDITKEEP_MASTER_KEY", first)
+    auditkeep("init", "--data", data, "--account", ACCOUNT, "--json")
+    assert not Path(data, "keys/master.key").exists()
+    refused = auditkeep("keys", "rotate", "--data", data, check=False)
+    assert (refused.returncode, "which only you can change" in refused.stderr) == (1, True)
+    monkeypatch.setenv("AUDITKEEP_MASTER_KEY", f"{first} {second}")
+    done = json.loads(auditkeep("keys", "rotate", "--data", data, "--json").stdout)
+    assert len(done["left"]) == 1, "for whoever gave it to take away"
+    monkeypatch.setenv("AUDITKEEP_MASTER_KEY", second)
+    assert auditkeep("keys", "list", "--data", data).returncode == 0
+    monkeypatch.setenv("AUDITKEEP_MASTER_KEY", first)
+    wrong = auditkeep("keys", "list", "--data", data, check=False)
+    assert (wrong.returncode, "Put the right key in place" in wrong.stderr) == (1, True)
+    assert first not in wrong.stderr

@@ -33,10 +33,7 @@ def masters(settings: Settings) -> Masters:
 
 
 def create(settings: Settings, name: str) -> None:
-    """The list of a new deployment, unless it is there: a new key, or the named one held elsewhere.
-
-    A key of an HSM is made if the token has none of that name.
-    """
+    """The list of a new deployment, unless it is there: a new key, or the one held elsewhere."""
     path = Places.of(settings).master_key
     if not isinstance(masters(settings), MasterFile):
         if name:

@@ -57,6 +57,8 @@ def initialise(settings: Settings, home: Tenant, clock: Clock, master_key: str =
         keys.create(settings, master_key)
         uses = Uses(clock)
         ring = keys.ring(settings, uses.note)
+        if not ring.key_id.startswith("local:"):
+            ring.prove(ring.key_id)
         provider = KeptKey.create(ring, KeyStore(places.own_keys))
         log = (
             SigningKey.open(places.log_key, uses.note)

@@ -97,6 +97,22 @@ class KeyRing:
         self._note("Decrypt", provider.key_id, context)
         return key
 
+    def prove(self, name: str) -> None:
+        """Have a key held elsewhere wrap and open something; made first, if an HSM has none.
+
+        KeyUnusable if it cannot be the deployment's master key.
+        """
+        key, bound = new_key(), {"purpose": "auditkeep/trial"}
+        try:
+            wrapped = self.wrap(key, bound, name)
+        except KeyAway as error:
+            if error.state != "gone" or self.hsm is None or not name.startswith("pkcs11:"):
+                raise
+            self.hsm.make(name)
+            wrapped = self.wrap(key, bound, name)
+        if self.unwrap(wrapped, bound) != key:
+            raise KeyUnusable(f"The key {name} does not give back what it wrapped.")
+
     def grant(self, name: str, context: Mapping[str, str], grant: str) -> None:
         """Make sure that a tenant's key can be used, and go on to be; KeyUnusable if it cannot.
 

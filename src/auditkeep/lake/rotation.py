@@ -25,7 +25,7 @@ from auditkeep.crypto.providers import kept, master_of
 from auditkeep.crypto.ring import KeyRing
 from auditkeep.db.schema import buckets, meta
 from auditkeep.db.tx import Tx
-from auditkeep.errors import KeyAway, KeyUnusable
+from auditkeep.errors import KeyUnusable
 from auditkeep.ids import Tenant
 from auditkeep.lake.buckets import OF_THE_DEPLOYMENT, context, wrapped_by
 from auditkeep.lake.crashpoints import reach
@@ -75,7 +75,11 @@ def begin(ring: KeyRing, to: str) -> None:
         return
     if not to and isinstance(masters[-1], str):
         return  # its holder rotates it; what is not under it yet is wrapped anew
-    added: Master = new_key() if to in ("", LOCAL) else _tried(ring, to)
+    added: Master = to
+    if to in ("", LOCAL):
+        added = new_key()
+    else:
+        ring.prove(to)
     ring.masters.write([*masters, added])
     reach("rotate.begun")
 
@@ -225,23 +229,6 @@ def _retire(
         done.left = tuple(old)
     else:
         done.retired = tuple(old)
-
-
-def _tried(ring: KeyRing, name: str) -> str:
-    """A key held elsewhere, once it has wrapped and opened something; made, in an HSM."""
-    provider = ring.named(name)
-    key, bound = new_key(), {"purpose": "auditkeep/trial"}
-    try:
-        wrapped = provider.wrap(key, bound)
-    except KeyAway as error:
-        if error.state != "gone" or ring.hsm is None or not name.startswith("pkcs11:"):
-            raise
-        ring.hsm.make(name)
-        ring.hsm.guard.forget()
-        wrapped = provider.wrap(key, bound)
-    if provider.unwrap(wrapped, bound) != key:
-        raise KeyUnusable(f"The key {name} does not give back what it wrapped.")
-    return name
 
 
 def _tenants(lake: Lake) -> list[Tenant]:

@@ -50,6 +50,7 @@ class Hsm:
     def make(self, uri: str) -> None:
         """Generate a new key in the token: it never leaves there. KeyUnusable if it exists."""
         key = self.key(uri)
+        self.guard.forget()  # that there is none is what brings somebody here
         key.ask(lambda session: _generate(session, uri, parse(uri)[1]))
 
     def with_session(self, token: str, work: Callable[[Any], T]) -> T:
