@@ -55,6 +55,31 @@ def test_an_honest_restore_passes_and_says_what_it_cost(house: Deployment, run: 
     sound(house.verify(run))
 
 
+def test_a_restore_behind_a_destruction_is_explained(house: Deployment, run: Run) -> None:
+    """The backup still has the assessment; its key is gone, and so is what says why."""
+    from auditkeep.db.schema import assessments, buckets
+    from auditkeep.operations.auditmanager.assessments import delete_assessment
+    from auditkeep.wire.models import auditmanager as am
+
+    with house.parts() as parts:
+        with parts.db.write(TENANT) as tx:
+            tx.lock_tenant()
+            (where,) = [r.id for r in tx.all(tx.select(assessments.c.id))]
+            delete_assessment(
+                parts.operator(tx, TENANT), am.DeleteAssessmentRequest(assessment_id=where)
+            )
+        house.log(parts)
+        house.hand_out(parts, house.held)
+        held = parts.lake.keystore.bucket_ids()
+    house.restore(house.data.parent / "early", database_only=True)
+    with house.parts() as parts, parts.db.read(TENANT) as tx:
+        alive = {r.id for r in tx.all(tx.select(buckets.c.id))}
+        assert alive - set(held), "the backup takes the bucket for alive"
+    assert run("log", "recover", "--data", str(house.data))[0] == 0
+    answer = sound(house.audit(run))
+    assert "without its key, which had been destroyed since" in str(answer["notices"])
+
+
 # --- evidence ------------------------------------------------------------------------------------
 
 

@@ -118,10 +118,15 @@ class Release(msgspec.Struct, frozen=True, tag="release", tag_field="kind", kw_o
 
 
 class Recovery(msgspec.Struct, frozen=True, tag="recovery", tag_field="kind", kw_only=True):
-    """What a restore cost: entries of the log, both ends included, whose batches are lost."""
+    """What a restore cost: entries of the log, both ends included, whose batches are lost.
+
+    `keys` are buckets of this tenant that came back without their keys: they were destroyed after
+    the backup, and what says so is among what was lost.
+    """
 
     at: str
     id: str
+    keys: tuple[str, ...] = ()
     lost: tuple[tuple[int, int], ...]
     origin: str
     principal: str

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import msgspec
 
 from auditkeep.clock import Instant, iso
-from auditkeep.db.schema import checkpoints, log_entries, meta
+from auditkeep.db.schema import buckets, checkpoints, log_entries, meta, tenants
 from auditkeep.db.tx import SystemTx
 from auditkeep.errors import LogError, ObjectMissing, ProofError
 from auditkeep.ids import Tenant, new_id
@@ -274,22 +274,53 @@ def _note_lost(tx: SystemTx, origin: str, lost: tuple[tuple[int, int], ...]) -> 
 
 def _declare(lake: Lake, home: Tenant, principal: str, now: Instant) -> tuple[tuple[int, int], ...]:
     """Log what was lost, once; what this or an interrupted recovery has found."""
-    with lake.db.write(home) as tx:
-        system = tx.system()
-        found = system.scalar(system.select(meta.c.value).where(meta.c.key == _UNDECLARED))
-        if found is None:
-            return ()
-        told = msgspec.json.decode(found, type=_Undeclared)
-        with_size = system.select(checkpoints.c.size).order_by(checkpoints.c.size.desc()).limit(1)
-        record = governance.Recovery(
-            at=iso(now),
-            id=new_id(),
-            lost=told.lost,
-            origin=told.origin,
-            principal=principal,
-            size=system.scalar(with_size) or 0,
-        )
-        governance.record(tx, lake, [record], principal=principal, run=record.id, now=now)
+    with lake.db.system_read() as tx:
+        found = tx.scalar(tx.select(meta.c.value).where(meta.c.key == _UNDECLARED))
+        newest = newest_row(tx)
+    if found is None:
+        return ()
+    told = msgspec.json.decode(found, type=_Undeclared)
+    base = governance.Recovery(
+        at=iso(now),
+        id=new_id(),
+        lost=(),
+        origin=told.origin,
+        principal=principal,
+        size=newest.size if newest is not None else 0,
+    )
+    keyless = _keyless(lake)
+    for tenant, keys in keyless.items():
+        if tenant == home:
+            continue
+        record = msgspec.structs.replace(base, id=new_id(), keys=keys)
+        with lake.db.write(tenant) as tx2:
+            governance.record(tx2, lake, [record], principal=principal, run=record.id, now=now)
+    record = msgspec.structs.replace(base, lost=told.lost, keys=keyless.get(home, ()))
+    with lake.db.write(home) as tx3:
+        governance.record(tx3, lake, [record], principal=principal, run=record.id, now=now)
+        system = tx3.system()
         system.run(system.delete(meta).where(meta.c.key == _UNDECLARED))
         reach("recover.before-declared")
     return told.lost
+
+
+def _keyless(lake: Lake) -> dict[Tenant, tuple[str, ...]]:
+    """Buckets that the database takes for alive and whose keys are gone, of active tenants.
+
+    The key store is not restored with the database: what was destroyed since stays destroyed.
+    """
+    b, t = buckets.c, tenants.c
+    held = lake.keystore.bucket_ids()
+    with lake.db.system_read() as tx:
+        active = {
+            (r.account, r.region)
+            for r in tx.all(tx.select(t.account, t.region).where(t.status == "ACTIVE"))
+        }
+        alive = tx.select(b.account, b.region, b.id).where(b.destroyed_at.is_(None)).order_by(b.id)
+        rows = tx.all(alive)
+    found: dict[Tenant, tuple[str, ...]] = {}
+    for row in rows:
+        if row.id not in held and (row.account, row.region) in active:
+            tenant = Tenant(row.account, row.region)
+            found[tenant] = (*found.get(tenant, ()), row.id)
+    return found

@@ -37,7 +37,7 @@ from auditkeep.lake.batch import DESTROYED, load_leaves, open_opening
 from auditkeep.lake.blobs import get_stored, stored_name
 from auditkeep.lake.columns import tail_object, unpack
 from auditkeep.lake.encoding import TimeWriter, batch_record
-from auditkeep.lake.governance import CLASS
+from auditkeep.lake.governance import CLASS, Recovery
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.segments import object_name
 from auditkeep.tlog.merkle import root as merkle_root
@@ -93,6 +93,8 @@ class TenantAudit:
         self._times = TimeWriter()
         self._governed = 0
         self._lost_keys: set[str] = set()
+        self._forgiven: dict[str, Recovery] = {}
+        """Buckets that a restore brought back without their keys, by what declared so."""
 
     def check(self) -> None:
         """All of it, from where the position stands."""
@@ -120,6 +122,7 @@ class TenantAudit:
         for recovery in self._allowed.recoveries:
             if recovery.origin == self._lake.origin:
                 self._found.lost.extend(r for r in recovery.lost if r not in self._found.lost)
+            self._forgiven.update(dict.fromkeys(recovery.keys, recovery))
             if recovery.lost:
                 spans = ", ".join(f"{low} to {high}" for low, high in recovery.lost)
                 self._found.notice(
@@ -176,6 +179,8 @@ class TenantAudit:
                 trial.problem(f"{self._where(batch)} was removed from the database.")
         for sentence in trial.problems:
             self._found.problem(sentence)
+        for sentence in trial.notices:
+            self._found.notice(sentence)
         counts, more = self._found.counts, trial.counts
         counts.observations += more.observations
         counts.segments += more.segments
@@ -247,6 +252,13 @@ class TenantAudit:
     def _closed(self, batch: _Batch, error: AuditkeepError, found: State) -> None:
         if batch.bucket_id in self._lake.keystore.bucket_ids():
             found.problem(f"{self._where(batch)}: its opening was changed or swapped ({error})")
+        elif (declared := self._forgiven.get(batch.bucket_id)) is not None:
+            found.counts.destroyed += 1
+            found.notice(
+                f"A restore before {declared.at} brought back the bucket {batch.bucket_id} "
+                f"({batch.klass} of {self._owner}) without its key, which had been destroyed since "
+                f"the backup, as {declared.principal} declared: it cannot be read."
+            )
         elif batch.bucket_id not in self._lost_keys:
             self._lost_keys.add(batch.bucket_id)
             found.problem(
@@ -480,7 +492,8 @@ class TenantAudit:
                     size += len(part)
                     self._tick()
             except AuditkeepError as error:
-                return str(error)
+                # what a restore brought back without its key is told with its batches
+                return None if row.bucket_id in self._forgiven else str(error)
             if (size, state.digest()) != (row.size, bytes(row.sha256)):
                 return "it is not the one that was kept."
         return None
