@@ -266,6 +266,7 @@ def test_history_is_read_resource_by_resource_and_gone_on_from_anywhere() -> Non
             "config",
             "ListDiscoveredResources",
             {"resourceIdentifiers": [{"resourceId": r} for r in listed]},
+            {"resourceType": "AWS::Config::ResourceCompliance", "includeDeletedResources": True},
         )
         for resource in resources:
             for number, more in ((1, "n"), (2, "")):

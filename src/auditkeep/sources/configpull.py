@@ -279,7 +279,9 @@ def _aggregated(client: Any, ask: Ask, start: dict[str, str]) -> Iterator[Page]:
 def _history(client: Any, ask: Ask, start: dict[str, str]) -> Iterator[Page]:
     """What Config kept of each resource's compliance, resource by resource."""
     assert ask.until is not None
-    listing, token = {"resourceType": _COMPLIANCE}, start.get("listing")
+    token = start.get("listing")
+    # what has been deleted since was judged too
+    listing = {"resourceType": _COMPLIANCE, "includeDeletedResources": True}
     bounds: dict[str, Any] = {"laterTime": to_datetime(ask.until), "chronologicalOrder": "Forward"}
     if ask.since is not None:
         bounds["earlierTime"] = to_datetime(ask.since)
