@@ -19,6 +19,19 @@ LETTERS = {
     "C": "AuditkeepCollector",
 }
 ALLOWED = """
+auditkeep:GetBackfill                                       A M R O . . .
+auditkeep:GetBaseline                                       A M R O . . .
+auditkeep:GetCollectionPlan                                 A M R O . . .
+auditkeep:GetCoverage                                       A M R O . U .
+auditkeep:GetErasure                                        A M R O . . .
+auditkeep:GetRetention                                      A M R O . . .
+auditkeep:ListLegalHolds                                    A M R O . . .
+auditkeep:PlaceLegalHold                                    A . . . . . .
+auditkeep:PutRetention                                      A . . . . . .
+auditkeep:ReleaseLegalHold                                  A . . . . . .
+auditkeep:ListGaps                                          A M R O . U .
+auditkeep:PutBaseline                                       A M . . . . .
+auditkeep:StartBackfill                                     A M . O . . .
 auditkeep:GetCheckpoint                                     A M R O . U .
 auditkeep:GetConsistencyProof                               A M R O . U .
 auditkeep:GetInclusionProof                                 A M R O . U .

@@ -6,6 +6,7 @@ Nothing of AWS's libraries is loaded until something is asked.
 from collections.abc import Mapping
 
 from auditkeep.app.parts import Parts
+from auditkeep.collection import backfills
 from auditkeep.collection.looks import Plans
 from auditkeep.observations import SourceType
 from auditkeep.settings import Settings
@@ -15,7 +16,8 @@ from auditkeep.sources.lookup import LookupEvents
 from auditkeep.sources.pull import Puller
 from auditkeep.sources.securityhubpull import SecurityHubFindings
 from auditkeep.sources.sessions import Sessions
-from auditkeep.work.pump import Pump
+from auditkeep.work.pump import Handler, Pump
+from auditkeep.workflows.backfill import Backfilling
 from auditkeep.workflows.collect import KIND, Collector
 from auditkeep.workflows.rounds import Rounds, RoundsThread
 
@@ -48,6 +50,11 @@ def collector_of(parts: Parts) -> Collector:
     )
 
 
+def handlers_of(collector: Collector) -> Mapping[str, Handler]:
+    """The kinds of jobs that ask AWS."""
+    return {KIND: collector.handler(), backfills.JOB: Backfilling(collector).handler()}
+
+
 class Collecting:
     """What a process does of collecting: finds what is due, if it is the server, and asks."""
 
@@ -55,7 +62,7 @@ class Collecting:
         settings = parts.settings
         self._on = settings.collect == "aws"
         collector = collector_of(parts)
-        handlers = {KIND: collector.handler()}
+        handlers = handlers_of(collector)
         count = settings.collect_threads
         self._pump = Pump(parts.jobs, handlers, parts.clock, threads=count, name="collect")
         rounds = Rounds(collector, parts.jobs.wake)

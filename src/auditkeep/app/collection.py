@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from auditkeep.app.collecting import collector_of, pullers
+from auditkeep.app.collecting import collector_of, handlers_of, pullers
 from auditkeep.app.parts import Parts
 from auditkeep.assessments import store
 from auditkeep.clock import MINUTE, iso
@@ -21,7 +21,7 @@ from auditkeep.frameworks import keys
 from auditkeep.frameworks import store as frameworks
 from auditkeep.ids import Tenant
 from auditkeep.work.pump import Pump
-from auditkeep.workflows.collect import KIND, SHORT
+from auditkeep.workflows.collect import SHORT
 from auditkeep.workflows.rounds import Rounds
 
 _REASONS = 5
@@ -184,7 +184,7 @@ def run_now(parts: Parts, tenant: Tenant) -> dict[str, Any]:
         raise SetupError("This deployment asks nobody: set AUDITKEEP_COLLECT=aws.")
     collector = collector_of(parts)
     queued = Rounds(collector, parts.jobs.wake).queue_for(tenant)
-    pump = Pump(parts.jobs, {KIND: collector.handler()}, parts.clock, threads=1)
+    pump = Pump(parts.jobs, handlers_of(collector), parts.clock, threads=1)
     runs = pump.drain()
     lasting = gaps_of(parts, tenant, only_open=True)
     return {"jobs": queued, "runs": runs, "openGaps": len(lasting)}

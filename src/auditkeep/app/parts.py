@@ -43,7 +43,7 @@ from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.library.library import Library
 from auditkeep.mapping.interest import Interest
-from auditkeep.operations.auditkeep.backfill import start_backfill
+from auditkeep.operations.auditkeep.backfill import fetch, start_backfill
 from auditkeep.operations.call import Call, Deps
 from auditkeep.reports import destination
 from auditkeep.settings import Settings
@@ -110,7 +110,10 @@ class Parts:
             accounts.require_active(tx)
             asked = {"assessmentId": assessment_id, "from": iso(start)}
             self.note(tx.system(), "StartBackfill", asked, tenant.account, tenant.region)
-            return start_backfill(self.operator(tx, tenant), assessment_id, start)
+            call = self.operator(tx, tenant)
+            controls = start_backfill(call, assessment_id, start)
+            fetch(call, assessment_id, start)
+            return controls
 
     def seal_now(self, tenant: Tenant) -> int:
         """Move the whole tail into segments; how many were written."""

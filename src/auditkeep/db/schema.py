@@ -610,6 +610,24 @@ collection_gaps = _owned(
     key=("id",),
 )
 
+backfills = _owned(
+    "backfills",  # histories of sources that are fetched for an assessment that reaches back
+    _text("id"),
+    _text("assessment_id"),
+    _text("origin_account"),
+    _text("origin_region"),
+    _text("source"),
+    _int("start_at"),
+    _int("end_at"),
+    _text("state"),  # RUNNING | COMPLETE | FAILED
+    _text("resume", null=True),  # where its source goes on behind the last page that was kept
+    _int("observations"),
+    _text("message"),
+    _int("created_at"),
+    Index("backfills_assessment", "account", "region", "assessment_id"),
+    key=("id",),
+)
+
 collection_runs = _owned(
     "collection_runs",  # runs under way: what becomes their record when they end
     _text("id"),

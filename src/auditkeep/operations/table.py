@@ -7,7 +7,14 @@ signature's scope must be the operation's own. What has no function answers 501.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from auditkeep.operations.auditkeep import erasure, holds, log, observations
+from auditkeep.operations.auditkeep import (
+    backfill,
+    collection,
+    erasure,
+    holds,
+    log,
+    observations,
+)
 from auditkeep.operations.auditmanager import (
     accounts,
     assessments,
@@ -55,6 +62,8 @@ _PAIRS: Final = (
     *tags.OPERATIONS,
     *control_catalogue.OPERATIONS,
     *log.OPERATIONS,
+    *backfill.OPERATIONS,
+    *collection.OPERATIONS,
     *observations.OPERATIONS,
     *holds.OPERATIONS,
     *erasure.OPERATIONS,

@@ -1,17 +1,22 @@
 """Backfill: an assessment's lenses reach into the past, and what was kept there is its evidence.
 
-Nothing is collected or copied. Each control that collects by itself gets an interval from `start`
-up to where its first one opens; what was not kept back then stays missing.
+Nothing that was kept is copied. Each control that collects by itself gets an interval from `start`
+up to where its first one opens. Where this deployment asks AWS, what sources still know of that
+time is fetched; what neither was kept nor is known any more stays missing.
 """
 
 from auditkeep.assessments import rules, store
 from auditkeep.assessments.model import Assessment
-from auditkeep.clock import Instant, iso
+from auditkeep.clock import SECOND, Instant, iso, wire
+from auditkeep.collection import backfills
+from auditkeep.collection.looks import Plans
 from auditkeep.errors import InvalidRequest
 from auditkeep.evidence import lens, selection
 from auditkeep.operations.auditmanager.scoping import look
 from auditkeep.operations.auditmanager.standing import assessment_for, log_assessment
-from auditkeep.operations.call import Call
+from auditkeep.operations.call import Call, pair
+from auditkeep.wire.models import auditkeep as ak
+from auditkeep.work.jobs import enqueue
 
 
 def start_backfill(call: Call, assessment_id: str, start: Instant) -> int:
@@ -42,6 +47,53 @@ def start_backfill(call: Call, assessment_id: str, start: Instant) -> int:
     return len(openings)
 
 
+def start(call: Call, ask: ak.StartBackfillRequest) -> ak.StartBackfillResponse:
+    start_at = Instant(round(ask.start * SECOND))
+    controls = start_backfill(call, ask.assessment_id, start_at)
+    return ak.StartBackfillResponse(
+        controls=controls, fetches=fetch(call, ask.assessment_id, start_at)
+    )
+
+
+def fetch(call: Call, assessment_id: str, start_at: Instant) -> int:
+    """Queue what sources still know of the time since `start_at`; how many fetches that is.
+
+    Asking for the same again fetches again what failed, and nothing that is done or under way.
+    """
+    if call.deps.settings.collect != "aws":
+        return 0
+    assessment = store.get(call.tx, assessment_id)
+    plan = Plans(call.deps.library, call.deps.settings).of(call.tx, call.now)
+    before = {f.id: f for f in backfills.listed(call.tx, assessment_id)}
+    wanted = backfills.planned(plan, assessment_id, start_at, assessment.created_at, call.now)
+    new = [f for f in wanted if f.id not in before or before[f.id].state == "FAILED"]
+    backfills.save(call.tx, new)
+    for one in new:
+        enqueue(call.tx, backfills.JOB, one.id, call.now, int(call.now), lane=one.place.account)
+    if new:
+        call.tx.after_commit(call.deps.wake)
+    return len(new)
+
+
+def get_backfill(call: Call, ask: ak.GetBackfillRequest) -> ak.GetBackfillResponse:
+    assessment_for(call, ask.assessment_id, "GetAssessment")
+    return ak.GetBackfillResponse(
+        fetches=tuple(
+            ak.BackfillFetch(
+                account=f.place.account,
+                region=f.place.region,
+                source=f.place.source,
+                start=wire(f.start),
+                end=wire(f.end),
+                state=f.state,
+                observations=f.observations,
+                message=f.message or None,
+            )
+            for f in backfills.listed(call.tx, ask.assessment_id)
+        )
+    )
+
+
 def _later_openings(call: Call, assessment: Assessment, start: Instant) -> dict[int, Instant]:
     """Controls that would see more, by ordinal, with the event time they see from until now."""
     first = lens.first_openings(call.tx, assessment.id)
@@ -50,3 +102,9 @@ def _later_openings(call: Call, assessment: Assessment, start: Instant) -> dict[
         for c in store.controls(call.tx, assessment.id)
         if first.get(c.ordinal, start) > start and not c.removed and c.status != "INACTIVE"
     }
+
+
+OPERATIONS = (
+    pair(ak.START_BACKFILL, start),
+    pair(ak.GET_BACKFILL, get_backfill),
+)

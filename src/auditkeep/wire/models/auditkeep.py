@@ -10,6 +10,111 @@ from msgspec import Meta
 from auditkeep.wire.model import AnyOperation, Binding, Operation, Shape
 
 
+AssessmentId = Annotated[
+    str,
+    Meta(
+        min_length=36,
+        max_length=36,
+        pattern="^(?:[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12})\\Z",
+    ),
+]
+
+
+class GetBackfillRequest(
+    Shape, frozen=True, kw_only=True, rename={"assessment_id": "assessmentId"}
+):
+    assessment_id: AssessmentId
+
+
+BackfillState = Literal["RUNNING", "COMPLETE", "FAILED"]
+
+
+Count = Annotated[int, Meta(ge=0)]
+
+
+class BackfillFetch(Shape, frozen=True, kw_only=True):
+    account: str
+    region: str
+    source: str
+    start: float
+    end: float
+    state: BackfillState
+    observations: Count
+    message: str | None = None
+
+
+BackfillFetches = tuple[BackfillFetch, ...]
+
+
+class GetBackfillResponse(Shape, frozen=True, kw_only=True):
+    fetches: BackfillFetches
+
+
+GET_BACKFILL = Operation(
+    service="auditkeep",
+    name="GetBackfill",
+    method="GET",
+    path="/auditkeep/assessments/{assessmentId}/backfill",
+    request=GetBackfillRequest,
+    response=GetBackfillResponse,
+    bindings=(Binding("assessmentId", "assessmentId", "uri", "string"),),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
+class GetBaselineRequest(Shape, frozen=True, kw_only=True):
+    pass
+
+
+FrameworkId = Annotated[
+    str,
+    Meta(
+        min_length=36,
+        max_length=36,
+        pattern="^(?:[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12})\\Z",
+    ),
+]
+
+
+FrameworkIds = Annotated[tuple[FrameworkId, ...], Meta(max_length=100)]
+
+
+OriginAccount = Annotated[str, Meta(min_length=12, max_length=12, pattern="^(?:[0-9]{12})\\Z")]
+
+
+OriginAccounts = Annotated[tuple[OriginAccount, ...], Meta(max_length=10000)]
+
+
+class GetBaselineResponse(
+    Shape, frozen=True, kw_only=True, rename={"framework_ids": "frameworkIds"}
+):
+    framework_ids: FrameworkIds
+    accounts: OriginAccounts
+
+
+GET_BASELINE = Operation(
+    service="auditkeep",
+    name="GetBaseline",
+    method="GET",
+    path="/auditkeep/collection/baseline",
+    request=GetBaselineRequest,
+    response=GetBaselineResponse,
+    bindings=(),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
 LogSize = Annotated[int, Meta(ge=1)]
 
 
@@ -71,6 +176,48 @@ GET_CHECKPOINT = Operation(
 )
 
 
+class GetCollectionPlanRequest(Shape, frozen=True, kw_only=True):
+    pass
+
+
+Texts = tuple[str, ...]
+
+
+class PlannedQuestion(Shape, frozen=True, kw_only=True):
+    source: str
+    accounts: Count
+    regions: Texts
+    frequencies: Texts
+    controls: Count
+    what: str | None = None
+
+
+PlannedQuestions = tuple[PlannedQuestion, ...]
+
+
+class GetCollectionPlanResponse(Shape, frozen=True, kw_only=True):
+    asks: bool
+    questions: Count
+    plan: PlannedQuestions
+
+
+GET_COLLECTION_PLAN = Operation(
+    service="auditkeep",
+    name="GetCollectionPlan",
+    method="GET",
+    path="/auditkeep/collection/plan",
+    request=GetCollectionPlanRequest,
+    response=GetCollectionPlanResponse,
+    bindings=(),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
 class GetConsistencyProofRequest(
     Shape,
     frozen=True,
@@ -107,6 +254,82 @@ GET_CONSISTENCY_PROOF = Operation(
         Binding("firstSize", "firstSize", "querystring", "integer"),
         Binding("secondSize", "secondSize", "querystring", "integer"),
     ),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
+class GetCoverageRequest(
+    Shape, frozen=True, kw_only=True, rename={"assessment_id": "assessmentId"}
+):
+    assessment_id: AssessmentId
+
+
+CoverageState = Literal["by-hand", "nobody-asks", "collecting", "partly", "silent"]
+
+
+class Lack(Shape, frozen=True, kw_only=True):
+    reason: str
+    message: str
+    places: Count
+    detail: str | None = None
+    what: str | None = None
+    examples: Texts | None = None
+
+
+Lacks = tuple[Lack, ...]
+
+
+class KeywordDoubt(Shape, frozen=True, kw_only=True, rename={"source_type": "sourceType"}):
+    source_type: str
+    keyword: str
+    message: str
+    suggestions: Texts | None = None
+
+
+KeywordDoubts = tuple[KeywordDoubt, ...]
+
+
+class ControlCoverage(
+    Shape,
+    frozen=True,
+    kw_only=True,
+    rename={
+        "control_name": "controlName",
+        "last_answer": "lastAnswer",
+        "last_evidence": "lastEvidence",
+    },
+):
+    control_name: str
+    state: CoverageState
+    expected: Count
+    answered: Count
+    lacks: Lacks
+    doubts: KeywordDoubts
+    last_answer: float | None = None
+    last_evidence: float | None = None
+
+
+ControlCoverages = tuple[ControlCoverage, ...]
+
+
+class GetCoverageResponse(Shape, frozen=True, kw_only=True):
+    controls: ControlCoverages
+
+
+GET_COVERAGE = Operation(
+    service="auditkeep",
+    name="GetCoverage",
+    method="GET",
+    path="/auditkeep/assessments/{assessmentId}/coverage",
+    request=GetCoverageRequest,
+    response=GetCoverageResponse,
+    bindings=(Binding("assessmentId", "assessmentId", "uri", "string"),),
     errors=(
         "AccessDeniedException",
         "InternalServerException",
@@ -254,6 +477,70 @@ GET_RETENTION = Operation(
 )
 
 
+PageSize = Annotated[int, Meta(ge=1, le=1000)]
+
+
+PageToken = Annotated[str, Meta(min_length=1, max_length=1000)]
+
+
+class ListGapsRequest(
+    Shape,
+    frozen=True,
+    kw_only=True,
+    rename={"max_results": "maxResults", "next_token": "nextToken"},
+):
+    open: bool | None = None
+    since: float | None = None
+    max_results: PageSize | None = None
+    next_token: PageToken | None = None
+
+
+class Gap(
+    Shape, frozen=True, kw_only=True, rename={"opens_at": "opensAt", "closes_at": "closesAt"}
+):
+    id: str
+    account: str
+    region: str
+    source: str
+    opens_at: float
+    reason: str
+    message: str
+    filled: bool
+    what: str | None = None
+    closes_at: float | None = None
+    detail: str | None = None
+
+
+Gaps = tuple[Gap, ...]
+
+
+class ListGapsResponse(Shape, frozen=True, kw_only=True, rename={"next_token": "nextToken"}):
+    gaps: Gaps
+    next_token: PageToken | None = None
+
+
+LIST_GAPS = Operation(
+    service="auditkeep",
+    name="ListGaps",
+    method="GET",
+    path="/auditkeep/collection/gaps",
+    request=ListGapsRequest,
+    response=ListGapsResponse,
+    bindings=(
+        Binding("open", "open", "querystring", "boolean"),
+        Binding("since", "since", "querystring", "string"),
+        Binding("maxResults", "maxResults", "querystring", "integer"),
+        Binding("nextToken", "nextToken", "querystring", "string"),
+    ),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
 class ListLegalHoldsRequest(Shape, frozen=True, kw_only=True):
     pass
 
@@ -345,6 +632,38 @@ PLACE_LEGAL_HOLD = Operation(
 )
 
 
+class PutBaselineRequest(
+    Shape, frozen=True, kw_only=True, rename={"framework_ids": "frameworkIds"}
+):
+    framework_ids: FrameworkIds
+    accounts: OriginAccounts | None = None
+
+
+class PutBaselineResponse(
+    Shape, frozen=True, kw_only=True, rename={"framework_ids": "frameworkIds"}
+):
+    framework_ids: FrameworkIds
+    accounts: OriginAccounts
+
+
+PUT_BASELINE = Operation(
+    service="auditkeep",
+    name="PutBaseline",
+    method="PUT",
+    path="/auditkeep/collection/baseline",
+    request=PutBaselineRequest,
+    response=PutBaselineResponse,
+    bindings=(),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
 ObservationSource = Literal["cloudtrail", "config", "ocsf", "prowler", "sarif", "securityhub"]
 
 
@@ -360,9 +679,6 @@ class PutObservationsRequest(
     source: ObservationSource
     records: SourceRecords
     observed_at: float | None = None
-
-
-Count = Annotated[int, Meta(ge=0)]
 
 
 class RejectedRecord(Shape, frozen=True, kw_only=True):
@@ -461,17 +777,54 @@ RELEASE_LEGAL_HOLD = Operation(
 )
 
 
+class StartBackfillRequest(
+    Shape, frozen=True, kw_only=True, rename={"assessment_id": "assessmentId"}
+):
+    assessment_id: AssessmentId
+    start: float
+
+
+class StartBackfillResponse(Shape, frozen=True, kw_only=True):
+    controls: Count
+    fetches: Count
+
+
+START_BACKFILL = Operation(
+    service="auditkeep",
+    name="StartBackfill",
+    method="POST",
+    path="/auditkeep/assessments/{assessmentId}/backfill",
+    request=StartBackfillRequest,
+    response=StartBackfillResponse,
+    bindings=(Binding("assessmentId", "assessmentId", "uri", "string"),),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
 OPERATIONS: tuple[AnyOperation, ...] = (
+    GET_BACKFILL,
+    GET_BASELINE,
     GET_CHECKPOINT,
+    GET_COLLECTION_PLAN,
     GET_CONSISTENCY_PROOF,
+    GET_COVERAGE,
     GET_ERASURE,
     GET_INCLUSION_PROOF,
     GET_RETENTION,
+    LIST_GAPS,
     LIST_LEGAL_HOLDS,
     PLACE_LEGAL_HOLD,
+    PUT_BASELINE,
     PUT_OBSERVATIONS,
     PUT_RETENTION,
     RELEASE_LEGAL_HOLD,
+    START_BACKFILL,
 )
 
 SENSITIVE: dict[type[Shape], frozenset[str]] = {

@@ -1,0 +1,128 @@
+"""Backfills: what sources still know of a time that an assessment reaches back into.
+
+    state       a page was kept     its last page was kept     it cannot be had
+    RUNNING     stays               → COMPLETE                 → FAILED, with the reason
+    FAILED      – (asking for the same backfill again makes it RUNNING)
+
+One fetch is one source of one account and region; only sources that keep a history have any. How
+far it is, is written with each page, so that whoever takes over goes on behind it.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from sqlalchemy import Row
+
+from auditkeep.clock import DAY, Instant
+from auditkeep.collection.plan import Plan, Question
+from auditkeep.collection.targets import Place
+from auditkeep.db.schema import backfills
+from auditkeep.db.tx import Tx
+from auditkeep.ids import named_id
+from auditkeep.observations import SourceType
+
+JOB = "backfill"
+"""Jobs that fetch; their keys are the ids of fetches."""
+
+FetchState = Literal["RUNNING", "COMPLETE", "FAILED"]
+
+KEPT: dict[SourceType, int] = {"AWS_Cloudtrail": 90 * DAY, "AWS_Config": 2557 * DAY}
+"""How far back sources know: LookupEvents 90 days, Config seven years unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One source of one account and region, of one time."""
+
+    id: str
+    assessment_id: str
+    place: Place
+    start: Instant
+    end: Instant
+    state: FetchState
+    resume: str | None
+    observations: int
+    message: str
+    created_at: Instant
+
+    def went_on(self, resume: str | None, observations: int) -> "Fetch":
+        return replace(self, resume=resume, observations=self.observations + observations)
+
+
+def planned(
+    plan: Plan, assessment_id: str, start: Instant, end: Instant, now: Instant
+) -> Iterator[Fetch]:
+    """What to fetch for an assessment, from where the plan asks for it now."""
+    for account, region, duty in plan.questions():
+        source = duty.question.source
+        if source not in KEPT or all(r.id != assessment_id for r in duty.reasons):
+            continue
+        begin = max(start, Instant(now - KEPT[source]))
+        if begin >= end:
+            continue
+        named = (assessment_id, account, region, source, str(start), str(end))
+        yield Fetch(
+            id=named_id("backfill", *named),
+            assessment_id=assessment_id,
+            place=Place(account, region, source),
+            start=begin,
+            end=end,
+            state="RUNNING",
+            resume=None,
+            observations=0,
+            message="",
+            created_at=now,
+        )
+
+
+def question(fetch: Fetch) -> Question:
+    return Question(fetch.place.source, "")
+
+
+def listed(tx: Tx, assessment_id: str) -> list[Fetch]:
+    t = backfills.c
+    query = tx.select(backfills).where(t.assessment_id == assessment_id)
+    return [_fetch(row) for row in tx.all(query.order_by(t.created_at, t.id))]
+
+
+def find(tx: Tx, id_: str) -> Fetch | None:
+    row = tx.first(tx.select(backfills).where(backfills.c.id == id_))
+    return None if row is None else _fetch(row)
+
+
+def save(tx: Tx, fetches: Iterable[Fetch]) -> None:
+    changing = ["state", "resume", "observations", "message", "created_at"]
+    rows = [
+        {
+            "id": f.id,
+            "assessment_id": f.assessment_id,
+            "origin_account": f.place.account,
+            "origin_region": f.place.region,
+            "source": f.place.source,
+            "start_at": f.start,
+            "end_at": f.end,
+            "state": f.state,
+            "resume": f.resume,
+            "observations": f.observations,
+            "message": f.message,
+            "created_at": f.created_at,
+        }
+        for f in fetches
+    ]
+    tx.upsert(backfills, rows, replace=changing)
+
+
+def _fetch(row: Row[Any]) -> Fetch:
+    return Fetch(
+        id=row.id,
+        assessment_id=row.assessment_id,
+        place=Place(row.origin_account, row.origin_region, row.source),
+        start=Instant(row.start_at),
+        end=Instant(row.end_at),
+        state=row.state,
+        resume=row.resume,
+        observations=row.observations,
+        message=row.message,
+        created_at=Instant(row.created_at),
+    )

@@ -1,0 +1,82 @@
+"""Backfill: what a source still knows is fetched page by page, and each page once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.workflows.collect_house import HERE, ONE, A, House
+
+from auditkeep.clock import DAY, MINUTE, Instant
+from auditkeep.collection import backfills
+from auditkeep.collection.backfills import Fetch
+from auditkeep.collection.looks import Plans
+from auditkeep.ids import Tenant
+from auditkeep.lake.lake import Lake
+from auditkeep.sources.pull import Denied, Unreachable
+from auditkeep.work.pump import Pump
+from auditkeep.workflows.backfill import Backfilling
+
+
+@pytest.fixture
+def house(lake: Lake, tenant: Tenant, tmp_path: Path) -> House:
+    made = House(lake, tenant, tmp_path)
+    made.trail.resources[ONE, ""] = ["e1", "e2", "e3"]
+    made.look("ec2:RunInstances", "api:iam_ListUsers")
+    return made
+
+
+def start(house: House, days: int) -> list[Fetch]:
+    now = house.clock.now()
+    with house.lake.db.write(house.tenant) as tx:
+        plan = Plans(house.library, house.settings).of(tx, now)
+        wanted = list(backfills.planned(plan, A, Instant(now - days * DAY), now, now))
+        backfills.save(tx, wanted)
+        for one in wanted:
+            house.jobs.enqueue(tx, backfills.JOB, one.id, now, lane=one.place.account)
+    return wanted
+
+
+def work(house: House) -> Fetch:
+    handlers = {backfills.JOB: Backfilling(house.collector).handler()}
+    Pump(house.jobs, handlers, house.clock, threads=1).drain()
+    with house.lake.db.read(house.tenant) as tx:
+        (one,) = backfills.listed(tx, A)
+    return one
+
+
+def test_only_sources_that_keep_a_history_are_asked_and_no_further_back(house: House) -> None:
+    (one,) = start(house, 400)
+    assert (one.place.source, one.place.region) == ("AWS_Cloudtrail", HERE)
+    assert one.start == house.clock.now() - 90 * DAY
+
+
+def test_it_is_fetched_to_its_end_and_told_as_a_run(house: House) -> None:
+    start(house, 30)
+    done = work(house)
+    assert (done.state, done.observations, done.resume) == ("COMPLETE", 3, None)
+    (ask,) = house.trail.asked
+    assert (ask.since, ask.until) == (done.start, done.end)
+    (run,) = house.runs()
+    assert run["outcome"] == "completed"
+    assert run["asked"][0]["counts"]["observations"] == 3
+
+
+def test_whoever_takes_over_goes_on_behind_the_last_page(house: House) -> None:
+    house.trail.troubles[ONE, ""] = [None, Unreachable("No answer.")]
+    start(house, 30)
+    half = work(house)
+    assert (half.state, half.observations, half.resume) == ("RUNNING", 2, "2")
+    house.clock.advance(MINUTE)
+    house.restart()
+    done = work(house)
+    assert (done.state, done.observations, house.trail.pages) == ("COMPLETE", 3, 2)
+    assert len(house.runs()) == 1
+
+
+def test_what_is_denied_is_failed_with_the_reason(house: House) -> None:
+    denied = Denied("The role lacks it.", action="cloudtrail:LookupEvents")
+    house.trail.troubles[ONE, ""] = [denied]
+    start(house, 30)
+    failed = work(house)
+    assert (failed.state, failed.message) == ("FAILED", "The role lacks it.")
