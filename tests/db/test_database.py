@@ -213,7 +213,8 @@ def test_a_hold_whose_connection_was_lost_is_not_held(postgres_url: str, tmp_pat
 
 def test_every_owned_table_begins_with_its_owner() -> None:
     for table in metadata.sorted_tables:
-        if table.name in TENANT_TABLES:
+        # a token's owner is known once the token is found, which its digest does
+        if table.name in TENANT_TABLES - {"bearer_tokens"}:
             assert [c.name for c in table.primary_key.columns][:2] == ["account", "region"]
     assert "meta" not in TENANT_TABLES
     assert "jobs" not in TENANT_TABLES
