@@ -2,12 +2,12 @@
 
 import pytest
 
-from auditkeep.clock import parse
+from auditkeep.clock import day_of, parse
 from auditkeep.sources.trail_layout import (
     DIGESTS,
     LOGS,
     Place,
-    days,
+    aimed,
     owner_prefix,
     read_key,
 )
@@ -27,8 +27,7 @@ def test_prefixes_and_an_organisations_folder_are_part_of_the_place() -> None:
     found = read_key(f"a/b/AWSLogs/o-abc123def4/111122223333/CloudTrail/eu-west-1/2026/04/01/{LOG}")
     assert found is not None
     assert found.place == Place("a/b/", "o-abc123def4", "111122223333", "eu-west-1")
-    day = days(found.at, found.at)[0]
-    assert found.key == found.place.day_folder(LOGS, day) + LOG
+    assert found.key == found.place.day_folder(LOGS, day_of(found.at)) + LOG
 
 
 @pytest.mark.parametrize(
@@ -70,5 +69,31 @@ def test_prefixes_are_taken_as_people_write_them() -> None:
     assert [owner_prefix(p) for p in ("", "/", "a", "a/", "/a/b")] == ["", "", "a/", "a/", "a/b/"]
 
 
-def test_days_are_all_that_an_interval_touches() -> None:
-    assert len(days(parse("2026-04-01T23:59:59Z"), parse("2026-04-03T00:00:00Z"))) == 3
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("AWSLogs", ("", "", "", None)),
+        ("a/AWSLogs/o-abcde12345/", ("a/", "", "", None)),
+        ("AWSLogs/111122223333/CloudTrail", ("", "111122223333", "", None)),
+        ("AWSLogs/111122223333/CloudTrail/eu-west-1/2026", ("", "111122223333", "eu-west-1", 365)),
+        ("AWSLogs/111122223333/CloudTrail/eu-west-1/2024/02/", ("", "111122223333", "eu-west-1", 29)),
+        ("AWSLogs/111122223333/CloudTrail/eu-west-1/2026/04/30", ("", "111122223333", "eu-west-1", 1)),
+    ],
+)  # fmt: skip
+def test_a_path_into_a_trail_points_at_a_part_of_it(
+    path: str, told: tuple[str, str, str, int | None]
+) -> None:
+    aim = aimed(path)
+    assert aim is not None
+    assert (aim.prefix, aim.account, aim.region) == told[:3]
+    if told[3] is None:
+        assert aim.start == 0
+    else:
+        assert day_of(aim.end) - day_of(aim.start) + 1 == told[3]
+
+
+@pytest.mark.parametrize(
+    "path", ["", "logs/", "AWSLogs/1/x", "AWSLogs/111122223333/CloudTrail/eu-west-1/2026/13"]
+)
+def test_other_paths_point_at_no_trail(path: str) -> None:
+    assert aimed(path) is None

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from auditkeep.clock import DAY, Day, Instant, day_name, day_of, parse
+from auditkeep.clock import DAY, Day, Instant, day_name, parse
 
 Kind = Literal["CloudTrail", "CloudTrail-Digest"]
 LOGS: Kind = "CloudTrail"
@@ -111,10 +111,11 @@ def aimed(path: str) -> Aim | None:
         return None
     start, end = _ALWAYS
     if found["day"]:
-        first, last = (found["day"].split("/") + rest for rest in (["01", "01"], ["12", "31"]))
+        said = found["day"].split("/")
+        first, last = (said + rest[len(said) - 1 :] for rest in (["01", "01"], ["12", "31"]))
         try:
-            start = parse("-".join(first[:3]))
-            end = _end_of(last[:3])
+            start = parse("-".join(first))
+            end = _end_of(last)
         except ValueError:
             return None
     return Aim(found["prefix"], found["account"] or "", found["region"] or "", start, end)
@@ -125,11 +126,6 @@ def _end_of(day: list[str]) -> Instant:
     year, month, number = (int(part) for part in day)
     most = calendar.monthrange(year, month)[1]
     return Instant(parse(f"{year:04}-{month:02}-{min(number, most):02}") + DAY - 1)
-
-
-def days(start: Instant, end: Instant) -> list[Day]:
-    """The UTC days that [start, end] touches, oldest first."""
-    return [Day(n) for n in range(day_of(start), day_of(end) + 1)]
 
 
 def owner_prefix(prefix: str) -> str:
