@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import missing
-from tests.verify.archives import House, Report
+from tests.verify.archives import FOLDER, House, Report
+
+from auditkeep.verify import format as fmt
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "verification.md"
@@ -44,6 +46,7 @@ def test_an_honest_report_passes_every_step(house: House, tmp_path: Path) -> Non
     assert lines[5] == "all files are as signed"
     assert [int(n) for n in lines[6:8]] == [len(report.members), len(report.members) - 1]
     assert lines[8] == f"8 records, 0 faults, log {house.origin} of 7 entries"
+    assert lines[9:] == ["record 1 is in batch 1", "batch 1 is in the log"]
 
 
 @pytest.mark.parametrize("signed_again", [False, True])
@@ -56,6 +59,53 @@ def test_a_changed_file_fails(house: House, tmp_path: Path, signed_again: bool) 
     done = by_hand(tmp_path, house)
     assert done.returncode != 0
     assert ("1 faults" if signed_again else "FAILED") in done.stdout
+
+
+def one_record(folder: Path, number: int, report: Report) -> subprocess.CompletedProcess[str]:
+    """The block for a single record, on an archive that lies unpacked."""
+    (block,) = [text for text in SHELL if "climb()" in text]
+    for name, data in report.members.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block.replace("N=1", f"N={number}")],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "R": FOLDER.rstrip("/"), "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("number", [1, 5, 6, 8])
+def test_one_record_is_led_to_the_checkpoint_with_sha256sum(
+    house: House, tmp_path: Path, number: int
+) -> None:
+    done = one_record(tmp_path, number, Report(house).signed())
+    batch = 1 if number <= 5 else 2
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"record {number} is in batch {batch}",
+        f"batch {batch} is in the log",
+    ]
+
+
+@pytest.mark.parametrize("what", ["file", "envelope", "salt", "root"])
+def test_one_record_that_was_changed_is_refused(house: House, tmp_path: Path, what: str) -> None:
+    report = Report(house)
+    if what == "file":
+        report.members[report.record_lines[1]["file"]] += b" "
+    elif what == "envelope":
+        report.record_lines[1]["envelope"] = report.record_lines[1]["envelope"].replace("1", "2")
+    elif what == "salt":
+        report.batch_lines[0]["salt"] = "00" * 32
+    else:
+        note = report.checkpoint.body().split("\n")
+        note[2] = "A" * 43 + "="
+        report.set_note(fmt.CHECKPOINT, "\n".join(note))
+    done = one_record(tmp_path, 2, report.signed())
+    assert done.returncode != 0
+    assert "in the log" not in done.stdout
 
 
 def test_another_key_fails(house: House, forger: House, tmp_path: Path) -> None:
