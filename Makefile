@@ -18,7 +18,7 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(BIN)/.runtime ## what running Auditkeep needs, into .venv
-install-dev: $(BIN)/.dev $(BIN)/.node $(BIN)/.nginx $(BIN)/.softhsm ## the same, and what tests, lint, benchmarks and docs need
+install-dev: $(BIN)/.dev $(BIN)/.node $(BIN)/.nginx $(BIN)/.softhsm $(BIN)/.sslyze ## the same, and what tests, lint, benchmarks and docs need
 
 demo: install ## the main job, end to end (ARGS=--exit ends instead of serving; LOGS=DIR uses your CloudTrail files)
 	$(BIN)/auditkeep demo $(if $(LOGS),--logs "$(LOGS)") $(ARGS)
@@ -52,6 +52,7 @@ lock: ## resolve the lock files anew
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate pyproject.toml -o requirements/runtime.txt --custom-compile-command "make lock"
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate requirements/build.in -o requirements/build.txt --custom-compile-command "make lock"
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate pyproject.toml requirements/build.in requirements/dev.in -o requirements/dev.txt --custom-compile-command "make lock"
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate requirements/tls.in -o requirements/tls.txt --custom-compile-command "make lock"
 
 clean: ## remove what the other verbs made
 	rm -rf .venv .tools .mypy_cache .ruff_cache .hypothesis demo-data bench/results
@@ -79,4 +80,10 @@ $(BIN)/.nginx: tools/fetch_nginx.sh | $(VENV)/pyvenv.cfg
 
 $(BIN)/.softhsm: tools/fetch_softhsm.sh | $(VENV)/pyvenv.cfg
 	tools/fetch_softhsm.sh $(VENV)
+	@touch $@
+
+# a program that tests start, apart from everything else: its licence and its cryptography are its own
+$(BIN)/.sslyze: requirements/tls.txt | $(VENV)/pyvenv.cfg
+	$(UV) venv -q --python $(BIN)/python $(VENV)/sslyze
+	$(UV) pip install -q --python $(VENV)/sslyze/bin/python --require-hashes -r requirements/tls.txt
 	@touch $@

@@ -9,7 +9,7 @@ from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,6 +24,12 @@ _LOGIN_WRONG = "AUDITKEEP_SMTP_USER and its password (or AUDITKEEP_SMTP_PASSWORD
 _MAIL_WRONG = "AUDITKEEP_CHECKPOINT_MAIL needs AUDITKEEP_SMTP_HOST, which takes the mail"
 _ADDRESS_WRONG = "AUDITKEEP_CHECKPOINT_MAIL is a list of mail addresses"
 _TSA_WRONG = "AUDITKEEP_TSA_URL needs AUDITKEEP_TSA_CA_FILE, whom its timestamps are checked by"
+_DATABASE_WRONG = "a password does not belong in a URL: use PGPASSWORD, PGPASSFILE or a certificate"
+_PAIR_WRONG = "AUDITKEEP_TLS_CERTIFICATE and AUDITKEEP_TLS_PRIVATE_KEY go together"
+_SSLMODE_WRONG = (
+    "a database on another machine is reached with sslmode=verify-full; AUDITKEEP_DATABASE_TLS=off "
+    "admits less"
+)
 _URL_WRONG = "write a URL without user, password, query or fragment"
 _HTTPS_WRONG = "write an https:// URL; http:// is for this machine alone"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -107,6 +113,31 @@ class Settings(BaseSettings):
     pkcs11_pin: SecretStr = Field(default=SecretStr(""), description="The HSM's user PIN.")
     pkcs11_pin_file: Path | None = Field(
         default=None, description="A file that holds the PIN instead; mode 0600."
+    )
+    database_tls: Literal["verify-full", "off"] = Field(
+        default="verify-full",
+        description="Whether a PostgreSQL on another machine must prove who it is, by a "
+        "certificate for its name. `off` lets its URL say otherwise (`sslmode=…`).",
+    )
+    tls: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether `serve` speaks TLS: `auto` does on every address but loopback; `on` "
+        "there too; `off` is for a TLS proxy on another machine, and loudly so.",
+    )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="The server's certificate chain, PEM. Empty: one is made for a first start.",
+    )
+    tls_private_key: Path | None = Field(
+        default=None, description="Its private key, PEM, without a password."
+    )
+    tls_names: str = Field(
+        default="",
+        description="Names and addresses, between commas, that a certificate made here is for.",
+    )
+    crypto: Literal["any", "approved"] = Field(
+        default="any",
+        description="`approved` refuses what FIPS 140-3 does not admit: docs/cryptography.md.",
     )
     external_url: str = Field(
         default="",
@@ -440,9 +471,33 @@ class Settings(BaseSettings):
     def webhook_reach(self) -> tuple[IPv4Network | IPv6Network, ...]:
         return networks_of(self.webhook_networks)
 
+    @field_validator("database_url")
+    @classmethod
+    def _holds_no_password(cls, value: str) -> str:
+        if urlsplit(value).password or "password" in parse_qs(urlsplit(value).query):
+            raise ValueError(_DATABASE_WRONG)
+        return value
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> "Settings":
+        if bool(self.tls_certificate) != bool(self.tls_private_key):
+            raise ValueError(_PAIR_WRONG)
+        if self.database_tls != "off" and _is_remote(self.database_url):
+            modes = parse_qs(urlsplit(self.database_url).query).get("sslmode", ["verify-full"])
+            if modes != ["verify-full"]:
+                raise ValueError(_SSLMODE_WRONG)
+        return self
+
     @property
     def database(self) -> str:
-        return self.database_url or f"sqlite:///{self.data / 'audit.db'}"
+        """The database's URL; one on another machine has to prove who it is."""
+        url = self.database_url or f"sqlite:///{self.data / 'audit.db'}"
+        if self.database_tls == "off" or not _is_remote(url):
+            return url
+        parts = urlsplit(url)
+        query = {k: v[-1] for k, v in parse_qs(parts.query).items()}
+        query = {"sslmode": "verify-full", "sslrootcert": "system", **query}
+        return urlunsplit(parts._replace(query=urlencode(query)))
 
     @property
     def keys_dir(self) -> Path:
@@ -467,6 +522,15 @@ def require_outgoing(url: str, *, clear: bool) -> None:
         parts.scheme == "http" and (clear or parts.hostname in _LOOPBACK)
     ):
         raise ValueError(_HTTPS_WRONG)
+
+
+def _is_remote(url: str) -> bool:
+    """Whether a database's URL leads to another machine: not to a file or a socket of this one."""
+    parts = urlsplit(url)
+    if not parts.scheme.startswith("postgresql"):
+        return False
+    hosts = [parts.hostname or "", *parse_qs(parts.query).get("host", [])]
+    return any(h and not h.startswith("/") and h not in _LOOPBACK for h in hosts)
 
 
 def _names(text: str) -> tuple[str, ...]:

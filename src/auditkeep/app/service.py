@@ -17,6 +17,7 @@ from auditkeep.activity.batcher import ActivityThread, Batcher
 from auditkeep.anchoring.authorities import of_settings
 from auditkeep.anchoring.thread import Anchoring, AnchoringThread
 from auditkeep.app.collecting import Collecting
+from auditkeep.app.door import Door
 from auditkeep.app.http import Protocol
 from auditkeep.app.mailed import mail_checkpoints
 from auditkeep.app.members import MembersThread
@@ -77,6 +78,7 @@ class Service:
         self._collecting = Collecting(parts, finds=True)
         self._trails = TrailsThread(parts)
         self._anchoring = AnchoringThread(Anchoring(parts.lake, authorities, parts.clock))
+        self._door = Door()
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -88,19 +90,14 @@ class Service:
             target=server.run, kwargs={"sockets": [bound]}, name="http", daemon=True
         )
         self._thread.start()
-        return f"http://{host}:{bound.getsockname()[1]}"
+        return self._url(host, bound)
 
     def serve(self, host: str, port: int) -> None:
         """Serve on this thread until interrupted or told to end."""
         bound = self._bind(host, port)
-        # uvicorn hands the signal on when the door is closed, and there is work left to finish then
-        signal.signal(signal.SIGTERM, self._end)
-        if host not in ("127.0.0.1", "::1", "localhost"):
-            sys.stderr.write(
-                f"auditkeep: {host} is reached by others and this is plain HTTP. "
-                "Put a TLS proxy in front.\n"
-            )
-        sys.stderr.write(f"auditkeep: serving on http://{host}:{bound.getsockname()[1]}\n")
+        for line in self._door.told:
+            sys.stderr.write(f"auditkeep: {line}\n")
+        sys.stderr.write(f"auditkeep: serving on {self._url(host, bound)}\n")
         # Without a handler of ours the HTTP server would end the process by the signal itself, and
         # nothing below would be let go of in order.
         signal.signal(signal.SIGTERM, _told)
@@ -171,11 +168,12 @@ class Service:
         except AuditkeepError as error:
             _log.warning("Which keys were used last could not be written down: %s", error)
 
-    def _end(self, *_: object) -> None:
-        if self._server is not None:
-            self._server.should_exit = True
+    def _url(self, host: str, bound: socket.socket) -> str:
+        name = f"[{host}]" if ":" in host else host
+        return f"{self._door.scheme}://{name}:{bound.getsockname()[1]}"
 
     def _bind(self, host: str, port: int) -> socket.socket:
+        self._door = Door.of(self.parts.settings, host, self.parts.clock.now())
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         bound = socket.socket(family, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -192,7 +190,7 @@ class Service:
 
     def _begin(self) -> uvicorn.Server:
         config = uvicorn.Config(
-            self._web.app,
+            self._door.guarded(self._web.app),
             http=Protocol,
             log_level="warning",
             access_log=False,
@@ -201,6 +199,8 @@ class Service:
             proxy_headers=False,
             timeout_graceful_shutdown=20,
         )
+        config.load()
+        config.ssl = self._door.context
         self._server = uvicorn.Server(config)
         self._sequencer.start()
         self._pump.start()

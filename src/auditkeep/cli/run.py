@@ -12,7 +12,7 @@ from auditkeep.cli.options import Data
 def serve(*, data: Data, host: str = "127.0.0.1", port: int = 8080) -> int:
     """The API and its worker, in one process; one `serve` per data directory.
 
-    Plain HTTP: on any address but loopback, put a TLS proxy in front.
+    Plain HTTP on loopback; TLS on every other address, unless AUDITKEEP_TLS says otherwise.
     """
     from auditkeep import app
     from auditkeep.app import escrow

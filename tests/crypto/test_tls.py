@@ -1,0 +1,147 @@
+"""TLS of the server: what is spoken, whose certificate, and when it is made anew."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from auditkeep.clock import DAY, Instant, SystemClock, parse
+from auditkeep.crypto import tls
+from auditkeep.errors import KeyUnusable, SetupError
+
+NOW = parse("2026-11-21T12:00:00Z")
+
+
+def names_of(chain: Path) -> x509.SubjectAlternativeName:
+    found = x509.load_pem_x509_certificate(chain.read_bytes())
+    return found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+
+
+def test_a_certificate_is_made_once_and_renewed_before_its_end(tmp_path: Path) -> None:
+    chain, key = tls.generated(tmp_path, ["audit.example.com", "10.1.2.3", "0.0.0.0"], NOW)
+    assert key.stat().st_mode & 0o777 == 0o600
+    names = names_of(chain)
+    assert "audit.example.com" in names.get_values_for_type(x509.DNSName)
+    assert [str(a) for a in names.get_values_for_type(x509.IPAddress)] == [
+        "127.0.0.1",
+        "::1",
+        "10.1.2.3",
+    ]
+    first = chain.read_bytes()
+    tls.generated(tmp_path, ["audit.example.com"], Instant(NOW + 360 * DAY))
+    assert chain.read_bytes() == first
+    tls.generated(tmp_path, ["audit.example.com"], Instant(NOW + 370 * DAY))
+    assert chain.read_bytes() != first
+
+
+def test_a_new_name_makes_a_new_certificate(tmp_path: Path) -> None:
+    chain, _ = tls.generated(tmp_path, [], NOW)
+    first = chain.read_bytes()
+    tls.generated(tmp_path, ["other.example.com"], NOW)
+    assert chain.read_bytes() != first
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    _, key = tls.generated(tmp_path, [], NOW)
+    key.chmod(0o644)
+    with pytest.raises(KeyUnusable, match=r"tls\.key"):
+        tls.generated(tmp_path, [], NOW)
+
+
+def test_what_is_no_certificate_is_named(tmp_path: Path) -> None:
+    chain, key = tmp_path / "a.pem", tmp_path / "a.key"
+    with pytest.raises(SetupError, match=r"a\.pem cannot be read"):
+        tls.Certificate(chain, key)
+    chain.write_text("no certificate")
+    key.write_text("no key")
+    with pytest.raises(SetupError, match="no certificate chain and its key"):
+        tls.Certificate(chain, key)
+
+
+@contextmanager
+def listening(certificate: tls.Certificate) -> Iterator[int]:
+    """A port of this machine that shakes hands and says nothing more."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = door.accept()
+                except OSError:
+                    return
+                try:
+                    with certificate.context.wrap_socket(connection, server_side=True) as spoken:
+                        spoken.recv(1)
+                except (ssl.SSLError, OSError):
+                    connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield int(door.getsockname()[1])
+        door.shutdown(socket.SHUT_RDWR)
+
+
+def client(chain: Path, **how: ssl.TLSVersion) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(chain))
+    for name, value in how.items():
+        setattr(context, name, value)
+    return context
+
+
+def shake(port: int, context: ssl.SSLContext) -> tuple[str | None, str]:
+    """Version and cipher of one handshake."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as spoken,
+    ):
+        found = spoken.cipher()
+        assert found is not None
+        return spoken.version(), found[0]
+
+
+@pytest.mark.server
+def test_tls_1_3_is_spoken_and_1_2_at_the_least(tmp_path: Path) -> None:
+    chain, key = tls.generated(tmp_path, [], SystemClock().now())
+    with listening(tls.Certificate(chain, key)) as port:
+        assert shake(port, client(chain))[0] == "TLSv1.3"
+        older = client(chain, maximum_version=ssl.TLSVersion.TLSv1_2)
+        version, cipher = shake(port, older)
+        assert version == "TLSv1.2"
+        assert cipher.startswith("ECDHE-ECDSA-")
+        weak = client(chain, maximum_version=ssl.TLSVersion.TLSv1_2)
+        weak.set_ciphers("ECDHE+AES:!AESGCM:!AESCCM:@SECLEVEL=0")
+        with pytest.raises(ssl.SSLError):
+            shake(port, weak)
+
+
+@pytest.mark.server
+def test_approved_ciphers_leave_chacha_out(tmp_path: Path) -> None:
+    chain, key = tls.generated(tmp_path, [], SystemClock().now())
+    chacha = client(chain, maximum_version=ssl.TLSVersion.TLSv1_2)
+    chacha.set_ciphers("ECDHE+CHACHA20")
+    with listening(tls.Certificate(chain, key)) as port:
+        assert "CHACHA20" in shake(port, chacha)[1]
+    with listening(tls.Certificate(chain, key, approved=True)) as port:
+        assert "AES_256_GCM" in shake(port, client(chain))[1]
+        with pytest.raises(ssl.SSLError):
+            shake(port, chacha)
+
+
+@pytest.mark.server
+def test_a_replaced_certificate_is_used_from_the_next_connection_on(tmp_path: Path) -> None:
+    chain, key = tls.generated(tmp_path / "live", [], SystemClock().now())
+    with listening(tls.Certificate(chain, key)) as port:
+        old = client(chain)
+        shake(port, old)
+        key.write_text("half written")
+        shake(port, old)
+        new_chain, new_key = tls.generated(tmp_path / "new", [], SystemClock().now())
+        key.write_bytes(new_key.read_bytes())
+        chain.write_bytes(new_chain.read_bytes())
+        assert shake(port, client(new_chain))[0] == "TLSv1.3"
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shake(port, old)
