@@ -86,3 +86,18 @@ def test_a_master_key_from_the_environment(tmp_path: Path, monkeypatch: pytest.M
     wrong = auditkeep("keys", "list", "--data", data, check=False)
     assert (wrong.returncode, "Put the right key in place" in wrong.stderr) == (1, True)
     assert first not in wrong.stderr
+
+
+def test_where_only_approved_cryptography_is_admitted_no_copy_is_sealed(
+    data: Path, tmp_path: Path
+) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("correct horse battery staple\n")
+    done = auditkeep(
+        *("keys", "escrow", "--data", str(data), "--out", str(tmp_path / "copy")),
+        *("--passphrase-file", str(words)),
+        check=False,
+        environment={"AUDITKEEP_CRYPTO": "approved"},
+    )
+    assert (done.returncode, "scrypt" in done.stderr) == (1, True)
+    assert not (tmp_path / "copy").exists()

@@ -112,6 +112,11 @@ def escrow(
             "Name one way: --shares 5 --threshold 3, --passphrase-file FILE or --recipient FILE."
         )
     settings = load(data)
+    if settings.crypto == "approved" and not ways[0]:
+        raise SetupError(
+            "AUDITKEEP_CRYPTO=approved admits neither scrypt nor X25519, which seal such a copy. "
+            "Split the key: --shares 5 --threshold 3."
+        )
     secret = app.secret(settings)
     name = crypto.name_of(secret)
     if passphrase_file is not None:
