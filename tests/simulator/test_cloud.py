@@ -215,6 +215,16 @@ def test_config_tells_the_last_verdict_of_rules_that_exist(cloud: Simulator) -> 
     assert summary[0]["Compliance"]["ComplianceContributorCount"]["CappedCount"] == 1
     history = client.get_resource_config_history(resourceType="AWS::S3::Bucket", resourceId="b-1")
     assert len(history["configurationItems"]) == 2
+    of_compliance = {"resourceType": "AWS::Config::ResourceCompliance"}
+    known = client.list_discovered_resources(**of_compliance)["resourceIdentifiers"]
+    assert [one["resourceId"] for one in known] == ["AWS::S3::Bucket/b-0", "AWS::S3::Bucket/b-1"]
+    items = client.get_resource_config_history(
+        **of_compliance, resourceId="AWS::S3::Bucket/b-1", chronologicalOrder="Forward"
+    )["configurationItems"]
+    said = [json.loads(one["configuration"])["configRuleList"] for one in items]
+    assert [[rule["complianceType"] for rule in rules] for rules in said] == [
+        ["COMPLIANT"], ["NON_COMPLIANT"]
+    ]  # fmt: skip
     estate.recorder(ACCOUNT, REGION, at, on=False)
     assert client.describe_configuration_recorders()["ConfigurationRecorders"] == []
 

@@ -1,5 +1,6 @@
 """AWS Config: recorder, rules and what they judged, also through an aggregator."""
 
+import json
 from typing import Any
 from zlib import crc32
 
@@ -171,23 +172,56 @@ def _recorder_status(ask: Ask) -> Output:
     return {"ConfigurationRecordersStatus": [status]}
 
 
+COMPLIANCE = "AWS::Config::ResourceCompliance"
+"""Config keeps how a resource complied as the history of an item of its own."""
+
+
+def _of_item(kind: str, name: str) -> tuple[str, str]:
+    """Type and id of the resource that an item is about."""
+    if kind != COMPLIANCE:
+        return kind, name
+    about, _, resource = name.partition("/")
+    return about, resource
+
+
 def _history(ask: Ask) -> Output:
-    """Each version of a resource's item is that of a result of a rule about it."""
+    """Each result about a resource is a version of its item, and of that of its compliance."""
     kind, name = ask.params["resourceType"], ask.params["resourceId"]
+    about = _of_item(kind, name)
     later, earlier = ask.params.get("laterTime"), ask.params.get("earlierTime")
-    times: set[Instant] = set()
+    held: dict[Instant, dict[str, str]] = {}
     for versions in ask.estate.versions(ask.account, ask.region, EVALUATION).values():
         for version in versions:
             members = version.members
-            if members is None or (members["type"], members["id"]) != (kind, name):
+            if members is None or (members["type"], members["id"]) != about:
                 continue
             if version.at <= ask.at and _between(version.at, earlier, later):
-                times.add(version.at)
-    if not times and later is None and earlier is None:
+                held.setdefault(version.at, {})[members["rule"]] = members["compliance"]
+    if not held and later is None and earlier is None:
         raise Refusal("ResourceNotDiscoveredException", f"{kind} {name} was never seen.")
-    order = sorted(times, reverse=ask.params.get("chronologicalOrder") != "Forward")
+    order = sorted(held, reverse=ask.params.get("chronologicalOrder") != "Forward")
     page, more = ask.page(lambda _: order, ask.params.get("nextToken"))
-    return {"configurationItems": [_item(ask, kind, name, at) for at in page], "nextToken": more}
+    items = [_item(ask, kind, name, at, held[at]) for at in page]
+    return {"configurationItems": items, "nextToken": more}
+
+
+def _discovered(ask: Ask) -> Output:
+    kind, wanted = ask.params["resourceType"], ask.params.get("resourceIds")
+
+    def found(at: Instant) -> list[str]:
+        about = {
+            (e.members["type"], e.members["id"])
+            for e in ask.estate.listed(ask.account, ask.region, EVALUATION, at)
+        }
+        if kind == COMPLIANCE:
+            names = sorted(f"{type_}/{name}" for type_, name in about)
+        else:
+            names = sorted(name for type_, name in about if type_ == kind)
+        return [name for name in names if not wanted or name in wanted]
+
+    page, more = ask.page(found, ask.params.get("nextToken"))
+    listed = [{"resourceType": kind, "resourceId": name} for name in page]
+    return {"resourceIdentifiers": listed, "nextToken": more}
 
 
 def _between(at: Instant, earlier: Any, later: Any) -> bool:
@@ -197,7 +231,19 @@ def _between(at: Instant, earlier: Any, later: Any) -> bool:
     )
 
 
-def _item(ask: Ask, kind: str, name: str, at: Instant) -> Output:
+def _item(ask: Ask, kind: str, name: str, at: Instant, judged: dict[str, str]) -> Output:
+    about, resource = _of_item(kind, name)
+    if kind == COMPLIANCE:
+        inside: Output = {
+            "targetResourceType": about,
+            "targetResourceId": resource,
+            "configRuleList": [
+                {"configRuleName": rule, "complianceType": said}
+                for rule, said in sorted(judged.items())
+            ],
+        }
+    else:
+        inside = {"id": name, "capturedAt": at}
     return {
         "version": "1.3",
         "accountId": ask.account,
@@ -208,7 +254,7 @@ def _item(ask: Ask, kind: str, name: str, at: Instant) -> Output:
         "resourceType": kind,
         "resourceId": name,
         "awsRegion": ask.region,
-        "configuration": f'{{"id":"{name}","capturedAt":{at}}}',
+        "configuration": json.dumps(inside),
     }
 
 
@@ -221,8 +267,7 @@ def _batch(ask: Ask) -> Output:
             if (e.members["type"], e.members["id"]) == (key["resourceType"], key["resourceId"])
         ]
         if latest:
-            item = _item(ask, key["resourceType"], key["resourceId"], max(latest))
-            found.append({**item, "configurationItemCaptureTime": max(latest)})
+            found.append(_item(ask, key["resourceType"], key["resourceId"], max(latest), {}))
         else:
             left.append(key)
     return {"baseConfigurationItems": found, "unprocessedResourceKeys": left}
@@ -321,6 +366,7 @@ HANDLERS: dict[str, Handler] = {
     "config:DescribeConfigurationRecorderStatus": _recorder_status,
     "config:GetResourceConfigHistory": _history,
     "config:BatchGetResourceConfig": _batch,
+    "config:ListDiscoveredResources": _discovered,
     "config:DescribeConfigurationAggregators": _aggregators,
     "config:DescribeAggregateComplianceByConfigRules": _aggregate_rules,
     "config:GetAggregateComplianceDetailsByConfigRule": _aggregate_details,
