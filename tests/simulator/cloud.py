@@ -201,6 +201,8 @@ class Simulator:
         found = self.estate.accounts.get(ask.account)
         if found is not None and found.closed is not None and ask.at >= found.closed:
             raise _unknown_key(protocol)
+        if found is not None and key.token is not None and not found.trusts(ask.at):
+            raise _expired(protocol)
         if not self.estate.opted_in(ask.account, ask.region):
             raise _unknown_key(protocol)
 

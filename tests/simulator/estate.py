@@ -69,6 +69,12 @@ class Account:
     joined: Instant = BEGINNING
     left: Instant | None = None
     closed: Instant | None = None
+    shut: tuple[Instant, Instant] | None = None
+    """From when until when its role may not be taken, and who has it may do nothing."""
+
+    def trusts(self, at: Instant) -> bool:
+        """Whether its role is there to be taken, by who knows its external id."""
+        return self.member(at) and not (self.shut and self.shut[0] <= at < self.shut[1])
 
     def member(self, at: Instant) -> bool:
         return self.joined <= at and (self.left is None or at < self.left)

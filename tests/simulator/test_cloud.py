@@ -152,6 +152,13 @@ def test_a_role_is_assumed_with_its_external_id_only(cloud: Simulator) -> None:
     with pytest.raises(ClientError) as error:
         client.list_queues()
     assert _code(error) == "ExpiredTokenException"
+    now = cloud.clock.now()
+    again = sts.assume_role(**asked, ExternalId="between us")["Credentials"]
+    account.shut = (now, Instant(now + DAY))
+    with pytest.raises(ClientError):
+        sts.assume_role(**asked, ExternalId="between us")
+    cloud.clock.advance(DAY)
+    assert sts.assume_role(**asked, ExternalId="between us")["Credentials"] != again
     cloud.estate.leave(member, cloud.clock.now())
     with pytest.raises(ClientError):
         sts.assume_role(**asked, ExternalId="between us")

@@ -147,7 +147,7 @@ def _assume(ask: Ask) -> Output:
         f"User: {ask.caller} is not authorized to perform: sts:AssumeRole on resource: {arn}",
         403,
     )
-    if account is None or account.role_arn != arn or not account.member(ask.at):
+    if account is None or account.role_arn != arn or not account.trusts(ask.at):
         raise refused
     if account.external_id is not None and ask.params.get("ExternalId") != account.external_id:
         raise refused
