@@ -208,14 +208,18 @@ def ended(todo: Todo, opened: Instant, now: Instant) -> Ended:
 
 
 def answered(todo: Todo, target: Target, now: Instant) -> Target:
-    """A question was answered to the end; its `under_way` holds what came of it."""
+    """A question was answered to the end; its `under_way` holds what came of it.
+
+    A look tells what holds at its moment, not when that came about: the round after it goes back
+    to where the round before it began.
+    """
     done = target.under_way or UnderWay(key=todo.key, began=todo.began)
     fault = next(iter(done.faults.values()), ("", "", ""))
     looked = todo.began if todo.at is not None else target.looked_at
     slot = target.slot if todo.slot is None else max(todo.slot, target.slot or todo.slot)
     return Target(
         slot=slot,
-        since=todo.began if todo.slot is None else None,
+        since=_next_since(todo, target),
         looked_at=looked,
         done_at=now,
         items=done.items,
@@ -226,6 +230,12 @@ def answered(todo: Todo, target: Target, now: Instant) -> Target:
         message=fault[2],
         faults=done.faults,
     )
+
+
+def _next_since(todo: Todo, target: Target) -> Instant | None:
+    if todo.slot is not None:
+        return None
+    return todo.began if todo.at is None else target.since or todo.duty.opens_at
 
 
 def not_answered(target: Target, trouble: Trouble, again_at: Instant) -> Target:
