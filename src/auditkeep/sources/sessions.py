@@ -24,8 +24,13 @@ HOME_REGION = "us-east-1"
 SLOWEST = 0.1
 """Requests a second that are made even of an account that throttles everything."""
 
+CLIENTS = 32
+"""Clients that a thread keeps: of the services and regions that it asked last."""
+
 GIVEN_BACK = 1.02
 """How much faster each request that was not throttled lets the next one be."""
+
+_PACE = "auditkeep-pace"
 
 
 class AccountClients(Protocol):
@@ -101,39 +106,58 @@ class Sessions:
     _known: dict[Who, "_Session"] = field(default_factory=dict)
     _paces: dict[str, Pace] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _loader: Any = None
+    _made: "_Made" = field(default_factory=lambda: _Made())  # noqa: PLW0108 - made below
 
     def of(self, who: Who) -> "_Clients":
-        """Clients for one job; they are made for it and let go with it."""
+        """Clients for one job, for the thread that runs it."""
         with self._lock:
             session = self._known.get(who)
             if session is None:
                 while len(self._known) >= self.most:
                     self._known.pop(next(iter(self._known)))
-                session = self._known[who] = _Session(who, self.clock, self._models())
+                session = self._known[who] = _Session(who, self.clock, self._made)
             pace = self._paces.setdefault(who.account, Pace(self.rate, self.wait))
-        return _Clients(session, pace)
-
-    def _models(self) -> Any:
-        """The service models, read once for all accounts."""
-        if self._loader is None:
-            from botocore.loaders import Loader  # noqa: PLC0415 - heavy
-
-            self._loader = Loader(include_default_search_paths=True)
-        return self._loader
+        return _Clients(session, pace, self._made)
 
 
-class _Session:
-    """One account's credentials."""
+class _Made:
+    """Clients as botocore made them, each for one thread, lent to one account after the other.
 
-    def __init__(self, who: Who, clock: Clock, loader: Any) -> None:
-        self.who = who
-        self._clock = clock
-        self._loader = loader
+    To make one costs several times what a call does, and takes the memory of all its service's
+    operations; whose credentials it signs with is one member.
+    """
+
+    def __init__(self) -> None:
+        self._loader: Any = None
         self._lock = threading.Lock()
-        self._session: Any = None
+        self._own = threading.local()
 
-    def create(self, service: str, region: str) -> Any:
+    def session(self) -> Any:
+        """A session of botocore; the service models are read once for all of them."""
+        from botocore.loaders import Loader  # noqa: PLC0415 - heavy
+        from botocore.session import Session  # noqa: PLC0415 - heavy
+
+        with self._lock:
+            if self._loader is None:
+                self._loader = Loader(include_default_search_paths=True)
+            session = Session()
+            session.register_component("data_loader", self._loader)
+            return session
+
+    def lend(self, service: str, region: str, credentials: Any, pace: "Pace") -> Any:
+        """This thread's client, from now on signing with `credentials` and asking at `pace`."""
+        clients = self._own.__dict__.setdefault("clients", {})
+        client = clients.pop((service, region), None) or self._make(service, region)
+        while len(clients) >= CLIENTS:
+            clients.pop(next(iter(clients))).close()
+        clients[service, region] = client
+        client._request_signer._credentials = credentials
+        events = client.meta.events
+        events.unregister("before-send", unique_id=_PACE)
+        events.register("before-send", pace.take, unique_id=_PACE)
+        return client
+
+    def _make(self, service: str, region: str) -> Any:
         from botocore.config import Config  # noqa: PLC0415 - heavy
 
         patience = Config(
@@ -142,39 +166,50 @@ class _Session:
             retries={"mode": "standard", "total_max_attempts": 3},
             user_agent_extra="auditkeep",
         )
+        nobody = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}
+        return self.session().create_client(service, region_name=region, config=patience, **nobody)
+
+
+class _Session:
+    """One account's credentials."""
+
+    def __init__(self, who: Who, clock: Clock, made: _Made) -> None:
+        self.who = who
+        self._clock = clock
+        self._made = made
+        self._lock = threading.Lock()
+        self._credentials: Any = None
+
+    def credentials(self) -> Any:
+        """Those that requests are signed with; NotCollected says why there are none."""
         with self._lock:
-            if self._session is None:
-                self._session = self._begin()
-            return self._session.create_client(service, region_name=region, config=patience)
+            if self._credentials is None:
+                self._credentials = self._begin()
+            return self._credentials
 
     def forget(self) -> None:
         with self._lock:
-            self._session = None
+            self._credentials = None
 
     def _begin(self) -> Any:
         from botocore.credentials import RefreshableCredentials  # noqa: PLC0415 - heavy
-        from botocore.session import Session  # noqa: PLC0415 - heavy
 
-        session = Session()
-        session.register_component("data_loader", self._loader)
-        if self.who.role:
-            session._credentials = RefreshableCredentials.create_from_metadata(
-                metadata=self._take_role(),
-                refresh_using=self._take_role,
-                method="assume-role",
-            )
-            session._credentials._time_fetcher = self._now
-        return session
+        if not self.who.role:
+            return self._made.session().get_credentials()
+        taken = RefreshableCredentials.create_from_metadata(
+            metadata=self._take_role(),
+            refresh_using=self._take_role,
+            method="assume-role",
+        )
+        taken._time_fetcher = self._now
+        return taken
 
     def _now(self) -> datetime:
         return to_datetime(self._clock.now())
 
     def _take_role(self) -> dict[str, str]:
         """Credentials of the account's role; NotCollected says why there are none."""
-        from botocore.session import Session  # noqa: PLC0415 - heavy
-
-        own = Session()
-        own.register_component("data_loader", self._loader)
+        own = self._made.session()
         region = own.get_config_variable("region") or HOME_REGION
         client = own.create_client("sts", region_name=region)
         asked = {"RoleArn": self.who.arn, "RoleSessionName": self.who.session_name}
@@ -193,10 +228,11 @@ class _Session:
 class _Clients:
     """The clients of one job."""
 
-    def __init__(self, session: _Session, pace: Pace) -> None:
+    def __init__(self, session: _Session, pace: Pace, made: _Made) -> None:
         self._session = session
         self._pace = pace
-        self._made: dict[tuple[str, str], Any] = {}
+        self._made = made
+        self._lent: dict[tuple[str, str], Any] = {}
 
     @property
     def caller(self) -> str:
@@ -204,14 +240,15 @@ class _Clients:
 
     def client(self, service: str, region: str) -> Any:
         region = HOME_REGION if region == GLOBAL_REGION else region
-        made = self._made.get((service, region))
-        if made is None:
-            made = self._made[service, region] = self._session.create(service, region)
-            made.meta.events.register("before-send", self._pace.take)
-        return made
+        lent = self._lent.get((service, region))
+        if lent is None:
+            credentials = self._session.credentials()
+            lent = self._made.lend(service, region, credentials, self._pace)
+            self._lent[service, region] = lent
+        return lent
 
     def renew(self) -> None:
-        self._made.clear()
+        self._lent.clear()
         self._session.forget()
 
     def throttled(self) -> None:
