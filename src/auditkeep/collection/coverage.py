@@ -6,6 +6,7 @@ Pure over a plan, the state of its targets and the newest evidence of each match
     nobody-asks     this deployment asks nobody, or no lens of it is open
     collecting      every question it needs was answered, lately enough
     partly          some were
+    waiting         nothing was asked yet that is due, and nothing has failed
     silent          none was
 
 Lately enough is the latest slot that is due or, of what has none, within two rounds. A keyword that
@@ -22,7 +23,7 @@ from auditkeep.collection.targets import LATE_ROUNDS, NEVER_ASKED, NOT_RUNNING, 
 from auditkeep.evidence import slots
 from auditkeep.mapping import calls, config, keywords
 
-State = Literal["by-hand", "nobody-asks", "collecting", "partly", "silent"]
+State = Literal["by-hand", "nobody-asks", "waiting", "collecting", "partly", "silent"]
 
 NOBODY_ASKS = "nobody-asks"
 NOT_YET = "not-yet"
@@ -186,6 +187,8 @@ def _state(one: Looking, tally: _Tally, *, asks: bool) -> State:
         return "nobody-asks"
     if tally.answered == tally.expected:
         return "collecting"
+    if {reason for reason, *_ in tally.lacks} == {NOT_YET}:
+        return "waiting"
     return "partly" if tally.answered else "silent"
 
 

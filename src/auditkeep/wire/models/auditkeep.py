@@ -270,7 +270,7 @@ class GetCoverageRequest(
     assessment_id: AssessmentId
 
 
-CoverageState = Literal["by-hand", "nobody-asks", "collecting", "partly", "silent"]
+CoverageState = Literal["by-hand", "nobody-asks", "waiting", "collecting", "partly", "silent"]
 
 
 class Lack(Shape, frozen=True, kw_only=True):

@@ -1,0 +1,98 @@
+"""Coverage: what arrives for a control, what does not, and why not."""
+
+from __future__ import annotations
+
+from tests.collection.test_plan import ONE, REACH, TWO, look
+
+from auditkeep.clock import DAY, MINUTE, Instant, day_from_name, parse
+from auditkeep.collection import coverage
+from auditkeep.collection.coverage import Coverage, Looking
+from auditkeep.collection.plan import Look, Reason, make
+from auditkeep.collection.targets import Place, Target
+
+REASON = Reason("assessment", "a", "1")
+HOUR = 60 * MINUTE
+NOW = parse("2026-05-03T10:00:00Z")
+HERE = "eu-west-1"
+VPCS, RULE = "api:ec2_DescribeVpcs", "config:X"
+DONE = Target(slot=day_from_name("2026-05-03"), done_at=parse("2026-05-03T00:00:00Z"))
+POLLED = Target(done_at=Instant(NOW - HOUR), since=Instant(NOW - HOUR))
+
+
+def covered(
+    looks: list[Look],
+    known: dict[tuple[Place, str], Target],
+    *,
+    now: Instant = NOW,
+    asks: bool = True,
+) -> Coverage:
+    keys = frozenset[str]().union(*(one.match_keys for one in looks))
+    control = Looking(REASON, "Ours", keys, ())
+    (found,) = coverage.of(
+        [control], make(looks, REACH), known, {RULE: NOW}, now, asks=asks, every=HOUR
+    )
+    return found
+
+
+def calls(account: str = ONE) -> tuple[Place, str]:
+    return Place(account, HERE, "AWS_API_Call"), "ec2_DescribeVpcs"
+
+
+def rules(account: str = ONE) -> tuple[Place, str]:
+    return Place(account, HERE, "AWS_Config"), ""
+
+
+def test_what_was_answered_lately_enough_is_collecting() -> None:
+    found = covered([look(VPCS, RULE)], {calls(): DONE, rules(): POLLED})
+    assert (found.state, found.expected, found.answered) == ("collecting", 2, 2)
+    assert (found.last_answer, found.last_evidence) == (POLLED.done_at, NOW)
+    assert found.lacks == ()
+
+
+def test_a_denied_account_leaves_the_rest_and_names_the_action() -> None:
+    denied = Target(reason="denied", detail="ec2:DescribeVpcs", message="No.", tries=1)
+    found = covered([look(VPCS, accounts=(ONE, TWO))], {calls(): DONE, calls(TWO): denied})
+    assert (found.state, found.expected, found.answered) == ("partly", 2, 1)
+    (lack,) = found.lacks
+    assert (lack.reason, lack.detail, lack.what) == (
+        "denied",
+        "ec2:DescribeVpcs",
+        "ec2_DescribeVpcs",
+    )
+    assert lack.places == (Place(TWO, HERE, "AWS_API_Call"),)
+
+
+def test_a_rule_that_is_not_there_is_the_lack_of_controls_that_look_at_it() -> None:
+    missing = ("switched-off", "", "No rule is Y.")
+    state = Target(done_at=Instant(NOW - HOUR), faults={"config:Y": missing})
+    theirs = look("config:Y", reason=Reason("assessment", "a", "2"))
+    plan = make([look(RULE), theirs], REACH)
+    controls = [
+        Looking(REASON, "X", frozenset({RULE}), ()),
+        Looking(theirs.reason, "Y", theirs.match_keys, ()),
+    ]
+    other, found = coverage.of(controls, plan, {rules(): state}, {}, NOW, asks=True, every=HOUR)
+    assert other.state == "collecting"
+    assert (found.state, found.lacks[0].reason, found.lacks[0].what) == (
+        "silent", "switched-off", "config:Y",
+    )  # fmt: skip
+
+
+def test_a_slot_that_passed_unasked_is_nobody_s_work() -> None:
+    old = Target(slot=day_from_name("2026-05-02"), done_at=parse("2026-05-02T00:00:00Z"))
+    found = covered([look(VPCS)], {calls(): old})
+    assert (found.state, found.lacks[0].reason) == ("silent", "not-running")
+    at_once = covered([look(VPCS)], {calls(): old}, now=parse("2026-05-03T00:30:00Z"))
+    assert at_once.state == "collecting"
+
+
+def test_what_is_not_due_yet_waits() -> None:
+    opened = look(VPCS, opens_at=Instant(NOW - MINUTE))
+    assert covered([opened], {}).state == "waiting"
+    assert covered([opened], {}, now=Instant(NOW + DAY)).state == "silent"
+
+
+def test_who_asks_nobody_is_told_so() -> None:
+    found = covered([look(VPCS)], {}, asks=False)
+    assert (found.state, found.lacks[0].reason) == ("nobody-asks", "nobody-asks")
+    assert covered([look("pinned:a/1")], {}).state == "by-hand"
