@@ -33,18 +33,23 @@ from bench.result import Result
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from auditkeep.clock import DAY, Instant, parse
+from auditkeep.crypto.durable import replace
 from auditkeep.crypto.keystore import KeyStore
+from auditkeep.crypto.masters import MasterFile
+from auditkeep.crypto.providers.kept import NAME, KeptKey
 from auditkeep.crypto.providers.local import LocalKeyProvider
+from auditkeep.crypto.ring import KeyRing
 from auditkeep.crypto.signing import SigningKey
 from auditkeep.db.database import Database
 from auditkeep.db.schema import tenants
 from auditkeep.ids import Tenant
-from auditkeep.lake import governance
+from auditkeep.lake import buckets, governance
 from auditkeep.lake.append import Unit, append
 from auditkeep.lake.destruction import destroy_class
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.objects import LocalObjects
 from auditkeep.lake.remains import forget_ids
+from auditkeep.lake.rotation import begin, rotate
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.observations import Observation, Provenance, Resource
@@ -54,6 +59,7 @@ CORPUS = Path(__file__).parent.parent.parent / "shared" / "corpus" / "cloudtrail
 TENANT = Tenant("111122223333", "us-east-1")
 NOW = parse("2026-05-01T12:00:00Z")
 OBSERVATIONS = 150_000
+KEYS = 5_000
 TARGET = 0.50
 TURNS = 3
 SEGMENT_ROWS = 25_000
@@ -82,7 +88,7 @@ def run(scale: float) -> list[Result]:
                     strict = _best([limit(load, size, whole=False) for _ in range(TURNS)])
                     name = f"  beside records parsed one by one ({size:,})"
                     results.append(_result(name, total, kept, strict, None))
-    return [*results, shredding(load)]
+    return [*results, shredding(load), rotating(max(1_000, int(KEYS * scale)))]
 
 
 def shredding(load: list[Observation]) -> Result:
@@ -104,6 +110,44 @@ def shredding(load: list[Observation]) -> Result:
         unit="ms",
         met=ratio <= 2,
         note=f"(all the rest in {large[1] * 1000:.0f} and {small[1] * 1000:.0f} ms)",
+    )
+
+
+def rotating(count: int) -> Result:
+    """Data keys wrapped anew under a new local master key, each durably, rows and all.
+
+    Beside it: the same small files written and synced one by one, which is what keeping each key by
+    itself costs.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        lake = new_lake(Path(folder), "sqlite")
+        ring = KeyRing(MasterFile(Path(folder) / "keys" / "master.key"))
+        own = KeyStore(Path(folder) / "keys" / "own")
+        KeptKey.create(ring, own)
+        with lake.db.write(TENANT) as tx:
+            for number in range(count):
+                buckets.current(tx, lake.keys, f"manual/{number}", NOW)
+        begin(ring, "")
+        with patch("auditkeep.lake.rotation.GRACE_SECONDS", 0.0):  # waiting is no work
+            watch = Stopwatch()
+            done = rotate(lake, ring, own, Instant(NOW + 30 * DAY))
+            took = watch.read().clock
+        wrapped = own.get(NAME)
+        watch = Stopwatch()
+        for number in range(count // 10):
+            replace(Path(folder) / "plain" / str(number), wrapped)
+        plain = watch.read().clock * 10
+        lake.db.close()
+    rate = done.keys / took
+    return Result(
+        name=f"rotation of {count:,} data keys, local provider",
+        value=rate,
+        baseline=count / plain,
+        ratio=rate * plain / count,
+        target=">= 1,000/s",
+        unit="keys/s",
+        met=rate >= 1_000,
+        note="(beside: the same files replaced one by one)",
     )
 
 

@@ -64,9 +64,9 @@ def replace_all(folder: Path, files: Mapping[str, bytes], *, mode: int = 0o600) 
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 for _ in pool.map(partial(_write, mode=mode), left, files.values()):
                     continue
-            for temporary, name in zip(tuple(left), files, strict=True):
-                temporary.replace(folder / name)
-                left.pop(0)
+                places = [folder / name for name in files]
+                for _ in pool.map(Path.replace, left, places):  # these too wait, on some disks
+                    continue
         finally:
             for temporary in left:
                 temporary.unlink(missing_ok=True)
