@@ -2,9 +2,11 @@
 
 Both make exactly the same calls of the same simulated cloud, through clients made alike; bare boto3
 throws the answers away, the collector gives pages as they would be ingested and reads every
-observation out of them. Rounds alternate, and the quickest of each counts.
+observation out of them. Rounds alternate, and the quickest of each counts, in seconds of
+the processor: cloud and client are one process, and what else the machine does is left out.
 """
 
+import gc
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -48,18 +50,23 @@ def run(scale: float) -> Iterator[Result]:
         asks = [_ask(cloud, keyword) for keyword in keywords]
         requests, found = _collect(clients, asks)  # warms both, and says what there is to do
         bare, ours = [], []
+        gc.collect()  # what other parts left is not ours to be slowed down by
+        gc.freeze()
         for _ in range(ROUNDS):
-            started = time.perf_counter()
+            started = time.process_time()
             _bare(clients, requests)
-            bare.append(time.perf_counter() - started)
-            started = time.perf_counter()
+            bare.append(time.process_time() - started)
+            started = time.process_time()
             _collect(clients, asks)
-            ours.append(time.perf_counter() - started)
+            ours.append(time.process_time() - started)
+        gc.unfreeze()
     speed, limit = len(requests) / min(ours), len(requests) / min(bare)
     note = f"{len(requests):,} calls, {found:,} observations"
     name = f"{len(keywords)} API-call sources of one account"
     ratio = speed / limit
-    yield Result(name, speed, limit, ratio, "≥ 0.8 × bare boto3", "calls/s", ratio >= 0.8, note)
+    yield Result(
+        name, speed, limit, ratio, "≥ 0.8 × bare boto3", "calls/s of CPU", ratio >= 0.8, note
+    )
 
 
 def _fill(cloud: Simulator, keywords: list[str], number: int) -> None:
