@@ -27,7 +27,9 @@ from auditkeep.errors import Busy, InputError, LogError
 from auditkeep.ids import Tenant
 from auditkeep.lake import append as append_module
 from auditkeep.lake import governance, published
+from auditkeep.lake.audit import observations
 from auditkeep.lake.audit import tenant as tenant_module
+from auditkeep.lake.audit.catalog import Batch
 from auditkeep.lake.audit.run import STATE, standing
 from auditkeep.lake.batch import leaves_name, open_opening, seal_opening
 from auditkeep.lake.blobs import stored_name
@@ -624,7 +626,7 @@ def test_an_interrupted_audit_goes_on_where_it_stood(
     _rewrite(house, 5, change)
     whole = audited(house)
     monkeypatch.setattr("auditkeep.lake.audit.run.SAVE_EVERY", 0.0)
-    monkeypatch.setattr(tenant_module, "SLICE", 100)
+    monkeypatch.setattr(observations, "SLICE", 100)
     times, done = 0, None
     while done is None:
         try:
@@ -691,7 +693,7 @@ def test_a_class_destroyed_between_two_looks(house: Lake, monkeypatch: pytest.Mo
     log(house)
     check = tenant_module.TenantAudit._check_batch
 
-    def destroy_first(self: tenant_module.TenantAudit, batch: tenant_module._Batch) -> None:
+    def destroy_first(self: tenant_module.TenantAudit, batch: Batch) -> None:
         if batch.batch_no == 7:
             with house.db.write(TENANT) as tx:
                 destroy_class(tx, house, "manual/b", asked("b"), NOW)
@@ -703,7 +705,7 @@ def test_a_class_destroyed_between_two_looks(house: Lake, monkeypatch: pytest.Mo
 
 def test_memory_does_not_grow_with_a_segment(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(append_module, "UNPACKED", 1_000)
-    monkeypatch.setattr(tenant_module, "SLICE", 7)
+    monkeypatch.setattr(observations, "SLICE", 7)
     add(lake, "unit-1", some(0, 1_000))
     log(lake)
     done = audited(lake)
