@@ -20,6 +20,8 @@ MOST = 50
 _TABLE = schema.tags
 _OF_ONE = Prepared(_TABLE.c.key, _TABLE.c.value, where=[_TABLE.c.arn == bindparam("arn")])
 
+_NAMES = Prepared(_TABLE.c.name, where=[_TABLE.c.arn == bindparam("arn")])
+
 
 def of(tx: Tx, arn: str) -> dict[str, str]:
     """A resource's tags, sorted by key."""
@@ -42,7 +44,9 @@ def add(tx: Tx, arn: str, tags: Mapping[str, str] | None, most: int = MOST) -> N
     if not tags:
         return
     tx.lock_tenant()  # or two requests at once could each find room for the fiftieth
-    total = len(of(tx, arn).keys() | tags.keys())
+    name = _TABLE.c.name
+    there = {bytes(row.name) for row in tx.fetch(_NAMES, arn=arn)}
+    total = len(there | {tx.digest(name, key) for key in tags})
     if total > most:
         raise InvalidRequest.of_field(
             "tags", f"would make {total} on this resource; it may have {most}."

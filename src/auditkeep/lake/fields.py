@@ -65,6 +65,7 @@ class SealedFields:
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[Tenant | None, bytes, str], tuple[bytes, FieldCipher]]
         self._known = OrderedDict()
+        self._derived: OrderedDict[tuple[Tenant, str, str], tuple[bytes, FieldKeys]] = OrderedDict()
 
     def keys(self, tx: Tx, *, make: bool) -> FieldKeys | None:
         """See `Sealer`; two transactions that need the first bucket at once agree on one."""
@@ -81,8 +82,21 @@ class SealedFields:
         if not alive:
             return None
         newest, oldest = (current or alive)[-1].id, alive[0].id
-        digests = object_key(self._keys.key(tx.tenant, oldest), _DIGESTS)
-        return FieldKeys(ref=uuid_bytes(newest), digests=digests)
+        return self._field_keys(tx.tenant, newest, oldest)
+
+    def _field_keys(self, tenant: Tenant, newest: str, oldest: str) -> FieldKeys:
+        """Derived once for as long as the oldest bucket's own key is the same."""
+        key = self._keys.key(tenant, oldest)
+        with self._lock:
+            known = self._derived.get((tenant, newest, oldest))
+        if known is not None and known[0] is key:
+            return known[1]
+        derived = FieldKeys(ref=uuid_bytes(newest), digests=object_key(key, _DIGESTS))
+        with self._lock:
+            self._derived[tenant, newest, oldest] = key, derived
+            if len(self._derived) > _CACHED:
+                self._derived.popitem(last=False)
+        return derived
 
     def veil(self, tenant: Tenant, text: str) -> str:
         """See `Sealer`: under the deployment's secret, so that a tenant's end changes no name."""
