@@ -560,8 +560,8 @@ collection_accounts = _owned(
     "collection_accounts",  # origin accounts that are asked otherwise than the settings say
     _text("origin_account"),
     _text("regions", null=True),  # JSON list; null: as the settings say
-    _text("role", null=True),  # a name, or an ARN; null: as the settings say
-    _text("external_id", null=True),
+    _sealed("role", null=True),  # a name, or an ARN; null: as the settings say
+    _sealed("external_id", null=True),
     _flag("paused"),
     key=("origin_account",),
 )
@@ -581,10 +581,9 @@ collection_targets = _owned(
     _int("counted", null=True),  # the source's own count of it
     _text("reason"),  # why the last question was not answered, see sources.pull; "" where it was
     _text("detail"),  # the IAM action that is missing, or the feature that is off
-    _text("message"),
-    _text(
-        "faults", null=True
-    ),  # JSON: what of the last answer is missing, by match key or resource
+    _sealed("message"),
+    # JSON: what of the last answer is missing, by match key or resource
+    _sealed("faults", null=True),
     _int("tries"),  # since the last answer
     _int("again_at", null=True),  # when it is worth asking again
     _text("under_way", null=True),  # JSON: the pages that are kept of an answer that goes on
@@ -603,7 +602,7 @@ collection_gaps = _owned(
     _int("closes_at", null=True),
     _text("reason"),
     _text("detail"),
-    _text("message"),
+    _sealed("message"),
     _flag("filled"),  # what was missed was had later, from the source's own history
     _int("noted_at"),
     Index("collection_gaps_open", "account", "region", "closes_at"),
@@ -631,7 +630,7 @@ backfills = _owned(
 collection_runs = _owned(
     "collection_runs",  # runs under way: what becomes their record when they end
     _text("id"),
-    _text("document"),  # JSON, see collection.pulls.Pulling
+    _sealed("document"),  # JSON, see collection.pulls.Pulling
     _int("created_at"),
     key=("id",),
 )
