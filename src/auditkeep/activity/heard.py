@@ -42,6 +42,7 @@ class Heard:
         "request_id",
         "tenant",
         "too_large",
+        "warnings",
     )
 
     def __init__(self, request_id: str, peer: str, agent: bytes | None) -> None:
@@ -60,6 +61,8 @@ class Heard:
         """Bytes of a body that is not worth keeping for the record of a refusal."""
         self.code = ""
         self.message = ""
+        self.warnings: tuple[str, ...] = ()
+        """What looks doubtful in the request, see `operations.hygiene`."""
 
 
 @dataclass(slots=True)

@@ -40,6 +40,8 @@ class Wanted:
     user: str | None = None
     """A user's name, a role's, or an ARN."""
     event: str | None = None
+    warned: bool = False
+    """Only calls whose free text looked doubtful."""
 
     def admits(self, record: dict[str, Any]) -> bool:
         at = parse(record["eventTime"])
@@ -49,6 +51,7 @@ class Wanted:
             and (self.since is None or at >= self.since - self.since % SECOND)
             and (self.until is None or at < self.until)
             and (self.event is None or record["eventName"] == self.event)
+            and (not self.warned or "warnings" in record.get("additionalEventData", {}))
             and (self.user is None or self.user in _names(record.get("userIdentity", {})))
         )
 

@@ -106,11 +106,20 @@ def of_call(heard: Heard, answer: Shape | Mapping[str, Any] | None = None) -> No
         message=_text(heard.message),
         parameters=request,
         answer=None if answer is None else _elements(answer),
-        additional=UNSET if heard.proven else {"identity": "claimed; the signature did not hold"},
+        additional=_additional(heard),
         request_id=heard.request_id,
         reads=heard.reads,
         resources=found,
     )
+
+
+def _additional(heard: Heard) -> dict[str, Any] | UnsetType:
+    told: dict[str, Any] = {}
+    if not heard.proven:
+        told["identity"] = "claimed; the signature did not hold"
+    if heard.warnings:
+        told["warnings"] = list(heard.warnings)
+    return told or UNSET
 
 
 def of_operator(

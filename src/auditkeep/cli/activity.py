@@ -3,6 +3,7 @@
 import json as json_module
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,9 @@ Since = Annotated[str | None, Parameter(help="From this day or instant on, ISO 8
 Until = Annotated[str | None, Parameter(help="Before this day or instant.")]
 User = Annotated[str | None, Parameter(help="A user's or role's name, or an ARN.")]
 Event = Annotated[str | None, Parameter(help="An operation, as CreateControl.")]
+Warned = Annotated[
+    bool, Parameter(help="Only calls whose names, tags or comments looked doubtful.", negative="")
+]
 
 
 def list_records(
@@ -30,6 +34,7 @@ def list_records(
     until: Until = None,
     user: User = None,
     event: Event = None,
+    warned: Warned = False,
     json: Json = False,
 ) -> int:
     """Records of the activity log, newest first: a line each, or with --json a record a line."""
@@ -37,7 +42,7 @@ def list_records(
     from auditkeep.clock import SystemClock
     from auditkeep.settings import load
 
-    wanted = _wanted(account, region, since, until, user, event)
+    wanted = replace(_wanted(account, region, since, until, user, event), warned=warned)
     with app.opened(load(data), SystemClock()) as parts:
         for record in parts.activity(wanted):
             print(json_module.dumps(record) if json else _line(record))
@@ -94,9 +99,9 @@ def _line(record: dict[str, Any]) -> str:
     identity = record["userIdentity"]
     who = identity.get("arn") or identity.get("userName") or "-"
     outcome = record.get("errorCode", "ok")
-    return "  ".join(
-        (record["eventTime"], record["awsRegion"], f"{record['eventName']:<40}", outcome, who)
-    )
+    words = (record["eventTime"], record["awsRegion"], f"{record['eventName']:<40}", outcome, who)
+    doubts: list[str] = record.get("additionalEventData", {}).get("warnings", [])
+    return "  ".join((*words, *doubts))
 
 
 def _write(file: Path, records: Iterator[dict[str, Any]]) -> int:

@@ -39,6 +39,7 @@ from auditkeep.errors import (
 )
 from auditkeep.ids import Tenant
 from auditkeep.lake.buckets import fetching, patient
+from auditkeep.operations import hygiene
 from auditkeep.operations.authenticate import Authenticator
 from auditkeep.operations.authorise import Authoriser
 from auditkeep.operations.before import FETCHES, NONE, NOTHING, Fetched
@@ -144,6 +145,8 @@ class Dispatcher:
             raise NotWrittenYet(f"{match.operation.name} is not written yet in this version.")
         heard.ask = ask = codec.decode(match.operation, match.labels, request.query, request.body)
         heard.reads = only_reads(match.operation)
+        if not heard.reads:
+            heard.warnings = hygiene.warnings(ask, request.body)
         pending = self._authoriser.require(request, principal, match.operation, tenant, ask, now)
         fetch = FETCHES.get(match.operation)
         outside = NOTHING if fetch is None else fetch(self._db, self._deps, tenant, ask, now)
@@ -161,6 +164,8 @@ class Dispatcher:
                 self._recording.wrote(tx, heard, answer)
         if heard.reads:
             self._recording.read(heard)
+        if heard.warnings:
+            return Response(200, body, (JSON, (hygiene.HEADER, hygiene.header(heard.warnings))))
         return Response(200, body, (JSON,))
 
     @contextmanager
