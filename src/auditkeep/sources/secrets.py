@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from auditkeep.observations import Cut
+from auditkeep.sources import userdata
 from auditkeep.sources.hints import Hints
 
 MARK = b"[cut]"
@@ -59,6 +60,9 @@ _PRIVATE_KEY = re.compile(
 _GITHUB = re.compile(rb"gh[pousr]_([A-Za-z0-9]{36,255})|github_pat_([A-Za-z0-9_]{22,255})")
 _SLACK = re.compile(rb"xox[abeoprs]-([A-Za-z0-9-]{10,250})")
 
+# of AWS STS: both kinds begin with what they are, in base64
+_SESSION = re.compile(rb"(?:FwoGZXIvYXdz|IQoJb3JpZ2luX2Vj)((?:[A-Za-z0-9+=]|\\?/){100,4096})")
+
 _MASKED = re.compile(rb"\*+|HIDDEN[A-Z_]*|\*{3}REDACTED\*{3}|REDACTED|sensitiveDataRemoved|\[cut\]")
 
 Span = tuple[int, int, str]
@@ -68,9 +72,18 @@ _WHOLE = {
     1: ("private-key", _PRIVATE_KEY),
     2: ("github-token", _GITHUB),
     3: ("slack-token", _SLACK),
+    4: ("session-token", _SESSION),
 }
+_SCRIPT = 5
 _HINTS = Hints(
-    (_NAMES, (b"PRIVATE KEY-----",), (b"gh[pousr]_", b"github_pat_"), (b"xox[abeoprs]-",))
+    (
+        _NAMES,
+        (b"PRIVATE KEY-----",),
+        (b"gh[pousr]_", b"github_pat_"),
+        (b"xox[abeoprs]-",),
+        (b"FwoGZXIvYXdz", b"IQoJb3JpZ2luX2Vj"),
+        (userdata.HINT,),
+    )
 )
 
 
@@ -104,7 +117,10 @@ class Cutter:
 
 def _found(raw: bytes, told: Iterable[tuple[int, int]]) -> Iterator[Span]:
     """What the rules find where they were hinted at something."""
-    for number in {number for number, _ in told if number != _MEMBER}:
+    numbers = {number for number, _ in told}
+    if _SCRIPT in numbers:
+        yield from userdata.spans(raw)
+    for number in numbers & _WHOLE.keys():
         rule, pattern = _WHOLE[number]
         for match in pattern.finditer(raw):
             yield (*match.span(match.lastindex or 0), rule)
