@@ -386,7 +386,7 @@ class Settings(BaseSettings):
         default=24,
         ge=1,
         le=8_760,
-        description="Hours after which a record that nobody outside vouches for counts as late.",
+        description="Hours that a witness or authority may fail before it is told a second time.",
     )
 
     checkpoint_mail: tuple[str, ...] = Field(

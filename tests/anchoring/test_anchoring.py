@@ -127,6 +127,20 @@ def test_a_witness_that_is_down_is_told_once_and_asked_again(
     assert "vouches for checkpoints again" in caplog.text
 
 
+def test_a_witness_that_is_down_for_a_day_is_told_again_once(
+    lake: Lake, clock: FixedClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with witness(tmp_path / "one", lake.signer.vkey) as one:
+        url, vkey = one.url, one.vkey
+    house = House(lake, clock, witnesses={vkey: url})
+    house.grow()
+    for _ in range(28):
+        house.anchoring.step()
+        clock.advance(60 * MINUTE)
+    late = [r for r in caplog.records if "anchored late" in r.getMessage()]
+    assert len(late) == 1
+
+
 def test_what_we_forgot_of_a_witness_it_tells_us(
     lake: Lake, clock: FixedClock, tmp_path: Path
 ) -> None:

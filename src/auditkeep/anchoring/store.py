@@ -59,6 +59,13 @@ def failed(tx: SystemTx, authority: str, kind: Kind, error: str, now: Instant) -
     return since is None
 
 
+def failing_since(tx: SystemTx, authority: str) -> Instant | None:
+    """Since when every attempt with an authority was in vain; None if the last was not."""
+    t = anchor_tries.c
+    found = tx.scalar(tx.select(t.failing_since).where(t.authority == authority))
+    return None if found is None else Instant(found)
+
+
 def newest(tx: SystemTx, origin: str, authority: str) -> Anchor | None:
     """The largest checkpoint of a log that an authority has vouched for."""
     a = anchors.c

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from auditkeep.anchoring import store
 from auditkeep.anchoring.authorities import Authority
-from auditkeep.clock import MINUTE, SECOND, Clock, Instant
+from auditkeep.clock import DAY, MINUTE, SECOND, Clock, Instant, iso
 from auditkeep.errors import AuditkeepError, DeliveryError
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sequencer import Row, log_tiles, newest_row
@@ -25,7 +25,12 @@ _LOG = logging.getLogger("auditkeep.anchoring")
 class Anchoring:
     """Shows the newest checkpoint to each authority when it is due."""
 
-    def __init__(self, lake: Lake, authorities: Sequence[Authority], clock: Clock) -> None:
+    def __init__(
+        self, lake: Lake, authorities: Sequence[Authority], clock: Clock, late: int = DAY
+    ) -> None:
+        """`late` is how long an authority may fail before that is told a second time."""
+        self._late = late
+        self._overdue: set[str] = set()
         self._lake = lake
         self._authorities = authorities
         self._clock = clock
@@ -58,6 +63,7 @@ class Anchoring:
             return False
         with self._lake.db.system_write() as tx:
             store.keep(tx, anchor, self._clock.now())
+        self._overdue.discard(authority.name)
         if self._failures.pop(authority.name, 0):
             _LOG.warning("%s vouches for checkpoints again.", authority.name)
         self._due[authority.name] = Instant(now + authority.every)
@@ -78,8 +84,17 @@ class Anchoring:
         self._due[authority.name] = Instant(now + min(LONGEST, FIRST << min(times - 1, 12)))
         with self._lake.db.system_write() as tx:
             first = store.failed(tx, authority.name, authority.kind, error, now)
+            since = store.failing_since(tx, authority.name)
         if first or times == 1:
             _LOG.error("Checkpoints are not vouched for: %s It is asked again.", error)
+        if since is not None and now - since >= self._late and authority.name not in self._overdue:
+            self._overdue.add(authority.name)
+            _LOG.error(
+                "%s has vouched for nothing since %s: records will be anchored late. %s",
+                authority.name,
+                iso(since),
+                error,
+            )
 
 
 class AnchoringThread:

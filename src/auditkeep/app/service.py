@@ -77,7 +77,8 @@ class Service:
         self._members = _members(parts)
         self._collecting = Collecting(parts, finds=True)
         self._trails = TrailsThread(parts)
-        self._anchoring = AnchoringThread(Anchoring(parts.lake, authorities, parts.clock))
+        late = parts.settings.anchor_late_hours * 60 * MINUTE
+        self._anchoring = AnchoringThread(Anchoring(parts.lake, authorities, parts.clock, late))
         self._door = Door()
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
