@@ -365,6 +365,19 @@ def test_an_unknown_keyword_is_kept_and_told(
     assert source["sourceKeyword"]["keywordValue"] == "iam_CreateUsr"
 
 
+def test_an_unknown_keyword_is_told_in_a_header_and_nowhere_in_the_answer(world: World) -> None:
+    answer = world.ask("create_control", name="n", controlMappingSources=[MISTYPED])
+    told = answer["ResponseMetadata"]["HTTPHeaders"]["x-auditkeep-warning"]
+    assert "'iam_CreateUsr'" in told
+    assert "iam_CreateUser" in told
+    assert answer.keys() == {"control", "ResponseMetadata"}
+    broken = MISTYPED | _word("iam_CreateUsr\nx: y")
+    split = world.ask("create_control", name="n", controlMappingSources=[broken])
+    assert "x" not in split["ResponseMetadata"]["HTTPHeaders"]
+    right = world.ask("create_control", name="n", controlMappingSources=[TRAIL])
+    assert "x-auditkeep-warning" not in right["ResponseMetadata"]["HTTPHeaders"]
+
+
 def test_where_strict_an_unknown_keyword_is_refused_with_what_was_meant(
     world_with: Callable[..., World],
 ) -> None:

@@ -65,6 +65,8 @@ class Call:
     deps: Deps
     fetched: Mapping[str, Outside] = field(default_factory=dict)
     """What was fetched for it from outside, by URL; see `operations.before`."""
+    doubts: list[str] = field(default_factory=list)
+    """Sentences for the caller that AWS's answer has no member for; they go into a header."""
 
 
 def pair(

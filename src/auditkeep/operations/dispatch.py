@@ -16,7 +16,7 @@ of authorisation is asked by the operations themselves, which know the roles (`a
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -64,6 +64,8 @@ from auditkeep.wire.router import Match, Router
 
 TRIES = 4
 """How often a request that the database undid is begun."""
+
+LONGEST_WARNING = 2_000
 
 _LOG = logging.getLogger("auditkeep.requests")
 
@@ -158,15 +160,14 @@ class Dispatcher:
             if match.operation not in OPEN_TO_UNREGISTERED:
                 accounts.require_active(tx)
             # inside: an answer that cannot be encoded must not have changed anything
-            answer = function(self._call(tx, request, principal, now, fetched), ask)
+            call = self._call(tx, request, principal, now, fetched)
+            answer = function(call, ask)
             body = codec.encode(answer)
             if not heard.reads:
                 self._recording.wrote(tx, heard, answer)
         if heard.reads:
             self._recording.read(heard)
-        if heard.warnings:
-            return Response(200, body, (JSON, (hygiene.HEADER, hygiene.header(heard.warnings))))
-        return Response(200, body, (JSON,))
+        return Response(200, body, (JSON, *_doubts([*heard.warnings, *call.doubts])))
 
     @contextmanager
     def _begun(self, tenant: Tenant, *, reads: bool) -> Iterator[Tx]:
@@ -240,3 +241,9 @@ class Dispatcher:
             return self._external_url
         host = request.header(b"host") or b""  # part of every signature
         return f"{request.scheme}://{host.decode('latin-1')}"
+
+
+def _doubts(sentences: Sequence[str]) -> tuple[tuple[bytes, bytes], ...]:
+    """One header for all of them: a single line, whatever a client's words hold."""
+    line = " ".join("; ".join(sentences).split()).encode("ascii", "replace")
+    return ((hygiene.HEADER, line[:LONGEST_WARNING]),) if line else ()

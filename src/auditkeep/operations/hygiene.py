@@ -75,11 +75,6 @@ def kinds(text: str) -> Iterator[str]:
         yield "a card number"
 
 
-def header(found: tuple[str, ...]) -> bytes:
-    """The header's value; names of members are ASCII."""
-    return "; ".join(found).encode("ascii")
-
-
 def _texts(value: Any, member: str) -> Iterator[tuple[str, str]]:
     """Texts below free members, each with the member's name."""
     if isinstance(value, str):

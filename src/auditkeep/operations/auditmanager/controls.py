@@ -18,6 +18,7 @@ from auditkeep.frameworks.wire import (
     to_wire_control,
     to_wire_control_metadata,
 )
+from auditkeep.mapping import keywords
 from auditkeep.operations.auditmanager.holding import require_control_free
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.propagation import control_deleted, control_edited
@@ -50,7 +51,7 @@ def create_control(call: Call, ask: am.CreateControlRequest) -> am.CreateControl
         updated_by=person,
     )
     store.save_control(call.tx, control)
-    _tell_doubts(control)
+    _tell_doubts(call, control)
     tags.add(call.tx, control_arn(control, call.tenant), ask.tags, limit(call, "tags"))
     return am.CreateControlResponse(control=_shown(call, control))
 
@@ -103,7 +104,7 @@ def update_control(call: Call, ask: am.UpdateControlRequest) -> am.UpdateControl
         updated_by=ids.person_of(call.principal.arn),
     )
     store.save_control(call.tx, control)
-    _tell_doubts(control)
+    _tell_doubts(call, control)
     control_edited(call, control)
     return am.UpdateControlResponse(control=_shown(call, control))
 
@@ -131,8 +132,14 @@ def _check_sources(call: Call, sources: tuple[MappingSource, ...]) -> None:
         warnings.refuse_unknown(sources)
 
 
-def _tell_doubts(control: Control) -> None:
+def _tell_doubts(call: Call, control: Control) -> None:
     for source_type, word in warnings.unknown_keywords(control.sources):
+        near = keywords.suggest(source_type, word)
+        meant = f" Did you mean {' or '.join(near)}?" if near else ""
+        call.doubts.append(
+            f"The list of {source_type} does not know the keyword '{word}': it will probably "
+            f"collect nothing.{meant} {warnings.reason(source_type, word)}"
+        )
         _LOG.warning(
             "control %s names the keyword %r, which the list of %s does not know: it will "
             "probably collect nothing. %s",
