@@ -74,6 +74,10 @@ class Field:
 Reason = Literal["unknownOperation", "cannotParse", "fieldValidationFailed", "other"]
 
 
+_LONGEST = 1_500
+"""Characters told of one member; the model takes 2,048 (shape ValidationExceptionField)."""
+
+
 class InvalidRequest(RequestError):
     """ValidationException: the request breaks a rule of the model or of the operation."""
 
@@ -89,7 +93,12 @@ class InvalidRequest(RequestError):
 
     @classmethod
     def of_field(cls, name: str, message: str) -> "InvalidRequest":
-        """One member is at fault: `message` completes the sentence that begins with its name."""
+        """One member is at fault: `message` completes the sentence that begins with its name.
+
+        It may quote what was sent, which is longer than the model lets a message be.
+        """
+        if len(message) > _LONGEST:
+            message = f"{message[: _LONGEST - 1]}…"
         return cls(
             f"{name} {message}", reason="fieldValidationFailed", fields=(Field(name, message),)
         )

@@ -1,5 +1,6 @@
 """docs/verification.md is true: its commands, run as they stand, accept and refuse what they should."""
 
+import json
 import os
 import re
 import shutil
@@ -10,11 +11,14 @@ import pytest
 from tests.conftest import missing
 from tests.verify.archives import FOLDER, House, Report
 
+from auditkeep.sources.secrets import Cutter
 from auditkeep.verify import format as fmt
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "verification.md"
-SHELL = re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+SHELL = [block for block in BLOCKS if "OFFSET" not in block]
+(CUT,) = [block for block in BLOCKS if "OFFSET" in block]
 (PYTHON,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
 
 
@@ -128,3 +132,24 @@ def test_the_sentences_that_the_guide_promises_are_those_of_the_verifier() -> No
     for sentence in promised:
         for part in sentence.split("…"):
             assert part.strip() in source, sentence
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_cut_is_shown_to_be_the_only_change(tmp_path: Path, *, changed: bool) -> None:
+    original = json.dumps({"a": 1, "password": "hunter2", "b": 2}).encode()
+    key = b"k" * 32
+    kept, (cut,) = Cutter(key).cut(original)
+    (tmp_path / "original.json").write_bytes(original)
+    (tmp_path / "kept.json").write_bytes(kept.replace(b"1", b"7") if changed else kept)
+    told = {"OFFSET": str(cut.offset), "LENGTH": str(cut.length), "CUTKEY": key.hex()}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", CUT],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], **told},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert cut.mac in done.stdout
+    assert (tmp_path / "removed").read_bytes() == b"hunter2"
+    assert (done.returncode == 0) is not changed, done.stderr

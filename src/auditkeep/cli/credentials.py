@@ -9,7 +9,11 @@ import hashlib
 import json as json_format
 import os
 import re
+import secrets
 import sys
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
 _UNDER_WAY = "AUDITKEEP_SIGNING_IN"
 """Set while AWS credentials are looked for: a profile that calls this command would never end."""
 _LARGEST_TOKEN = 20_000
+_USED = "This proof was used before"
+"""How the server refuses a proof that another program of the same second made too."""
+_SECONDS_TRIED = 5
 _NONE = "none"
 _IDENTITIES = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE")
 """What of the environment says who one is: credentials are kept for each apart."""
@@ -31,6 +38,10 @@ _IDENTITIES = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE"
 
 class NotSignedIn(AuditkeepError):
     """The server, or whoever vouches for the caller, refused."""
+
+
+class _UsedBefore(NotSignedIn):
+    """A proof that was used once already."""
 
 
 def credentials(
@@ -81,11 +92,12 @@ def credentials(
     kept = None if cache is None else cache / f"{_digest(wanted)}.json"
     found = None if kept is None else _cached(kept, now)
     if found is None:
+        name = session_name or _user()
         if by_token:
-            token = _token_of(web_identity_token_file)
+            found = _taken(endpoint, role, _token_of(web_identity_token_file), name, seconds)
         else:
-            token = _aws_proof(server_name, endpoint, aws_profile, aws_region, aws_sts)
-        found = _taken(endpoint, role, token, session_name or _user(), seconds)
+            prove = partial(_aws_proof, server_name, endpoint, aws_profile, aws_region, aws_sts)
+            found = _proven(endpoint, role, prove, name, seconds)
         if kept is not None:
             _keep(kept, found)
     json_format.dump(found, sys.stdout)
@@ -137,6 +149,22 @@ def _aws_proof(
     return aws_proof(frozen, server=server or server_name(url), region=region, endpoint=endpoint)
 
 
+def _proven(
+    endpoint: str, role: str, prove: Callable[[], str], name: str, seconds: int
+) -> dict[str, Any]:
+    """What the server hands out for a proof of AWS.
+
+    A proof names its second, and is good for one use: of two programs that sign in within one
+    second with the same credentials, one has to make another.
+    """
+    for _ in range(_SECONDS_TRIED - 1):
+        try:
+            return _taken(endpoint, role, prove(), name, seconds)
+        except _UsedBefore:
+            time.sleep(1 - time.time() % 1 + secrets.randbelow(500) / 1000)
+    return _taken(endpoint, role, prove(), name, seconds)
+
+
 def _taken(endpoint: str, role: str, token: str, name: str, seconds: int) -> dict[str, Any]:
     """What the server hands out for the token."""
     import botocore.exceptions
@@ -164,7 +192,8 @@ def _taken(endpoint: str, role: str, token: str, name: str, seconds: int) -> dic
         )
     except botocore.exceptions.ClientError as error:
         said = error.response["Error"]
-        raise NotSignedIn(f"{endpoint} refuses: {said['Message']} ({said['Code']})") from error
+        kind = _UsedBefore if _USED in said["Message"] else NotSignedIn
+        raise kind(f"{endpoint} refuses: {said['Message']} ({said['Code']})") from error
     except botocore.exceptions.BotoCoreError as error:
         raise NotSignedIn(f"{endpoint} cannot be asked: {error}") from error
     made = answer["Credentials"]

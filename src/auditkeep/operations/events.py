@@ -15,6 +15,7 @@ account is not registered, 429 with `retry-after` and 5xx, which EventBridge tri
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -28,9 +29,18 @@ from auditkeep.collection.ingest import Source
 from auditkeep.collection.interest import interest_of
 from auditkeep.collection.push import Pushed, Pusher, push
 from auditkeep.db.database import Database
-from auditkeep.errors import Contended, InvalidRequest, MethodNotAllowed, RequestError, Throttled
+from auditkeep.errors import (
+    Contended,
+    InvalidRequest,
+    KeyAway,
+    MethodNotAllowed,
+    RequestError,
+    Throttled,
+)
 from auditkeep.ids import Tenant
+from auditkeep.lake.buckets import with_keys
 from auditkeep.operations.call import Deps
+from auditkeep.operations.keys import told
 from auditkeep.wire.errors import JSON, describe, to_response
 from auditkeep.wire.messages import Request, Response
 from auditkeep.wire.models import auditkeep as ak
@@ -76,6 +86,8 @@ class Events:
             return self._answer(request)
         except RequestError as error:
             return to_response(error, request.request_id)
+        except KeyAway as error:
+            return to_response(told(error), request.request_id)
         except Exception as error:  # noqa: BLE001  # the sender gets an answer, the log the place
             _LOG.error("event %s failed\n%s", request.request_id, describe(error))
             return to_response(error, request.request_id)
@@ -91,7 +103,7 @@ class Events:
         source = _source(request.body)
         for _ in range(TRIES):
             try:
-                pushed = self._kept(request, token, token.tenant, source)
+                pushed = with_keys(partial(self._kept, request, token, token.tenant, source))
             except Contended as error:
                 _LOG.warning("%s: %s", request.request_id, error)
                 continue
