@@ -64,7 +64,7 @@ def parse(text: str) -> Instant:
 
 def iso(value: Instant) -> str:
     """`2026-05-01T10:11:12.345678Z`: always six digits, so that text sorts as time does."""
-    return to_datetime(value).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{to_datetime(value).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def wire(value: Instant) -> float:
@@ -91,4 +91,4 @@ def day_from_name(name: str) -> Day:
 
 def month_of(value: Instant) -> str:
     """`2026-05`: the unit of a key bucket."""
-    return to_datetime(value).strftime("%Y-%m")
+    return to_datetime(value).isoformat()[:7]

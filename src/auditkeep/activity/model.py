@@ -11,7 +11,7 @@ import msgspec
 
 from auditkeep import __version__
 from auditkeep.clock import Instant
-from auditkeep.ids import new_id
+from auditkeep.ids import quick_id
 from auditkeep.observations import Observation, Provenance, Resource
 
 READER = "activity/1"
@@ -70,7 +70,7 @@ def together(some: Sequence[Noted]) -> Noted:
         return first
     return Noted(
         at=first.at,
-        event_id=new_id(),
+        event_id=quick_id(),
         name=TOGETHER,
         source="auditkeep",
         account=first.account,

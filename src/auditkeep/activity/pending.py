@@ -21,7 +21,7 @@ from auditkeep.db.prepared import Prepared
 from auditkeep.db.schema import activity_pending, buckets, erasures, meta, tenants
 from auditkeep.db.tx import SystemTx, Tx
 from auditkeep.errors import KeyUnusable
-from auditkeep.ids import Tenant, new_id
+from auditkeep.ids import Tenant, quick_id
 from auditkeep.lake.buckets import ACTIVITY, ERASED, BucketKeys, current
 
 MOST_BYTES = 1 << 20
@@ -96,7 +96,7 @@ def keep(tx: Tx, keys: BucketKeys, noted: Sequence[Noted], now: Instant) -> None
         return
     bucket = _bucket(tx, keys, now)
     for some in _rows_of(noted):
-        row_id = new_id()
+        row_id = quick_id()
         key = keys.object_key(tx.tenant, bucket, _object_id(row_id))
         tx.insert(
             _TABLE,

@@ -7,6 +7,7 @@
 Every use is noted, let or not. Provider and list are asked without a lock being held.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from auditkeep.crypto.providers.kms import Kms, KmsKey
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.uses import Note, unheard
 from auditkeep.errors import AuditkeepError, KeyAway, KeyUnusable
+
+_RECENT_SECONDS = 1.0
 
 OWN = "DEFAULT"
 """What a tenant that has named no key of its own has: the deployment's."""
@@ -50,6 +53,7 @@ class KeyRing:
         self.hsm = hsm
         self._note = note
         self._read = self._reading()
+        self._looked = time.monotonic()
 
     @property
     def key_id(self) -> str:
@@ -60,6 +64,17 @@ class KeyRing:
     def key_ids(self) -> tuple[str, ...]:
         """The deployment's own master keys, newest last."""
         return tuple(provider.key_id for provider in self.own())
+
+    @property
+    def recent_ids(self) -> tuple[str, ...]:
+        """The same as of a second ago at most, without asking the system each time: that would let
+        all other threads in. For finding what is there, never for making something new.
+        """
+        now = time.monotonic()
+        if now - self._looked >= _RECENT_SECONDS:
+            self.own()
+            self._looked = now
+        return tuple(provider.key_id for provider in self._read.providers)
 
     def own(self) -> tuple[KeyProvider, ...]:
         """The deployment's own master keys as they are now, newest last."""

@@ -8,7 +8,6 @@ by `insert` and `upsert`, and a row that is there by `set`, which names its whol
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, Protocol
@@ -34,7 +33,7 @@ from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.sql.base import Executable
 
-from auditkeep.crypto.aead import NONCE_SIZE
+from auditkeep.crypto.aead import new_nonce
 from auditkeep.crypto.fields import DEPLOYMENT, DIGEST_SIZE, FieldCipher, bound_to, digest, ref_of
 from auditkeep.db import dialect, schema
 from auditkeep.db.connections import Source
@@ -427,7 +426,7 @@ def _seal(
         text = values[name]
         if text is not None:
             place = bound_to(bound.table, name, row)
-            kept[name] = cipher.seal(text, os.urandom(NONCE_SIZE), place)
+            kept[name] = cipher.seal(text, new_nonce(), place)
     return kept
 
 

@@ -70,11 +70,13 @@ class SealedFields:
     def keys(self, tx: Tx, *, make: bool) -> FieldKeys | None:
         """See `Sealer`; two transactions that need the first bucket at once agree on one."""
         alive = tx.fetch(_ALIVE)
-        current = [row for row in alive if row.provider_key in self._keys.ring.key_ids]
+        recent = self._keys.ring.recent_ids
+        current = [row for row in alive if row.provider_key in recent]
         if not current and make:
             tx.lock(f"fields/{tx.tenant.account}/{tx.tenant.region}")
             alive = tx.fetch(_ALIVE)
-            current = [row for row in alive if row.provider_key in self._keys.ring.key_ids]
+            own = self._keys.ring.key_ids
+            current = [row for row in alive if row.provider_key in own]
             if not current:
                 require_open(tx, tx.scalar(tx.select(tenants.c.status)) or "", CLASS)
                 open_bucket(tx, self._keys, CLASS, self._clock.now())
