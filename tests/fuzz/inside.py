@@ -17,6 +17,7 @@ from tests.fuzz.signing import signed
 from tests.wire.test_asgi import Exchange
 
 from auditkeep.access.credentials import AccessKey
+from auditkeep.accounts import store as accounts
 from auditkeep.app.parts import Parts, open_parts
 from auditkeep.app.setup import initialise
 from auditkeep.clock import DAY, SECOND, FixedClock, parse
@@ -156,6 +157,8 @@ class InProcess:
             for number in range(count)
         ]
         with self._parts.db.write(tenant) as tx:
+            if accounts.status(tx) != "ACTIVE":
+                return  # deregistered by a request, with all its data perhaps: nothing is collected
             append(
                 tx,
                 self._parts.lake,
