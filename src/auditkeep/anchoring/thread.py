@@ -5,15 +5,15 @@ begins and once when it ends; in between the authority is asked again, ever more
 """
 
 import logging
-import threading
 from collections.abc import Sequence
 
 from auditkeep.anchoring import store
 from auditkeep.anchoring.authorities import Authority
 from auditkeep.clock import DAY, MINUTE, SECOND, Clock, Instant, iso
-from auditkeep.errors import AuditkeepError, DeliveryError
+from auditkeep.errors import DeliveryError
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sequencer import Row, log_tiles, newest_row
+from auditkeep.repeating import Repeating
 
 LONGEST = 60 * MINUTE
 """Between two attempts with an authority that does not answer."""
@@ -102,25 +102,19 @@ class AnchoringThread:
 
     def __init__(self, anchoring: Anchoring, seconds: float = 1.0) -> None:
         self._anchoring = anchoring
-        self._seconds = seconds
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="anchoring", daemon=True)
+        self._turns = Repeating(
+            "anchoring",
+            anchoring.step,
+            seconds,
+            log=_LOG,
+            put_off="Anchoring is put off",
+            at_once=False,
+        )
 
     def start(self) -> None:
         if self._anchoring.anybody:
-            self._thread.start()
+            self._turns.start()
 
     def stop(self) -> None:
         """End; a request under way is not waited for long, for what it brings is asked again."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(3)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self._seconds):
-            try:
-                self._anchoring.step()
-            except AuditkeepError as error:
-                _LOG.error("Anchoring is put off: %s", error)
-            except Exception:  # noqa: BLE001  # the thread goes on, whatever one round meets
-                _LOG.exception("Anchoring met a defect.")
+        self._turns.stop(patience=3)

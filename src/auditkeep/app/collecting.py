@@ -19,7 +19,7 @@ from auditkeep.sources.sessions import Sessions
 from auditkeep.work.pump import Handler, Pump
 from auditkeep.workflows.backfill import Backfilling
 from auditkeep.workflows.collect import KIND, Collector
-from auditkeep.workflows.rounds import Rounds, RoundsThread
+from auditkeep.workflows.rounds import Rounds, repeating
 
 
 def pullers(settings: Settings) -> Mapping[SourceType, Puller]:
@@ -66,7 +66,7 @@ class Collecting:
         count = settings.collect_threads
         self._pump = Pump(parts.jobs, handlers, parts.clock, threads=count, name="collect")
         rounds = Rounds(collector, parts.jobs.wake)
-        self._rounds = RoundsThread(rounds) if finds else None
+        self._rounds = repeating(rounds) if finds else None
 
     def start(self) -> None:
         if not self._on:

@@ -5,7 +5,6 @@ with the scopes that change. A reading that fails changes nothing and is tried a
 """
 
 import logging
-import threading
 from collections.abc import Callable, Collection
 from functools import partial
 
@@ -17,10 +16,10 @@ from auditkeep.assessments import store
 from auditkeep.clock import Clock, Instant
 from auditkeep.db.database import Database
 from auditkeep.db.tx import SystemTx
-from auditkeep.errors import AuditkeepError
 from auditkeep.ids import Tenant, new_id
 from auditkeep.operations.auditmanager.leaving import accounts_left, administrators_left
 from auditkeep.operations.call import Call, Deps
+from auditkeep.repeating import Repeating
 
 SOON = 30.0
 """Seconds after which a reading that failed is tried again."""
@@ -68,28 +67,18 @@ class MembersThread:
     def __init__(
         self, db: Database, deps: Deps, clock: Clock, read: Callable[[], Organisation]
     ) -> None:
-        self._refresh = partial(refresh, db, deps, clock, read)
-        self._seconds = deps.settings.organizations_minutes * 60.0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="members", daemon=True)
+        seconds = deps.settings.organizations_minutes * 60.0
+        self._turns = Repeating(
+            "members",
+            partial(refresh, db, deps, clock, read),
+            seconds,
+            log=_LOG,
+            put_off="The organisation's members stay as they were read before",
+            after_failure=min(SOON, seconds),
+        )
 
     def start(self) -> None:
-        self._thread.start()
+        self._turns.start()
 
     def stop(self) -> None:
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            pause = min(SOON, self._seconds)
-            try:
-                self._refresh()
-                pause = self._seconds
-            except AuditkeepError as error:
-                _LOG.error("The organisation's members stay as they were read before: %s", error)
-            except Exception:  # noqa: BLE001  # the thread goes on, whatever one reading meets
-                _LOG.exception("Reading the organisation's members met a defect.")
-            if self._stopping.wait(pause):
-                return
+        self._turns.stop()

@@ -8,7 +8,6 @@ holds no other trail.
 """
 
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,6 +20,7 @@ from auditkeep.collection import trails
 from auditkeep.collection.trails import Trail
 from auditkeep.errors import AuditkeepError
 from auditkeep.ids import Tenant
+from auditkeep.repeating import Repeating
 from auditkeep.sources.pull import Clients
 from auditkeep.workflows.trails import Interrupted, TrailCounts, TrailProgress, read_trail, read_url
 
@@ -194,20 +194,22 @@ class TrailsThread:
         self._parts = parts
         self._clients = clients
         self._made: dict[Trail, Clients] = {}
-        self._seconds = parts.settings.trail_minutes * 60.0
         self._listed: dict[tuple[Tenant, str], Instant] = {}
         self._searched: dict[tuple[Tenant, str], Instant] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="trails", daemon=True)
+        self._turns = Repeating(
+            "trails",
+            self.pass_over,
+            parts.settings.trail_minutes * 60.0,
+            log=_LOG,
+            put_off="Trails are read later",
+        )
 
     def start(self) -> None:
-        self._thread.start()
+        self._turns.start()
 
     def stop(self) -> None:
         """End a pass where it is: what it has kept is kept."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._turns.stop()
 
     def pass_over(self) -> None:
         """One reading of every trail of every tenant."""
@@ -215,7 +217,7 @@ class TrailsThread:
             with self._parts.db.read(tenant) as tx:
                 found = trails.listed(tx)
             for trail in found:
-                if self._stopping.is_set():
+                if self._turns.stopping:
                     return
                 self._trail(tenant, trail)
 
@@ -268,7 +270,7 @@ class TrailsThread:
         return looked if looked is not None and known and looked < max(known) else None
 
     def _go_on(self, _counts: TrailCounts) -> None:
-        if self._stopping.is_set():
+        if self._turns.stopping:
             raise Interrupted
 
     def _tell(self, trail: Trail, counts: TrailCounts) -> None:
@@ -276,12 +278,3 @@ class TrailsThread:
             _LOG.error("The trail %s, %s: %s", trail.name, failure.place, failure.error)
         for finding in counts.broken[:10]:
             _LOG.error("The trail %s: %s %s", trail.name, finding.url, finding.sentence)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.pass_over()
-            except AuditkeepError as error:
-                _LOG.error("Trails are read later: %s", error)
-            if self._stopping.wait(self._seconds):
-                return

@@ -10,7 +10,6 @@ before any account's second: no account, and no tenant, waits for another's many
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -19,8 +18,8 @@ from auditkeep.collection import gaps, targets
 from auditkeep.collection.plan import Plan
 from auditkeep.collection.targets import NEVER_ASKED, Ended, Place, Target
 from auditkeep.db.schema import tenants
-from auditkeep.errors import AuditkeepError
 from auditkeep.ids import Tenant
+from auditkeep.repeating import Repeating
 from auditkeep.work.jobs import enqueue
 from auditkeep.workflows.collect import KIND, Collector, job_key
 
@@ -154,29 +153,12 @@ def _chunks(items: Iterable[tuple[Place, int]], size: int) -> Iterator[list[tupl
         yield some
 
 
-class RoundsThread:
+def repeating(rounds: Rounds) -> Repeating:
     """Looks for what is due every few seconds, for as long as the server runs."""
-
-    def __init__(self, rounds: Rounds) -> None:
-        self._rounds = rounds
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="rounds", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            try:
-                self._rounds.queue()
-            except AuditkeepError as error:
-                _LOG.error("What is due is looked for again soon: %s", error)
-            except Exception:  # noqa: BLE001  # the thread goes on, whatever one look meets
-                _LOG.exception("Looking for what is due met a defect.")
-            if self._stopping.wait(EVERY_SECONDS):
-                return
+    return Repeating(
+        "rounds",
+        rounds.queue,
+        EVERY_SECONDS,
+        log=_LOG,
+        put_off="What is due is looked for again soon",
+    )
