@@ -76,7 +76,7 @@ def acquit_segment(parts: Parts, batch_no: int) -> None:
         assert row is not None
         name = object_name(TENANT, row.segment_id)
         key = lake.keys.object_key(TENANT, row.bucket_id, row.segment_id)
-        opening = parquet.Opening(row.segment_id, lake.objects.url(name), key)
+        opening = parquet.Opening(row.segment_id, lake.objects, name, key)
         frame = parquet._scan(opening).collect()
         assert isinstance(frame, pl.DataFrame)
         envelopes = [e.replace(b'"FAILED"', b'"PASSED"') for e in frame["envelope"].to_list()]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from auditkeep.clock import MINUTE, SystemClock
 from auditkeep.errors import ObjectExists, ObjectMissing, StorageError
-from auditkeep.lake.objects import LocalObjects
+from auditkeep.lake.objects import Entry, LocalObjects
 
 
 @pytest.fixture
@@ -21,7 +21,10 @@ def test_an_object_is_put_once_and_read_back(objects: LocalObjects) -> None:
     assert objects.get("a/b/c") == objects.get("a/stream") == b"data"
     assert objects.size("a/b/c") == 4
     assert objects.exists("a/b/c")
-    assert Path(objects.url("a/b/c")).read_bytes() == b"data"
+    (near,) = objects.near(["a/b/c"])
+    assert near.read_bytes() == b"data"
+    (listed,) = objects.entries("a/b/")
+    assert listed == Entry("a/b/c", 4, objects.modified("a/b/c"))
     assert abs(objects.modified("a/b/c") - SystemClock().now()) < MINUTE
     with objects.open("a/b/c") as stream:
         assert stream.read(2) == b"da"
@@ -38,8 +41,11 @@ def test_what_is_not_there_is_said_so(objects: LocalObjects) -> None:
         for read in (objects.get, objects.open, objects.size, objects.modified):
             with pytest.raises(ObjectMissing, match=key):
                 read(key)
+        with pytest.raises(ObjectMissing, match=key):
+            objects.near(["a", key])
         objects.delete(key)
     assert list(objects.list("none/")) == []
+    assert list(objects.entries("none/")) == []
 
 
 def test_keys_are_listed_by_prefix(objects: LocalObjects, tmp_path: Path) -> None:
@@ -71,7 +77,7 @@ def test_a_key_that_is_no_plain_path_is_refused(objects: LocalObjects, key: str)
 def test_no_key_leads_outside_the_folder(key: str) -> None:
     objects = LocalObjects(Path("/srv/objects"))
     try:
-        path = objects.url(key)
+        path = str(objects._path(key))
     except StorageError:
         return
     assert os.path.normpath(path) == path

@@ -165,7 +165,7 @@ def test_rows_are_sorted_into_small_groups(lake: Lake) -> None:
         add(lake, f"unit-{number}", some(number * 1000, 1000))
     result = sealed(lake, min_rows=3000)
     key = lake.keys.object_key(TENANT, result.bucket_id, result.segment_id)
-    url = lake.objects.url(object_name(TENANT, result.segment_id))
+    (url,) = lake.objects.near([object_name(TENANT, result.segment_id)])
     frame = pl.read_parquet(url, decryption=_decryption(key, result.segment_id))
     order = ["source", "match_key", "event_time", "account"]
     assert frame.equals(frame.sort(order, descending=[False, False, True, False]))
@@ -179,7 +179,7 @@ def test_pyarrow_reads_the_same_encrypted_rows(lake: Lake, db: Database) -> None
     add(lake, "unit-1", some(0, 50))
     result = sealed(lake, min_rows=1)
     key = lake.keys.object_key(TENANT, result.bucket_id, result.segment_id)
-    url = lake.objects.url(object_name(TENANT, result.segment_id))
+    (url,) = lake.objects.near([object_name(TENANT, result.segment_id)])
     table = pq.ParquetFile(url, decryption_properties=_pyarrow(key, result.segment_id)).read()
     with db.read(TENANT) as tx:
         ours = {s.id: s for s in observations(tx, lake, [EVERYTHING], limit=100)}
@@ -234,8 +234,8 @@ def test_a_flipped_byte_anywhere_is_noticed_or_harmless(lake: Lake, db: Database
 def test_another_month_s_key_opens_nothing(lake: Lake) -> None:
     add(lake, "unit-1", some(0, 10))
     result = sealed(lake, min_rows=1)
-    url = lake.objects.url(object_name(TENANT, result.segment_id))
-    opening = parquet.Opening(result.segment_id, url, b"k" * 32)
+    name = object_name(TENANT, result.segment_id)
+    opening = parquet.Opening(result.segment_id, lake.objects, name, b"k" * 32)
     with pytest.raises(DecryptionFailed, match="does not open"):
         list(parquet.headers(opening, [EVERYTHING]))
     assert "kkk" not in repr(opening)

@@ -9,7 +9,8 @@ Keys are parts joined by `/`; a key that would leave the folder is refused whate
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -21,6 +22,15 @@ MAX_PART = 255
 """Bytes of one part of a key: the longest file name of common file systems."""
 MAX_KEY = 1024
 """Bytes of a whole key: S3's own limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a list tells of an object: its key, its bytes, when it was put."""
+
+    key: str
+    size: int
+    modified: Instant
 
 
 class ObjectStore(Protocol):
@@ -42,8 +52,11 @@ class ObjectStore(Protocol):
         """The object as a stream, to be closed by the caller; ObjectMissing if there is none."""
         ...
 
-    def url(self, key: str) -> str:
-        """Where a reader that opens objects by itself (Polars, Spark) finds this one."""
+    def near(self, keys: Sequence[str]) -> list[Path]:
+        """Files of this machine with the objects' bytes, for a reader that opens files by itself
+        (Polars) and does so soon: asked again before each reading. ObjectMissing names the first
+        that is not there.
+        """
         ...
 
     def size(self, key: str) -> int: ...
@@ -66,6 +79,12 @@ class ObjectStore(Protocol):
 
     def list(self, prefix: str) -> Iterator[str]:
         """The keys that begin with `prefix`, in no order."""
+        ...
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """The same with sizes and times, which a store tells in its lists without being asked
+        for each object.
+        """
         ...
 
 
@@ -91,8 +110,11 @@ class LocalObjects:
         except OSError as error:
             raise _explained(key, error) from error
 
-    def url(self, key: str) -> str:
-        return str(self._path(key))
+    def near(self, keys: Sequence[str]) -> list[Path]:
+        for key in keys:
+            if not self.exists(key):
+                raise ObjectMissing(f"There is no object {key!r}.")
+        return [self._path(key) for key in keys]
 
     def size(self, key: str) -> int:
         try:
@@ -131,6 +153,12 @@ class LocalObjects:
                 key = Path(folder, name).relative_to(self._folder).as_posix()
                 if key.startswith(prefix) and not durable.is_temporary(name):
                     yield key
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        for key in self.list(prefix):
+            with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+                found = self._path(key).stat()
+                yield Entry(key, found.st_size, Instant(found.st_mtime_ns // 1000))
 
     def _path(self, key: str) -> Path:
         if len(key.encode(errors="surrogatepass")) > MAX_KEY:

@@ -21,6 +21,7 @@ from auditkeep.clock import SECOND, Instant
 from auditkeep.errors import AuditkeepError, DecryptionFailed, ObjectMissing, StorageError
 from auditkeep.lake.encoding import ID_SIZE, NONCE_SIZE
 from auditkeep.lake.model import Header, Stored, View
+from auditkeep.lake.objects import ObjectStore
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,10 +43,11 @@ SEPARATOR = "\x1f"
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What it takes to read one segment: where it is, its id, its key."""
+    """What it takes to read one segment: its id, its object, its key."""
 
     segment_id: str
-    url: str
+    objects: ObjectStore = field(repr=False)
+    name: str
     key: bytes = field(repr=False)
 
 
@@ -158,8 +160,9 @@ def slices(opening: Opening, rows: int) -> Iterator[list[list[Any]]]:
 def _scan(opening: Opening) -> pl.LazyFrame:
     import polars as pl  # noqa: PLC0415
 
+    (path,) = opening.objects.near([opening.name])
     return pl.scan_parquet(
-        opening.url,
+        path,
         glob=False,
         decryption=pl.ParquetDecryptionProperties(
             footer_key=opening.key, aad_prefix=opening.segment_id.encode()

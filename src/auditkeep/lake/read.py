@@ -21,7 +21,7 @@ from auditkeep.db.schema import batches, observation_ids, segments, tail
 from auditkeep.db.schema import buckets as schema_buckets
 from auditkeep.db.schema import rollups as rollup_table
 from auditkeep.db.tx import Tx
-from auditkeep.errors import StorageError
+from auditkeep.errors import ObjectMissing, StorageError
 from auditkeep.lake import buckets, parquet
 from auditkeep.lake.batch import DESTROYED
 from auditkeep.lake.columns import Columns, tail_object, unpack
@@ -136,8 +136,10 @@ def find(tx: Tx, lake: Lake, ids: Collection[bytes]) -> dict[bytes, Stored]:
             if columns.id(index) in wanted:
                 stored = columns.stored(index)
                 found[stored.id] = stored
-    for (segment_id, bucket_id), wanted_ids in in_segments.items():
-        for stored in parquet.fetch(_opening(tx, lake, segment_id, bucket_id), wanted_ids):
+    wanted_of = {_opening(tx, lake, *place): wanted for place, wanted in in_segments.items()}
+    _bring_near(lake, list(wanted_of))
+    for opening, wanted_ids in wanted_of.items():
+        for stored in parquet.fetch(opening, wanted_ids):
             found[stored.id] = stored
     return found
 
@@ -191,17 +193,33 @@ def _candidates(
     if up_to is not None:
         query = query.where(b.batch_no <= up_to)
     in_tail = [_Batch(r.batch_no, r.bucket_id, bytes(r.root), r.size) for r in tx.all(query)]
-    listed = _segments(tx, views, klass)
-    if missing := [s for s, _ in listed if not _is_there(tx, lake, s)]:
+    openings = _openings(tx, lake, views, klass)
+    try:
+        _bring_near(lake, openings)
+    except ObjectMissing:
         # Replaced since the list was read? Then a second look names its successor.
-        listed = _segments(tx, views, klass)
-        missing = [s for s, _ in listed if not _is_there(tx, lake, s)]
-        if missing:
+        openings = _openings(tx, lake, views, klass)
+        try:
+            _bring_near(lake, openings)
+        except ObjectMissing as error:
+            lost = [o.segment_id for o in openings if not lake.objects.exists(o.name)]
             raise StorageError(
-                f"The segment {missing[0]} is gone from the object store, with the observations "
-                "in it. Restore it from a backup."
-            )
-    return in_tail, [_opening(tx, lake, *segment) for segment in listed]
+                f"The segment {lost[0] if lost else 'that was asked for'} is gone from the object "
+                "store, with the observations in it. Restore it from a backup."
+            ) from error
+    return in_tail, openings
+
+
+def _openings(
+    tx: Tx, lake: Lake, views: Sequence[View], klass: str | None
+) -> list[parquet.Opening]:
+    """The segments that may hold what the views see."""
+    return [_opening(tx, lake, *segment) for segment in _segments(tx, views, klass)]
+
+
+def _bring_near(lake: Lake, openings: Sequence[parquet.Opening]) -> None:
+    """All of them at once: a distant store gives many in little more time than one."""
+    lake.objects.near([opening.name for opening in openings])
 
 
 def _of_class(tx: Tx, bucket_id: Any, klass: str | None) -> Any:
@@ -239,15 +257,10 @@ def _reach(views: Sequence[View]) -> tuple[Instant, Instant, int | None]:
     return min(v.start for v in views), max(v.end for v in views), up_to
 
 
-def _is_there(tx: Tx, lake: Lake, segment_id: str) -> bool:
-    name = object_name(tx.tenant, segment_id)
-    return lake.objects.exists(name)
-
-
 def _opening(tx: Tx, lake: Lake, segment_id: str, bucket_id: str) -> parquet.Opening:
     name = object_name(tx.tenant, segment_id)
     key = lake.keys.object_key(tx.tenant, bucket_id, segment_id)
-    return parquet.Opening(segment_id, lake.objects.url(name), key)
+    return parquet.Opening(segment_id, lake.objects, name, key)
 
 
 def _loaded(

@@ -38,8 +38,8 @@ def sweep(lake: Lake, tenant: Tenant, now: Instant) -> list[str]:
     destroy_keys(lake, tenant)
     forget_ids(lake, tenant)
     owner = f"{tenant.account}/{tenant.region}/"
-    names = [name for kind in _KINDS for name in lake.objects.list(f"{kind}/{owner}")]
-    old = [name for name in names if lake.objects.modified(name) < now - LONGEST_WRITE]
+    found = [entry for kind in _KINDS for entry in lake.objects.entries(f"{kind}/{owner}")]
+    old = [entry.key for entry in found if entry.modified < now - LONGEST_WRITE]
     if not old:
         return []
     # Looked up after the list: what was put before and committed since is found to be in use.

@@ -99,7 +99,8 @@ class Observations:
         try:
             opening = parquet.Opening(
                 segment_id,
-                self._lake.objects.url(name),
+                self._lake.objects,
+                name,
                 self._lake.keys.object_key(self._tenant, row.bucket_id, segment_id),
             )
             each = max(1, min(SLICE, SLICE_BYTES * row.rows // (1 + sum(b.size for b in members))))
