@@ -200,7 +200,7 @@ def _asked_in(looks: list[Look], account: str) -> set[str]:
 
 def _latest(every: Every, opened: Instant, today: Day) -> Day | None:
     """By walking there from the first slot."""
-    day = slots.anchor_of(opened)
+    day = slots.first(opened)
     if day > today:
         return None
     while (after := slots.following(every, opened, day)) <= today:

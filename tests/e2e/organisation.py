@@ -74,10 +74,10 @@ THROTTLED: Final = ACCOUNTS[11]
 THROTTLED_FROM: Final = midnight(9)
 THROTTLED_UNTIL: Final = Instant(midnight(9) + 5 * MINUTE + 2 * SECOND)
 LEAVING: Final = ACCOUNTS[17]
-LEAVES: Final = noon(20)
+LEAVES: Final = Instant(midnight(20) + MINUTE)
 NOTICED: Final = Instant(LEAVES + MINUTE)
-"""When the members are read again, and its scopes change: everyone in them is looked at anew."""
-STAYING: Final = tuple(account for account in ACCOUNTS if account != LEAVING)
+"""When the members are read again, and its scopes change: everyone in them is looked at anew. The
+day has begun by then, and its slots are still to be asked for: they are the others' all the same."""
 
 
 WATCHED: Final = (MANAGER, ACCOUNTS[1], NEVER, SHUT, THROTTLED, LEAVING)

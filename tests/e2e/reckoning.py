@@ -166,7 +166,7 @@ class Reckoning:
     ) -> Iterator[Fact]:
         action, every = ACTIONS[control], CONTROLS[control][2]
         assert every is not None
-        for account in organisation.STAYING if every == "MONTHLY" else ACCOUNTS:
+        for account in ACCOUNTS:
             for region in regions:
                 for slot, at in self.asked(account, region, action, every):
                     for resource in self.estate.listed(account, region, kind, at):  # type: ignore[arg-type]

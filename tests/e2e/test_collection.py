@@ -112,7 +112,7 @@ def test_thirty_days_of_an_organisation(cloud: Simulator, tmp_path: Path) -> Non
     )  # fmt: skip
     made = [
         audit.assess("Calls", CALLS, organisation.ACCOUNTS),
-        audit.assess("Monthly", MONTHLY, organisation.STAYING),
+        audit.assess("Monthly", MONTHLY, organisation.ACCOUNTS),
         audit.assess("Watch", WATCH, organisation.WATCHED),
     ]
     rounded.refresh()

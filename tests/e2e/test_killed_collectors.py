@@ -91,7 +91,7 @@ def test_twenty_kills_change_nothing(cloud: Simulator, tmp_path: Path) -> None:
     cloud.faults.add("denied", "ec2:DescribeVpcs", account=organisation.NEVER)
     made = [
         audit.assess("Calls", CALLS, organisation.ACCOUNTS),
-        audit.assess("Monthly", MONTHLY, organisation.STAYING),
+        audit.assess("Monthly", MONTHLY, organisation.ACCOUNTS),
         audit.assess("Watch", WATCH, organisation.WATCHED),
     ]
     collectors = Collectors(cloud, tmp_path / "audit", tmp_path / "clock")

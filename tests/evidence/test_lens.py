@@ -33,7 +33,9 @@ def tx(db: Database, tenant: Tenant) -> Iterator[Tx]:
 def test_an_open_interval_has_no_end(tx: Tx) -> None:
     lens.open_for_control(tx, A, 1, KEYS, REACH, NOW)
     (one,) = lens.load(tx, A, [1], None)
-    assert one.intervals[0] == Interval(KEYS, REACH.accounts, REACH.regions, NOW, FOREVER)
+    assert one.intervals[0] == Interval(
+        KEYS, REACH.accounts, REACH.regions, NOW, FOREVER, anchor=NOW
+    )
     assert one.match_keys == KEYS | {pinned_key(A, 1)}
 
 

@@ -19,7 +19,7 @@ openings = st.datetimes(datetime(2024, 1, 1), datetime(2027, 12, 31)).map(  # no
 
 def names(every: Every, opened: str, count: int) -> list[str]:
     at = parse(opened)
-    found = [slots.anchor_of(at)]
+    found = [slots.first(at)]
     while len(found) < count:
         found.append(slots.following(every, at, found[-1]))
     return [day_name(d) for d in found]
@@ -48,7 +48,7 @@ def test_a_monthly_slot_keeps_its_day_and_is_clipped_where_a_month_is_shorter() 
 def test_what_is_latest_following_and_a_slot_agree(
     every: Every, opened: Instant, ahead: int
 ) -> None:
-    anchor = slots.anchor_of(opened)
+    anchor = slots.first(opened)
     day = Day(anchor + ahead)
     last = slots.latest(every, opened, day)
     after = slots.following(every, opened, day)

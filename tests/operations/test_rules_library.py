@@ -21,7 +21,7 @@ from tests.operations.world import (
     table,
 )
 
-from auditkeep.clock import Day, day_of, day_start
+from auditkeep.clock import DAY, Day, day_of, day_start
 from auditkeep.evidence import lens
 from auditkeep.ids import Tenant
 
@@ -303,17 +303,36 @@ def test_an_edited_control_reaches_assessments_and_an_edited_framework_does_not(
     )  # fmt: skip
 
 
-def test_an_edited_rhythm_is_a_lens_of_its_own_from_the_next_midnight(world: World) -> None:
-    def called(often: str) -> dict[str, Any]:
-        keyword = {"keywordInputType": "SELECT_FROM_LIST", "keywordValue": "iam_ListUsers"}
-        return {
-            "sourceName": "users",
-            "sourceSetUpOption": "System_Controls_Mapping",
-            "sourceType": "AWS_API_Call",
-            "sourceKeyword": keyword,
-            "sourceFrequency": often,
-        }
+def called(often: str) -> dict[str, Any]:
+    """A mapping source that asks for users every so often."""
+    keyword = {"keywordInputType": "SELECT_FROM_LIST", "keywordValue": "iam_ListUsers"}
+    return {
+        "sourceName": "users",
+        "sourceSetUpOption": "System_Controls_Mapping",
+        "sourceType": "AWS_API_Call",
+        "sourceKeyword": keyword,
+        "sourceFrequency": often,
+    }
 
+
+def test_a_weekday_is_kept_when_the_scope_changes(world: World) -> None:
+    control = world.control(called("WEEKLY"), name="weekly users")
+    framework = world.framework({"Access": [control["id"]]}, name="weekly users")
+    made = world.assessment(frameworkId=framework["id"])
+    began = world.clock.now()
+    world.later(3 * DAY)
+    scope = {"awsAccounts": [{"id": HOME}, {"id": "222233334444"}]}
+    world.ask("update_assessment", assessmentId=made.id, scope=scope)
+    with world.db.read(Tenant(HOME, "us-east-1")) as tx:
+        (looking,) = lens.load(tx, made.id, [1], None)
+    first, second, _ = looking.intervals
+    assert (first.anchor, second.anchor) == (began, began)
+    weekly = Day(day_of(began) + 1 + 7)
+    assert second.opens_at < day_start(weekly)
+    assert [second.looks_on(Day(weekly + n)) for n in (0, 3, 4, 7)] == [True, False, False, True]
+
+
+def test_an_edited_rhythm_is_a_lens_of_its_own_from_the_next_midnight(world: World) -> None:
     control = world.control(called("DAILY"), name="users")
     framework = world.framework({"Access": [control["id"]]}, name="users")
     made = world.assessment(frameworkId=framework["id"])

@@ -169,12 +169,20 @@ class House:
         ordinal: int = 1,
         assessment: str = A,
         at: Instant | None = None,
+        anchor: Instant | None = None,
     ) -> None:
         """A control looks at some keys from now on."""
         opens = self.clock.now() if at is None else at
         reach = Reach(frozenset(accounts), frozenset({HERE, GLOBAL_REGION}))
         with self.lake.db.write(self.tenant) as tx:
-            lens.open_for_control(tx, assessment, ordinal, keys, reach, opens, every=every)
+            lens.open_for_control(
+                tx, assessment, ordinal, keys, reach, opens, every=every, anchor=anchor
+            )
+
+    def look_no_more(self, assessment: str = A) -> None:
+        """Nothing is looked at from now on."""
+        with self.lake.db.write(self.tenant) as tx:
+            lens.close(tx, assessment, self.clock.now())
 
     def collect(self) -> int:
         """Queue what is due now, and run what is due now; how many runs that took."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.workflows.collect_house import ONE, TWO, A, House
 
-from auditkeep.clock import DAY, MINUTE, Instant, iso, parse
+from auditkeep.clock import DAY, MINUTE, Instant, day_name, iso, parse
 from auditkeep.collection import accounts, baseline
 from auditkeep.collection.accounts import Asked
 from auditkeep.evidence import lens
@@ -20,6 +20,7 @@ from auditkeep.sources.pull import Denied, Expired, Fault, Gone, SwitchedOff, Th
 
 USERS, VPCS = "api:iam_ListUsers", "api:ec2_DescribeVpcs"
 RULE = "config:RULE"
+THREE = "777788889999"
 HOUR = 60 * MINUTE
 
 
@@ -51,6 +52,12 @@ def spans(house: House) -> list[tuple[str, str, str | None, str, bool]]:
         )
         for g in house.gaps()
     ]
+
+
+def slots_asked(house: House) -> list[tuple[str, str]]:
+    """Account and day of every slot that was asked for, in that order of days."""
+    asked = [(a.account, day_name(a.slot)) for a in house.api.asked if a.slot is not None]
+    return sorted(asked, key=lambda one: (one[1], one[0]))
 
 
 def _at(at: Instant) -> str:
@@ -136,6 +143,48 @@ def test_a_missed_slot_is_caught_up_once_and_what_cannot_be_had_is_a_gap(house: 
     assert spans(house) == [
         ("ec2_DescribeVpcs", "05-03T00:00", "05-11T00:00", "not-running", False)
     ]
+
+
+def test_an_account_that_leaves_before_the_day_s_jobs_costs_the_others_nothing(
+    house: House,
+) -> None:
+    house.look(USERS, accounts=(ONE, TWO))
+    house.days(1)
+    house.clock.at = parse("2026-05-03T00:03:00Z")
+    house.look_no_more()
+    house.look(USERS, accounts=(ONE, THREE))
+    house.collect()
+    # not the one that left, and not the one that has come in: its first slot is tomorrow's
+    assert slots_asked(house) == [(ONE, "2026-05-02"), (TWO, "2026-05-02"), (ONE, "2026-05-03")]
+    assert house.gaps() == []
+    assert house.evidence() == ["2026-05-02", "2026-05-03"]
+    house.days(1)
+    assert slots_asked(house)[3:] == [(ONE, "2026-05-04"), (THREE, "2026-05-04")]
+
+
+def test_a_weekday_stays_what_it_was_when_a_scope_changes(house: House) -> None:
+    opened = house.clock.now()
+    house.look(USERS, every="WEEKLY")  # 1 May: the first slot is Saturday the 2nd
+    house.days(5)
+    house.look_no_more()
+    house.look(USERS, every="WEEKLY", anchor=opened)
+    house.days(16)
+    days = ["2026-05-02", "2026-05-09", "2026-05-16"]
+    assert slots_asked(house) == [(ONE, day) for day in days]
+    assert house.evidence() == days
+    assert house.gaps() == []
+
+
+def test_a_slot_that_passed_while_nobody_looked_is_not_asked_for(house: House) -> None:
+    opened = house.clock.now()
+    house.look(USERS, every="WEEKLY")
+    house.days(5)
+    house.look_no_more()  # as a control that is INACTIVE over its slot
+    house.days(5)
+    house.look(USERS, every="WEEKLY", anchor=opened)
+    house.days(6)
+    assert slots_asked(house) == [(ONE, "2026-05-02"), (ONE, "2026-05-16")]
+    assert house.gaps() == []
 
 
 def test_a_slot_that_is_made_late_leaves_no_gap(house: House) -> None:

@@ -63,14 +63,36 @@ class Look:
     regions: frozenset[str] | None
     opens_at: Instant
     every: Every = "DAILY"
+    anchor: Instant | None = None
+    """From when its slots are counted; None: from its opening."""
+    since: Instant | None = None
+    """From when on its accounts were looked at without a break, by intervals before this one too:
+    a slot that began then is due. None: from its opening."""
+
+    @property
+    def rhythm(self) -> "Rhythm":
+        since = self.opens_at if self.since is None else self.since
+        daily = self.every == "DAILY"
+        return Rhythm(self.every, since if daily or self.anchor is None else self.anchor, since)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Rhythm:
-    """The slots that some looks have: how often, and anchored when."""
+    """The slots that some looks have: how often, counted from when, and due since when."""
 
     every: Every
-    opens_at: Instant
+    anchor: Instant
+    since: Instant
+
+    def latest(self, day: Day) -> Day | None:
+        """The last slot up to a day, if it began when somebody looked."""
+        found = slots.latest(self.every, self.anchor, day)
+        return None if found is None or slots.start(found) < self.since else found
+
+    def following(self, day: Day | None) -> Day:
+        """The first slot after a day, or the first of all, of those that somebody looks at."""
+        before = Day(slots.first(self.since) - 1)
+        return slots.following(self.every, self.anchor, before if day is None else max(day, before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +126,13 @@ class Duty:
 
         Of each rhythm the latest only: what was missed before that cannot be had any more.
         """
-        found = {slots.latest(r.every, r.opens_at, today) for r in self.rhythms}
+        found = {r.latest(today) for r in self.rhythms}
         return sorted(d for d in found if d is not None and (done is None or d > done))
 
     def first_missed(self, done: Day | None, due: Day) -> Day | None:
         """The first slot after `done` that passed before `due` came, if any did."""
-        found = []
-        for r in self.rhythms:
-            before = Day(slots.anchor_of(r.opens_at) - 1) if done is None else done
-            after = slots.following(r.every, r.opens_at, before)
-            if after < due:
-                found.append(after)
-        return min(found, default=None)
-
-    def next_slot(self, day: Day) -> Day:
-        return min(slots.following(r.every, r.opens_at, day) for r in self.rhythms)
+        after = (r.following(done) for r in self.rhythms)
+        return min((day for day in after if day < due), default=None)
 
     @property
     def rounds_a_month(self) -> float:
@@ -296,7 +310,7 @@ class _Bundle:
                 one.reasons.add(look.reason)
                 one.openings.add(look.opens_at)
                 if question.scheduled:
-                    one.rhythms.add(Rhythm(look.every, look.opens_at))
+                    one.rhythms.add(look.rhythm)
         return cls(regions, *found)
 
 
@@ -353,6 +367,8 @@ def _duties(bundles: list[_Bundle], asking: tuple[int, ...], at: _At) -> tuple[D
 
 
 def _needed(rhythms: set[Rhythm]) -> frozenset[Rhythm]:
-    """Of those that look daily the first: the others' days are among its days."""
-    daily = [r for r in rhythms if r.every == "DAILY"]
-    return frozenset(rhythms.difference(daily)) | frozenset(sorted(daily)[:1])
+    """Of those that look daily, or on the same days, the first: it has the others' days too."""
+    first: dict[tuple[Every, Instant], Rhythm] = {}
+    for r in sorted(rhythms, key=lambda r: r.since):
+        first.setdefault((r.every, Instant(0) if r.every == "DAILY" else r.anchor), r)
+    return frozenset(first.values())

@@ -495,6 +495,7 @@ lens_intervals = _owned(
     _text("accounts"),  # JSON list, sorted
     _text("regions"),  # JSON list, sorted, or null for every region
     _text("every"),  # DAILY | WEEKLY | MONTHLY: which days it sees, see evidence.slots
+    _int("anchor"),  # from when its slots are counted: kept where an interval is opened anew
     _flag("frozen"),  # its assessment is INACTIVE and sees no later batch
     Index("lens_intervals_control", "account", "region", "assessment_id", "ordinal"),
     key=("id",),

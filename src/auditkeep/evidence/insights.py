@@ -169,7 +169,7 @@ def _digest(lenses: Sequence[Lens]) -> bytes:
 def _text(interval: Interval) -> str:
     places = (interval.match_keys, interval.accounts, interval.regions)
     sets = (None if names is None else sorted(names) for names in places)
-    return repr((*sets, interval.opens_at, interval.closes_at, interval.every))
+    return repr((*sets, interval.opens_at, interval.closes_at, interval.every, interval.anchor))
 
 
 def _rollups_by_key(tx: Tx, keys: Iterable[frozenset[str]], day: Day) -> dict[str, list[Rollup]]:

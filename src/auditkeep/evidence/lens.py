@@ -10,7 +10,8 @@ Whoever opens, closes, freezes or deletes intervals holds the tenant's lock: wha
 same time is metered by the intervals before or after, and `lens_version` tells them apart.
 
 What is asked for on a schedule may be wanted less often than every day: such an interval sees the
-days that are its slots, and nothing else (`evidence.slots`).
+days that are its slots, and nothing else (`evidence.slots`). They are counted from its anchor: its
+own opening, unless it continues an interval before it, whose anchor it keeps.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -59,6 +60,7 @@ class Interval:
     opens_at: Instant
     closes_at: Instant
     every: Every = "DAILY"
+    anchor: Instant = BEGINNING
 
     @property
     def pinned(self) -> bool:
@@ -78,7 +80,7 @@ class Interval:
 
     def looks_on(self, day: Day) -> bool:
         """Whether a day is one of its slots; every day is, unless it looks less often."""
-        return self.every == "DAILY" or slots.is_slot(self.every, self.opens_at, day)
+        return self.every == "DAILY" or slots.is_slot(self.every, self.anchor, day)
 
     def view(self, up_to_batch: int | None) -> View:
         """What it sees, or more: of its slots the view knows nothing."""
@@ -147,10 +149,13 @@ def open_for_control(
     closes_at: Instant | None = None,
     *,
     every: Every = "DAILY",
+    anchor: Instant | None = None,
 ) -> None:
     """Open an interval for one control; none where it has nothing automated to see."""
     keys = {ordinal: match_keys}
-    open_for_controls(tx, assessment_id, keys, reach, opens_at, closes_at, every=every)
+    open_for_controls(
+        tx, assessment_id, keys, reach, opens_at, closes_at, every=every, anchor=anchor
+    )
 
 
 def open_for_controls(
@@ -162,8 +167,12 @@ def open_for_controls(
     closes_at: Instant | None = None,
     *,
     every: Every = "DAILY",
+    anchor: Instant | None = None,
 ) -> None:
-    """Open one interval per control, all of the same reach, time and rhythm."""
+    """Open one interval per control, all of the same reach, time and rhythm.
+
+    `anchor` is from when slots are counted; None: from the opening.
+    """
     accounts = _list_text(reach.accounts)
     regions = "null" if reach.regions is None else _list_text(reach.regions)
     rows = [
@@ -177,6 +186,7 @@ def open_for_controls(
             "accounts": accounts,
             "regions": regions,
             "every": every,
+            "anchor": opens_at if anchor is None else anchor,
         }
         for ordinal, match_keys in ((o, frozenset(k)) for o, k in keys.items())
         if match_keys
@@ -237,6 +247,28 @@ def first_openings(tx: Tx, assessment_id: str) -> dict[int, Instant]:
     return first
 
 
+Mapped = tuple[int, Every, str]
+"""A control's ordinal, how often it looks, and at which match key."""
+
+
+def anchors(tx: Tx, assessment_id: str) -> dict[Mapped, Instant]:
+    """From when the slots of each mapping are counted that is wanted less often than every day.
+
+    What a backfill opened has days of its own: it lies before all others and counts for none.
+    """
+    t = lens_intervals.c
+    query = (
+        tx.select(t.ordinal, t.every, t.match_keys, t.anchor)
+        .where(t.assessment_id == assessment_id, t.every != "DAILY")
+        .order_by(t.opens_at)
+    )
+    return {
+        (row.ordinal, row.every, key): Instant(row.anchor)
+        for row in tx.all(query)
+        for key in msgspec.json.decode(row.match_keys, type=list[str])
+    }
+
+
 def load(
     tx: Tx,
     assessment_id: str,
@@ -258,6 +290,7 @@ def load(
         table.accounts,
         table.regions,
         table.every,
+        table.anchor,
     ).where(table.assessment_id == assessment_id)
     if len(wanted) == 1:
         query = query.where(table.ordinal == wanted[0])
@@ -274,6 +307,7 @@ def load(
                 opens_at=row.opens_at,
                 closes_at=FOREVER if row.closes_at is None else row.closes_at,
                 every=row.every,
+                anchor=Instant(row.anchor),
             )
         )
     return [

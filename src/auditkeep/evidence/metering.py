@@ -23,7 +23,7 @@ from auditkeep.clock import DAY, Day, Instant
 from auditkeep.db.schema import lens_intervals
 from auditkeep.db.tx import Tx
 from auditkeep.evidence.ids import is_pinned
-from auditkeep.evidence.lens import FOREVER
+from auditkeep.evidence.lens import BEGINNING, FOREVER
 from auditkeep.evidence.memo import Memo
 from auditkeep.evidence.slots import Every, is_slot
 from auditkeep.lake.metering import Origin
@@ -45,9 +45,10 @@ class _Window:
     opens_at: Instant
     closes_at: Instant
     every: Every = "DAILY"
+    anchor: Instant = BEGINNING
 
     def looks_on(self, day: Day) -> bool:
-        return self.every == "DAILY" or is_slot(self.every, self.opens_at, day)
+        return self.every == "DAILY" or is_slot(self.every, self.anchor, day)
 
 
 _Windows = Mapping[str, Sequence[_Window]]
@@ -118,23 +119,26 @@ def _read(tx: Tx) -> _Windows:
     t = lens_intervals.c
     closes = func.coalesce(t.closes_at, FOREVER)
     places = (t.match_keys, t.accounts, t.regions, t.every)
-    # What looks every day is merged below; of what looks less often, each opening has its own days.
+    # What looks every day is merged below; of what looks less often, each anchor has its own days.
     opened = case((t.every == "DAILY", 0), else_=t.opens_at)
+    anchor = case((t.every == "DAILY", 0), else_=t.anchor)
     # Thirty assessments of one framework and scope are one row here where they are open.
     query = (
-        tx.select(*places, func.min(t.opens_at), closes)
+        tx.select(*places, func.min(t.opens_at), closes, anchor)
         .where(t.frozen.is_(False))
-        .group_by(*places, opened, closes)
+        .group_by(*places, opened, closes, anchor)
     )
     texts: dict[str, list[_Window]] = {}
     sets: dict[str, frozenset[str]] = {}
-    for match_keys, accounts, regions, every, opens_at, closes_at in map(tuple, tx.all(query)):
+    for match_keys, accounts, regions, every, *times in map(tuple, tx.all(query)):
+        opens_at, closes_at, counted = map(Instant, times)
         window = _Window(
             accounts=_set(accounts, sets),
             regions=None if regions == "null" else _set(regions, sets),
-            opens_at=Instant(opens_at),
-            closes_at=Instant(closes_at),
+            opens_at=opens_at,
+            closes_at=closes_at,
             every=every,
+            anchor=counted,
         )
         texts.setdefault(match_keys, []).append(window)
     by_key: dict[str, set[_Window]] = {}

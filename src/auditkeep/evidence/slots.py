@@ -1,13 +1,15 @@
 """Slots: the days on which something scheduled is asked for (spec 3.1 and 3.5, design section 1).
 
-A slot is a UTC day; it is due from its first instant on. An interval of a lens is the anchor of its
-slots: the first is the first midnight at or after its opening, and from there
+A slot is a UTC day; it is due from its first instant on. Slots are counted from an *anchor*, the
+opening of a lens's first interval: the first is the first midnight at or after it, and from there
 
     DAILY      every day
     WEEKLY     every seventh day: the same weekday
     MONTHLY    the same day of each month, or its last day where a month is shorter
 
-Pure. What is asked for one slot is dated to that day, whenever it was asked.
+An interval that is opened anew (another scope, a control that is ACTIVE again) keeps the anchor, so
+that a weekday stays what it was at the first run. Pure. What is asked for one slot is dated to that
+day, whenever it was asked.
 """
 
 import calendar
@@ -21,54 +23,54 @@ Every = Literal["DAILY", "WEEKLY", "MONTHLY"]
 _EPOCH = date(1970, 1, 1)
 
 
-def anchor_of(opens_at: Instant) -> Day:
-    """The first slot of an interval that opens at an instant."""
-    day = day_of(opens_at)
-    return day if day_start(day) == opens_at else Day(day + 1)
+def first(anchor: Instant) -> Day:
+    """The first slot that is counted from an anchor."""
+    day = day_of(anchor)
+    return day if day_start(day) == anchor else Day(day + 1)
 
 
-def is_slot(every: Every, opens_at: Instant, day: Day) -> bool:
-    """Whether a day is a slot of an interval that opens at `opens_at`.
+def is_slot(every: Every, anchor: Instant, day: Day) -> bool:
+    """Whether a day is a slot.
 
-    The day of the opening itself is one of a DAILY interval too, for its own bounds say what of
-    that day it sees.
+    The day of the anchor itself is one of a DAILY rhythm too, for an interval's own bounds say what
+    of that day it sees.
     """
     if every == "DAILY":
-        return day >= day_of(opens_at)
-    anchor = anchor_of(opens_at)
-    if day < anchor:
+        return day >= day_of(anchor)
+    begin = first(anchor)
+    if day < begin:
         return False
     if every == "WEEKLY":
-        return (day - anchor) % 7 == 0
-    return _monthly(anchor, _month_number(day)) == day
+        return (day - begin) % 7 == 0
+    return _monthly(begin, _month_number(day)) == day
 
 
-def latest(every: Every, opens_at: Instant, day: Day) -> Day | None:
+def latest(every: Every, anchor: Instant, day: Day) -> Day | None:
     """The last slot up to a day, that day included; None before the first one."""
-    anchor = anchor_of(opens_at)
-    if day < anchor:
+    begin = first(anchor)
+    if day < begin:
         return None
     if every == "DAILY":
         return day
     if every == "WEEKLY":
-        return Day(day - (day - anchor) % 7)
+        return Day(day - (day - begin) % 7)
     month = _month_number(day)
-    found = _monthly(anchor, month)
-    return found if found <= day else _monthly(anchor, month - 1)
+    found = _monthly(begin, month)
+    return found if found <= day else _monthly(begin, month - 1)
 
 
-def following(every: Every, opens_at: Instant, day: Day) -> Day:
+def following(every: Every, anchor: Instant, day: Day) -> Day:
     """The first slot after a day."""
-    anchor = anchor_of(opens_at)
-    if day < anchor:
-        return anchor
+    begin = first(anchor)
+    if day < begin:
+        return begin
     if every == "DAILY":
         return Day(day + 1)
     if every == "WEEKLY":
-        return Day(day - (day - anchor) % 7 + 7)
+        return Day(day - (day - begin) % 7 + 7)
     month = _month_number(day)
-    found = _monthly(anchor, month)
-    return found if found > day else _monthly(anchor, month + 1)
+    found = _monthly(begin, month)
+    return found if found > day else _monthly(begin, month + 1)
 
 
 def start(day: Day) -> Instant:
@@ -86,9 +88,9 @@ def _month_number(day: Day) -> int:
     return at.year * 12 + at.month - 1
 
 
-def _monthly(anchor: Day, month: int) -> Day:
-    """The slot that an anchor has in a month, counted from the year 0."""
-    wanted = (_EPOCH + timedelta(days=anchor)).day
+def _monthly(begin: Day, month: int) -> Day:
+    """The slot that a first slot leads to in a month, counted from the year 0."""
+    wanted = (_EPOCH + timedelta(days=begin)).day
     year, index = divmod(month, 12)
     longest = calendar.monthrange(year, index + 1)[1]
     return Day((date(year, index + 1, min(wanted, longest)) - _EPOCH).days)

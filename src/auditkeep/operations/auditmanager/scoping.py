@@ -133,17 +133,28 @@ def look(
 ) -> None:
     """Open intervals for some controls, by ordinal: one for each rhythm that a control has.
 
-    With `only`, for those of their match keys that it admits.
+    With `only`, for those of their match keys that it admits. What looked before keeps the weekday,
+    or day of the month, of its first run (spec section 3.5); what ends at once, as a past that is
+    opened does, has its own.
     """
-    by_rhythm: dict[Rhythm, dict[int, frozenset[str]]] = {}
+    known = lens.anchors(call.tx, assessment.id) if closes_at is None else {}
+    alike: dict[tuple[Rhythm, Instant], dict[int, set[str]]] = {}
     for ordinal, copy in copies.items():
         for rhythm, keys in copy.by_rhythm().items():
-            chosen = frozenset(filter(only, keys)) if only else keys
-            by_rhythm.setdefault(rhythm, {})[ordinal] = chosen
+            for key in filter(only, keys) if only else keys:
+                anchor = known.get((ordinal, rhythm, key), opens_at)
+                alike.setdefault((rhythm, anchor), {}).setdefault(ordinal, set()).add(key)
     where = reach(call, assessment.document)
-    for rhythm, keys_of in by_rhythm.items():
+    for (rhythm, anchor), keys_of in alike.items():
         lens.open_for_controls(
-            call.tx, assessment.id, keys_of, where, opens_at, closes_at, every=rhythm
+            call.tx,
+            assessment.id,
+            keys_of,
+            where,
+            opens_at,
+            closes_at,
+            every=rhythm,
+            anchor=anchor,
         )
 
 
