@@ -6,8 +6,10 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.lake.audit.house import audited, log
 from tests.lake.checking import check_log, check_proofs
@@ -18,6 +20,7 @@ from auditkeep.clock import MINUTE, Instant, SystemClock
 from auditkeep.db.database import Database
 from auditkeep.db.schema import (
     batches,
+    buckets,
     checkpoints,
     log_entries,
     meta,
@@ -28,8 +31,10 @@ from auditkeep.db.schema import (
 )
 from auditkeep.errors import LogError
 from auditkeep.lake import published
+from auditkeep.lake.blobs import put_blob
+from auditkeep.lake.buckets import open_bucket
 from auditkeep.lake.crashpoints import EXIT_CODE
-from auditkeep.lake.lake import Lake
+from auditkeep.lake.lake import Lake, Restored
 from auditkeep.lake.read import observations
 from auditkeep.lake.recovery import Recovered, recover
 from auditkeep.lake.sequencer import Sequencer
@@ -307,6 +312,130 @@ def test_a_database_that_does_not_give_its_own_root_is_not_gone_on_with(house: H
     with house.lake.db.system_read() as tx:
         names = {r.key for r in tx.all(tx.select(meta.c.key))}
     assert "log_epochs" not in names
+
+
+# --- everything came back from a backup ----------------------------------------------------------
+
+
+def came_back(house: House, *, kept: bool = False) -> list[Checkpoint]:
+    """Three batches, and the mark that a restore of database and objects leaves."""
+    seen = []
+    for unit in range(3):
+        add(house.lake, f"unit-{unit}", some(unit * 10, 10))
+        log(house.lake)
+        seen.append(house.published())
+    mark_restored(house, kept=kept)
+    return seen
+
+
+def mark_restored(house: House, *, kept: bool = False) -> None:
+    told = Restored("backup-1", "2026-05-01T02:00:00Z", 3, kept)
+    with house.lake.db.system_write() as tx:
+        tx.upsert(meta, [{"key": "restored", "value": msgspec.json.encode(told).decode()}])
+    house.lake.db.close()
+    house.lake = house.open()
+
+
+def test_nothing_is_appended_after_a_restore_until_the_log_was_recovered(house: House) -> None:
+    came_back(house)
+    with pytest.raises(LogError, match=r"restored from the backup of 2026-05-01T02.*log recover"):
+        add(house.lake, "unit-later", some(500, 10))
+    with pytest.raises(LogError, match="log recover"):
+        Sequencer(house.lake)
+    found = audited(house.lake)
+    assert found.problems == ()
+    assert "nothing is appended" in found.notices[0]
+
+
+def test_what_was_published_since_is_unknown_so_an_epoch_begins(house: House) -> None:
+    seen = came_back(house)
+    former = house.lake.signer
+    done = house.recover()
+    assert (done.how, done.origin, done.lost) == ("epoch", "auditkeep.test/log/epoch-2", ())
+    go_on(house, seen)
+    beyond = Checkpoint(former.name, 99, b"r" * 32).signed(former)
+    found = audited(house.lake, held=beyond)
+    assert found.problems == (), "whoever holds more than was backed up sees no attack"
+    assert "went back to the backup backup-1: what the log auditkeep.test/log had" in str(found)
+    assert "beyond the 3 that were kept" in str(found.notices)
+    house.lake.db.close()
+    house.lake = house.open()
+    assert house.recover().how == "nothing"
+
+
+def test_the_same_log_goes_on_when_nothing_was_published_since(house: House) -> None:
+    seen = came_back(house)
+    lake = house.lake
+    house.lake, done = recover(lake, TENANT, "test", NOW, seen[-1].signed(lake.signer))
+    assert (done.how, done.origin, done.size) == ("nothing", "auditkeep.test/log", 4)
+    go_on(house, seen)
+    assert audited(house.lake).notices == ()
+
+
+def test_the_newest_checkpoint_says_how_much_was_lost(house: House) -> None:
+    came_back(house)
+    signer = house.lake.signer
+    last = Checkpoint(signer.name, 7, b"r" * 32).signed(signer)
+    house.lake, done = recover(house.lake, TENANT, "test", NOW, last)
+    assert (done.how, done.lost) == ("epoch", ((3, 6),))
+    found = audited(house.lake, held=Checkpoint(signer.name, 8, b"r" * 32).signed(signer))
+    assert any("some of it was concealed" in p for p in found.problems)
+
+
+@pytest.mark.parametrize(("size", "says"), [(2, "is not the newest"), (3, "has another root")])
+def test_a_checkpoint_that_cannot_be_the_newest_is_refused(
+    house: House, size: int, says: str
+) -> None:
+    came_back(house)
+    signer = house.lake.signer
+    wrong = Checkpoint(signer.name, size, b"r" * 32).signed(signer)
+    with pytest.raises(LogError, match=says):
+        recover(house.lake, TENANT, "test", NOW, wrong)
+    with pytest.raises(LogError, match="not one of this log"):
+        recover(house.lake, TENANT, "test", NOW, wrong.replace("auditkeep.test", "another.test"))
+    assert house.open().restored is not None
+
+
+def test_objects_that_were_kept_tell_themselves_how_far_the_log_went(house: House) -> None:
+    seen = lived(house)
+    mark_restored(house, kept=True)
+    done = house.recover()
+    assert (done.how, done.lost) == ("replayed", ((3, 7),))
+    go_on(house, seen)
+    assert audited(house.lake).problems == ()
+
+
+@pytest.mark.both_databases
+def test_what_was_destroyed_since_the_backup_stays_destroyed(lake: Lake, db: Database) -> None:
+    add(lake, "unit-0", some(0, 10))
+    add(lake, "unit-1", some(10, 1_100), klass="manual/a")
+    with db.write(TENANT) as tx:
+        put_blob(tx, lake, "manual/a", "manual/a/file", b"bytes", NOW)
+        doomed = tx.scalar(tx.select(buckets.c.id).where(buckets.c["class"] == "manual/a"))
+    log(lake)
+    lake.keystore.destroy(doomed)
+    lake.keys.forget(TENANT, doomed)
+    lake = replace(lake, restored=Restored("backup-1", "2026-05-01T02:00:00Z", 2, kept=False))
+    lake, done = recover(lake, TENANT, "test", NOW)
+    assert done.buried == (doomed,)
+    with db.read(TENANT) as tx:
+        assert tx.all(tx.select(tail.c.batch_no).where(tail.c.batch_no == 2)) == []
+        assert len(observations(tx, lake, [EVERYTHING], limit=2_000)) == 10
+    assert list(lake.objects.list("leaves/")) == []
+    assert list(lake.objects.list("blobs/")) == []
+    found = audited(lake)
+    assert found.problems == ()
+    assert any("had been destroyed since the backup" in n for n in found.notices)
+
+
+def test_a_key_store_that_lacks_what_nothing_destroys_is_refused(house: House) -> None:
+    came_back(house)
+    with house.lake.db.write(TENANT) as tx:
+        bucket = open_bucket(tx, house.lake.keys, "governance", NOW)
+    house.lake.keystore.destroy(bucket)
+    with pytest.raises(LogError, match="which no destruction takes"):
+        house.recover()
+    assert house.open().restored is not None
 
 
 # --- on both databases ---------------------------------------------------------------------------

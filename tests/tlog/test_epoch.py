@@ -25,6 +25,12 @@ def test_an_epoch_comes_back_from_its_note() -> None:
     assert EPOCH.verifier == NEW.verifier
 
 
+def test_where_the_former_log_ended_may_be_unknown() -> None:
+    epoch = replace(EPOCH, last_size=None, last_root=None)
+    assert epoch.body().endswith("\nunknown\nunknown\n")
+    assert Epoch.parse(epoch.body()) == epoch
+
+
 def test_only_the_former_log_may_end_itself() -> None:
     with pytest.raises(ProofError, match="cannot end the log log/a"):
         EPOCH.signed(NEW)
@@ -43,6 +49,8 @@ def test_only_the_former_log_may_end_itself() -> None:
         EPOCH.body().replace(NEW.vkey, "log/a+00000000+AA=="),
         replace(EPOCH, kept_root=b"short").body(),
         replace(EPOCH, last_root=b"").body(),
+        replace(EPOCH, last_root=None).body(),
+        replace(EPOCH, last_size=None).body(),
     ],
 )
 def test_what_is_no_epoch_is_refused(body: str) -> None:

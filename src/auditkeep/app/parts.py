@@ -24,6 +24,7 @@ from auditkeep.collection.interest import interest_of
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.signing import ReportKey, SigningKey
 from auditkeep.crypto.uses import Uses
+from auditkeep.db import clearing
 from auditkeep.db.database import Database
 from auditkeep.db.schema import conflicts, meta, rollups, tenants
 from auditkeep.db.tx import SystemTx
@@ -131,17 +132,33 @@ class Parts:
         except Busy:
             return
 
-    def recover_log(self, principal: str) -> Recovered:
+    def recover_log(self, principal: str, newest: str | None = None) -> Recovered:
         """Make a restored database and the published log agree; see `lake.recovery`.
 
-        Parts opened before know the log by its former name if a new epoch begins: open them anew.
+        A tenant whose keys had all been destroyed since the backup is emptied again. Parts opened
+        before know the log by its former name if a new epoch begins: open them anew.
         """
         with self.db.system_read() as tx:
             rows = tx.all(tx.select(meta.c.key, meta.c.value))
         told = {row.key: row.value for row in rows}
         home = Tenant(told["account"], told["region"])
-        _, done = recover(self.lake, home, principal, self.clock.now())
+        _, done = recover(self.lake, home, principal, self.clock.now(), newest)
+        for tenant in self.every_tenant():
+            with self.db.read(tenant) as tx2:
+                account = accounts.find(tx2)
+            if account is not None and account.status == "ERASED":
+                self._empty(tenant)
         return done
+
+    def _empty(self, tenant: Tenant) -> None:
+        """Delete what is left of a tenant that was erased; most often nothing is."""
+        for table in clearing.tables():
+            more = True
+            while more:
+                with self.db.write(tenant) as tx:
+                    more = clearing.clear_some(tx, table) > 0
+        with self.db.write(tenant) as tx:
+            accounts.forget_settings(tx)
 
     def tenants(self) -> list[Tenant]:
         """Every tenant that is registered."""

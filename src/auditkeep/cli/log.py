@@ -116,18 +116,33 @@ def audit(
     return 0 if found.sound else 1
 
 
-def recover(*, data: Data, json: Json = False) -> int:
+def recover(
+    *,
+    data: Data,
+    checkpoint: Annotated[
+        Path | None,
+        Parameter(help="After a restore from a backup: the newest checkpoint that was published."),
+    ] = None,
+    json: Json = False,
+) -> int:
     """After a restore: go on with the published log, and declare what was lost.
 
     Stop the server first. What was published after the backup is read back from the log's tiles;
     where that is impossible, a new epoch of the log begins, which names the one before. Run it
-    again if it was cut off.
+    again if it was cut off. After a restore that brought back the log's own files too, nobody here
+    knows what was published since the backup: `--checkpoint` tells, or an epoch begins.
     """
     from auditkeep import app
     from auditkeep.clock import SystemClock
+    from auditkeep.errors import InputError
     from auditkeep.settings import load
 
+    try:
+        newest = checkpoint.read_text() if checkpoint else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{checkpoint} cannot be read: {error}.") from error
     with app.opened(load(data), SystemClock()) as parts:
-        done = parts.recover_log(f"the operator (uid {os.getuid()}, auditkeep log recover)")
+        who = f"the operator (uid {os.getuid()}, auditkeep log recover)"
+        done = parts.recover_log(who, newest)
     report(done.summary(), as_json=json)
     return 0

@@ -112,11 +112,7 @@ def _destroy_these(
             openings.append((opening.salt.hex(), opening.record.decode()))
             numbers.append(row.batch_no)
             rows += row.rows
-            if row.leaves is None:
-                objects.append(leaves_name(tx.tenant, row.batch_no, bytes(row.root)))
-        kept = [blob_name(tx.tenant, row.id) for row in tx.all(_files_of(tx, bucket.id))]
-        files += len(kept)
-        objects += kept
+        files += len(tx.all(_files_of(tx, bucket.id)))
         objects += _delete_rows(tx, bucket.id, now)
     done = Destruction(
         at=iso(now),
@@ -143,6 +139,18 @@ def _destroy_these(
     return done
 
 
+def bury(tx: Tx, lake: Lake, bucket_ids: Sequence[str], now: Instant) -> None:
+    """Let rows follow keys that are gone already: a backup brought back what had been destroyed.
+
+    What says so is a recovery record, which the caller logs in the same transaction: the openings
+    that a destruction would give can be read no more.
+    """
+    tx.lock_tenant()
+    objects = [name for bucket_id in bucket_ids for name in _delete_rows(tx, bucket_id, now)]
+    tx.forget_field_keys()
+    tx.after_commit(partial(_finish, lake, tx.tenant, bucket_ids, objects))
+
+
 def _batches_of(tx: Tx, bucket_id: str) -> Any:
     b = batches.c
     columns = (b.batch_no, b.rows, b.root, b.opening, b.leaves)
@@ -154,13 +162,19 @@ def _files_of(tx: Tx, bucket_id: str) -> Any:
 
 
 def _delete_rows(tx: Tx, bucket_id: str, now: Instant) -> list[str]:
-    """Everything in the catalog that shows the bucket's content; the segments' objects."""
+    """Everything in the catalog that shows the bucket's content; the objects that it named."""
+    names = [
+        leaves_name(tx.tenant, row.batch_no, bytes(row.root))
+        for row in tx.all(_batches_of(tx, bucket_id))
+        if row.leaves is None
+    ]
+    names += [blob_name(tx.tenant, row.id) for row in tx.all(_files_of(tx, bucket_id))]
     mine = tx.select(batches.c.batch_no).where(batches.c.bucket_id == bucket_id)
     tx.run(tx.delete(tail).where(tail.c.batch_no.in_(mine)))
     tx.run(tx.delete(unit_table).where(unit_table.c.batch_no.in_(mine)))
     tx.run(tx.delete(rollups).where(rollups.c.bucket_id == bucket_id))
     tx.run(tx.delete(blobs).where(blobs.c.bucket_id == bucket_id))
-    names = [
+    names += [
         object_name(tx.tenant, row.id)
         for row in tx.all(tx.select(segments.c.id).where(segments.c.bucket_id == bucket_id))
     ]

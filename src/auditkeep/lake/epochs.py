@@ -38,16 +38,26 @@ def begin(
     kept: Row | None,
     last: Checkpoint | None,
     note_lost: Callable[[SystemTx, Epoch], None],
+    *,
+    end_known: bool = True,
 ) -> Lake:
     """End this log and begin the next: the lake under it. Tiles must be those of `kept` already.
 
     `kept` is the newest checkpoint that the database has signed, `last` the newest that was
-    published, where it can be read. `note_lost` joins the transaction that begins the epoch.
+    published, where it can be read; not `end_known`: more was published than anybody here knows.
+    `note_lost` joins the transaction that begins the epoch.
     """
     size, root = (kept.size, kept.root) if kept is not None else (0, EMPTY_ROOT)
     final = last if last is not None and last.size >= size else Checkpoint("", size, root)
     signer = lake.signer.renamed(next_name(lake.origin))
-    epoch = Epoch(lake.origin, signer.vkey, size, root, final.size, final.root)
+    epoch = Epoch(
+        lake.origin,
+        signer.vkey,
+        size,
+        root,
+        final.size if end_known else None,
+        final.root if end_known else None,
+    )
     former = (*lake.former, FormerLog(lake.signer.vkey, epoch.signed(lake.signer)))
     note = Checkpoint(signer.name, size, root).signed(signer) if size else ""
     with lake.db.system_write() as tx:

@@ -121,10 +121,12 @@ class Recovery(msgspec.Struct, frozen=True, tag="recovery", tag_field="kind", kw
     """What a restore cost: entries of the log, both ends included, whose batches are lost.
 
     `keys` are buckets of this tenant that came back without their keys: they were destroyed after
-    the backup, and what says so is among what was lost.
+    the backup, and what says so is among what was lost. `backup` is set where the log went back to
+    one and nobody could say how much it had published since.
     """
 
     at: str
+    backup: str = ""
     id: str
     keys: tuple[str, ...] = ()
     lost: tuple[tuple[int, int], ...]

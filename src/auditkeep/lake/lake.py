@@ -24,6 +24,21 @@ from auditkeep.tlog.note import Signer, Verifier
 
 EPOCHS = "log_epochs"
 """The row of `meta` that lists former logs."""
+RESTORED = "restored"
+"""The row of `meta` that a restore leaves, until the log was recovered."""
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """From which backup the database came, and how far its log went.
+
+    `kept`: the objects are those that were there before, so that the published checkpoint among
+    them tells how far the log had gone since.
+    """
+
+    backup: str
+    taken_at: str
+    size: int
+    kept: bool
 
 
 class FormerLog(msgspec.Struct, frozen=True):
@@ -58,6 +73,8 @@ class Lake:
     """Says which new observations are seen by a lens."""
     former: tuple[FormerLog, ...] = ()
     """The logs before this one, oldest first; see `epochs`."""
+    restored: Restored | None = None
+    """Set after a restore: nothing is appended until the log was recovered; see `recovery`."""
 
     @property
     def origin(self) -> str:
@@ -96,6 +113,7 @@ class Lake:
         with db.system_read() as tx:
             known = _identity(tx)
             told = tx.scalar(tx.select(meta.c.value).where(meta.c.key == EPOCHS))
+            back = tx.scalar(tx.select(meta.c.value).where(meta.c.key == RESTORED))
         former = msgspec.json.decode(told or "[]", type=tuple[FormerLog, ...])
         ours = {"master_key": provider.key_id, "log_key": signer.vkey}
         held = provider.key_ids if isinstance(provider, KeyRing) else (provider.key_id,)
@@ -128,6 +146,7 @@ class Lake:
             appended=threading.Event(),
             meter=meter or Unmetered(),
             former=former,
+            restored=None if back is None else msgspec.json.decode(back, type=Restored),
         )
 
 

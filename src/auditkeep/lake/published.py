@@ -33,7 +33,13 @@ def read(objects: ObjectStore) -> Checkpoint | None:
 
 
 def require_not_behind(tx: Tx | SystemTx, lake: Lake) -> None:
-    """LogError if the database does not hold the checkpoint that was published."""
+    """LogError if the database does not hold the checkpoint that was published, or may not."""
+    if lake.restored is not None:
+        raise LogError(
+            f"This deployment was restored from the backup of {lake.restored.taken_at}; what its "
+            "log published after that is not in it. Nothing is appended until "
+            "`auditkeep log recover` was run."
+        )
     # The object is read first: its row was committed before it was published.
     seen = read(lake.objects)
     if seen is None:

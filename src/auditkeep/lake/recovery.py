@@ -10,23 +10,31 @@ The other way round, tiles that were lost are made again from the database, if i
 root that was signed. Only where neither gives the published root, a new epoch of the log begins
 (`epochs`).
 
+After a restore of everything from a backup nothing here tells what the log had published since:
+going on under its name might give that name two roots for one size. So an epoch begins, unless
+somebody brings the newest checkpoint that was published.
+
+The key store is not restored with the database, or is newer: what was destroyed since the backup
+stays destroyed. Its buckets are declared, and their rows follow their keys.
+
 Each step is one transaction or harmless to repeat: a recovery that was cut off is simply run again.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
 
-from auditkeep.clock import Instant, iso
+from auditkeep.clock import Instant, iso, parse
 from auditkeep.db.schema import buckets, checkpoints, log_entries, meta, tenants
-from auditkeep.db.tx import SystemTx
+from auditkeep.db.tx import SystemTx, Tx
 from auditkeep.errors import LogError, ObjectMissing, ProofError
 from auditkeep.ids import Tenant, new_id
-from auditkeep.lake import epochs, governance, published
+from auditkeep.lake import epochs, fields, governance, published
 from auditkeep.lake.crashpoints import reach
-from auditkeep.lake.lake import Lake
+from auditkeep.lake.destruction import bury
+from auditkeep.lake.lake import RESTORED, Lake, Restored
 from auditkeep.lake.sequencer import FOLDER, Row, Sequencer, log_tiles, newest_row
 from auditkeep.tlog.checkpoint import Checkpoint, open_checkpoint
 from auditkeep.tlog.epoch import Epoch
@@ -50,6 +58,8 @@ class Recovered:
     matched: int
     lost: tuple[tuple[int, int], ...]
     origin: str
+    buried: tuple[str, ...] = ()
+    """Buckets that the backup had brought back, and whose keys had been destroyed since."""
 
     def summary(self) -> dict[str, Any]:
         """The answer for people and scripts."""
@@ -67,26 +77,38 @@ class Recovered:
             "entries": self.size,
             "waiting": self.matched,
             "lost": [f"{low} to {high}" for low, high in self.lost],
+            "stayDestroyed": list(self.buried),
         }
 
 
-def recover(lake: Lake, home: Tenant, principal: str, now: Instant) -> tuple[Lake, Recovered]:
+def recover(
+    lake: Lake, home: Tenant, principal: str, now: Instant, newest: str | None = None
+) -> tuple[Lake, Recovered]:
     """Make database and published log agree; the lake to go on with, and what was done.
 
-    `home` is the tenant whose governance records say what was lost. Busy while a server or another
-    command holds the log; LogError if it cannot be recovered, and then nothing was changed.
+    `home` is the tenant whose governance records say what was lost. `newest` is the text of the
+    newest checkpoint that was published, as somebody outside has it: asked for only after a restore
+    that brought the objects back too. Busy while a server or another command holds the log;
+    LogError if it cannot be recovered, and then nothing was changed.
     """
     hold = lake.db.hold("sequencer", lake.data / "sequencer.lock")
     try:
-        done = _agree(lake, now)
+        _require_key_store(lake)
+        if lake.restored is not None and not lake.restored.kept:
+            done = _after_restore(lake, lake.restored, newest)
+        else:
+            done = _agree(lake, now)
+        if lake.restored is not None:
+            with lake.db.system_write() as tx:
+                _forget_restore(tx, lake)
     finally:
         hold.release()
-    lake = done.begun or lake
-    lost = _declare(lake, home, principal, now)
+    lake = replace(done.begun or lake, restored=None)
+    lost, buried = _declare(lake, home, principal, now)
     with Sequencer(lake) as sequencer:
         checkpoint = sequencer.step(now)
     size = checkpoint.size if checkpoint is not None else 0
-    return lake, Recovered(done.how, done.before, size, done.matched, lost, lake.origin)
+    return lake, Recovered(done.how, done.before, size, done.matched, lost, lake.origin, buried)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +145,51 @@ def _agree(lake: Lake, now: Instant) -> _Done:
     return _Done("tiles", before)
 
 
-def _begin(lake: Lake, newest: Row | None, public: Checkpoint | None) -> _Done:
-    """A new epoch over what the database has signed; LogError if its entries do not give that."""
+def _after_restore(lake: Lake, restored: Restored, told: str | None) -> _Done:
+    """The same log if nothing was published after the backup, else an epoch that follows it."""
+    with lake.db.system_read() as tx:
+        newest = newest_row(tx, signed=True)
+    before = newest.size if newest is not None else 0
+    if told is None:
+        return _begin(lake, newest, None, restored)
+    try:
+        last = open_checkpoint(told, [lake.signer.verifier])
+    except ProofError as error:
+        raise LogError(f"The checkpoint that was given is not one of this log: {error}") from error
+    if last.size < before:
+        raise LogError(
+            f"The checkpoint that was given has {last.size} entries, the backup itself {before}: "
+            "it is not the newest. Ask an auditor or a witness, or leave it out."
+        )
+    if last.size > before:
+        return _begin(lake, newest, last)
+    if newest is not None and last.root != newest.root:
+        raise LogError(
+            f"The checkpoint that was given has another root for {before} entries than the backup: "
+            "one of the two is not of this log's history. Nothing was changed."
+        )
+    if newest is not None and not _is_whole(log_tiles(lake, before), newest.root):
+        make_tiles(lake, newest)
+    return _Done("nothing", before)
+
+
+def _begin(
+    lake: Lake, newest: Row | None, public: Checkpoint | None, unknown: Restored | None = None
+) -> _Done:
+    """A new epoch over what the database has signed; LogError if its entries do not give that.
+
+    `unknown`: what was published after this backup is not known.
+    """
     make_tiles(lake, newest)
 
     def note_lost(tx: SystemTx, epoch: Epoch) -> None:
-        if epoch.last_size > epoch.kept_size:
+        if unknown is not None:
+            _note_lost(tx, epoch.former, (), unknown.backup, epoch.kept_size)
+        elif epoch.last_size is not None and epoch.last_size > epoch.kept_size:
             _note_lost(tx, epoch.former, ((epoch.kept_size, epoch.last_size - 1),))
+        _forget_restore(tx, lake)
 
-    begun = epochs.begin(lake, newest, public, note_lost)
+    begun = epochs.begin(lake, newest, public, note_lost, end_known=unknown is None)
     return _Done("epoch", newest.size if newest is not None else 0, begun=begun)
 
 
@@ -256,6 +314,8 @@ class _Undeclared(msgspec.Struct):
 
     origin: str
     lost: tuple[tuple[int, int], ...]
+    backup: str = ""
+    size: int | None = None
 
 
 def _is_whole(tiles: TileReader, root: bytes) -> bool:
@@ -266,19 +326,48 @@ def _is_whole(tiles: TileReader, root: bytes) -> bool:
         return False
 
 
-def _note_lost(tx: SystemTx, origin: str, lost: tuple[tuple[int, int], ...]) -> None:
-    if lost:
-        value = msgspec.json.encode(_Undeclared(origin, lost)).decode()
+def _note_lost(
+    tx: SystemTx,
+    origin: str,
+    lost: tuple[tuple[int, int], ...],
+    backup: str = "",
+    size: int | None = None,
+) -> None:
+    if lost or backup:
+        value = msgspec.json.encode(_Undeclared(origin, lost, backup, size)).decode()
         tx.upsert(meta, [{"key": _UNDECLARED, "value": value}], replace=["value"])
 
 
-def _declare(lake: Lake, home: Tenant, principal: str, now: Instant) -> tuple[tuple[int, int], ...]:
-    """Log what was lost, once; what this or an interrupted recovery has found."""
+def _forget_restore(tx: SystemTx, lake: Lake) -> None:
+    """The log is recovered; that it was is declared next, whatever was lost."""
+    if lake.restored is not None:
+        tx.run(tx.delete(meta).where(meta.c.key == RESTORED))
+        value = msgspec.json.encode(_Undeclared(lake.origin, ())).decode()
+        tx.upsert(meta, [{"key": _UNDECLARED, "value": value}])  # unless more is to be said
+
+
+def _require_key_store(lake: Lake) -> None:
+    """LogError where keys are missing that nothing destroys: this is not the whole key store."""
+    missing = [row.id for row in _without_key(lake) if row.klass == governance.CLASS]
+    if missing:
+        raise LogError(
+            f"The key store lacks the key of bucket {missing[0]}, which no destruction takes: it "
+            "is older than the database, or damaged. Restore the newest backup of the key store "
+            "first; nothing was changed."
+        )
+
+
+def _declare(
+    lake: Lake, home: Tenant, principal: str, now: Instant
+) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...]]:
+    """Log what was lost, once, and bury what stays destroyed; what this or an interrupted recovery
+    has found: entries, and buckets.
+    """
     with lake.db.system_read() as tx:
         found = tx.scalar(tx.select(meta.c.value).where(meta.c.key == _UNDECLARED))
         newest = newest_row(tx)
     if found is None:
-        return ()
+        return (), ()
     told = msgspec.json.decode(found, type=_Undeclared)
     base = governance.Recovery(
         at=iso(now),
@@ -286,41 +375,61 @@ def _declare(lake: Lake, home: Tenant, principal: str, now: Instant) -> tuple[tu
         lost=(),
         origin=told.origin,
         principal=principal,
-        size=newest.size if newest is not None else 0,
+        size=told.size if told.size is not None else newest.size if newest is not None else 0,
     )
     keyless = _keyless(lake)
+    buried = tuple(key for keys in keyless.values() for key in keys)
     for tenant, keys in keyless.items():
         if tenant == home:
             continue
         record = msgspec.structs.replace(base, id=new_id(), keys=keys)
         with lake.db.write(tenant) as tx2:
-            governance.record(tx2, lake, [record], principal=principal, run=record.id, now=now)
-    record = msgspec.structs.replace(base, lost=told.lost, keys=keyless.get(home, ()))
+            _record(tx2, lake, record)
+    record = msgspec.structs.replace(
+        base, lost=told.lost, keys=keyless.get(home, ()), backup=told.backup
+    )
     with lake.db.write(home) as tx3:
-        governance.record(tx3, lake, [record], principal=principal, run=record.id, now=now)
+        _record(tx3, lake, record)
         system = tx3.system()
         system.run(system.delete(meta).where(meta.c.key == _UNDECLARED))
         reach("recover.before-declared")
-    return told.lost
+    return told.lost, buried
+
+
+def _record(tx: Tx, lake: Lake, record: governance.Recovery) -> None:
+    """Log a recovery in a tenant's governance, and let rows follow the keys that it names."""
+    now = parse(record.at)
+    batch_no = governance.record(
+        tx, lake, [record], principal=record.principal, run=record.id, now=now
+    )
+    if not record.keys:
+        return
+    b, t = buckets.c, tenants.c
+    bury(tx, lake, record.keys, now)
+    tx.run(tx.update(tenants).values(last_evidence_batch=batch_no))
+    kept = tx.select(b.destroyed_at).where(b["class"] == fields.CLASS)
+    if all(row.destroyed_at is not None for row in tx.all(kept)):
+        # only who left with everything loses the key of what it wrote
+        gone = tx.update(tenants).where(t.status.in_(("ACTIVE", "INACTIVE")))
+        tx.run(gone.values(status="ERASED"))
 
 
 def _keyless(lake: Lake) -> dict[Tenant, tuple[str, ...]]:
-    """Buckets that the database takes for alive and whose keys are gone, of active tenants.
+    """Buckets that the database takes for alive and whose keys are gone.
 
     The key store is not restored with the database: what was destroyed since stays destroyed.
     """
-    b, t = buckets.c, tenants.c
-    held = lake.keystore.bucket_ids()
-    with lake.db.system_read() as tx:
-        active = {
-            (r.account, r.region)
-            for r in tx.all(tx.select(t.account, t.region).where(t.status == "ACTIVE"))
-        }
-        alive = tx.select(b.account, b.region, b.id).where(b.destroyed_at.is_(None)).order_by(b.id)
-        rows = tx.all(alive)
     found: dict[Tenant, tuple[str, ...]] = {}
-    for row in rows:
-        if row.id not in held and (row.account, row.region) in active:
-            tenant = Tenant(row.account, row.region)
-            found[tenant] = (*found.get(tenant, ()), row.id)
+    for row in _without_key(lake):
+        tenant = Tenant(row.account, row.region)
+        found[tenant] = (*found.get(tenant, ()), row.id)
     return found
+
+
+def _without_key(lake: Lake) -> list[Any]:
+    b = buckets.c
+    held = set(lake.keystore.bucket_ids())
+    with lake.db.system_read() as tx:
+        columns = (b.account, b.region, b.id, b["class"].label("klass"))
+        alive = tx.select(*columns).where(b.destroyed_at.is_(None)).order_by(b.id)
+        return [row for row in tx.all(alive) if row.id not in held]

@@ -10,15 +10,13 @@ nothing is swept at all.
 """
 
 from auditkeep.clock import MINUTE, Instant
-from auditkeep.db.schema import batches, blobs, buckets, segments
+from auditkeep.db.schema import buckets
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant
 from auditkeep.lake import published
-from auditkeep.lake.batch import DESTROYED, leaves_name
-from auditkeep.lake.blobs import object_name as blob_name
 from auditkeep.lake.lake import Lake
+from auditkeep.lake.named import named
 from auditkeep.lake.remains import forget_ids
-from auditkeep.lake.segments import object_name
 
 LONGEST_WRITE = 60 * MINUTE
 
@@ -86,13 +84,4 @@ def destroy_keys(lake: Lake, tenant: Tenant) -> list[str]:
 
 
 def _used(tx: Tx) -> set[str]:
-    used = {object_name(tx.tenant, row.id) for row in tx.stream(tx.select(segments.c.id))}
-    used |= {blob_name(tx.tenant, row.id) for row in tx.stream(tx.select(blobs.c.id))}
-    b = batches.c
-    with_object = tx.select(b.batch_no, b.root, b.segment_id).where(b.leaves.is_(None))
-    used |= {
-        leaves_name(tx.tenant, row.batch_no, bytes(row.root))
-        for row in tx.stream(with_object)
-        if row.segment_id != DESTROYED
-    }
-    return used
+    return {one.name for one in named(tx)}

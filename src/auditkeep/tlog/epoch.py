@@ -5,11 +5,12 @@
     <key of the new log, as a vkey>
     <entries that the new log keeps of the former>
     <their root in base64>
-    <entries of the former log's last checkpoint>
-    <its root in base64>
+    <entries of the former log's last checkpoint, or "unknown">
+    <its root in base64, or "unknown">
 
 A note signed by the former log's key. The kept entries are the beginning of both logs, so that a
-checkpoint of the former log up to that size is a state of the new one.
+checkpoint of the former log up to that size is a state of the new one. Where the former log
+ended is unknown after a restore for which nothing but a backup was left.
 """
 
 import base64
@@ -23,6 +24,7 @@ from auditkeep.tlog.note import Signer, Verifier, open_note, sign
 
 _HEAD = "log-epoch/1"
 _LINES = 8
+_UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,26 @@ class Epoch:
     vkey: str
     kept_size: int
     kept_root: bytes
-    last_size: int
-    last_root: bytes
+    last_size: int | None
+    """None, as the root: nobody could say where the former log had ended."""
+    last_root: bytes | None
 
     @property
     def verifier(self) -> Verifier:
         return Verifier.parse(self.vkey)
 
+    @property
+    def has_sound_end(self) -> bool:
+        """Whether the former log's end, if it is known, is one that it may have had."""
+        if self.last_size is None or self.last_root is None:
+            return self.last_size is None and self.last_root is None
+        return self.kept_size <= self.last_size and len(self.last_root) == HASH_SIZE
+
     def body(self) -> str:
         return (
             f"{_HEAD}\n{self.former}\n{self.vkey}\n{self.kept_size}\n{_base64(self.kept_root)}\n"
-            f"{self.last_size}\n{_base64(self.last_root)}\n"
+            f"{_UNKNOWN if self.last_size is None else self.last_size}\n"
+            f"{_UNKNOWN if self.last_root is None else _base64(self.last_root)}\n"
         )
 
     def signed(self, signer: Signer) -> str:
@@ -65,15 +76,16 @@ class Epoch:
                 verifier.vkey,
                 int(lines[3]),
                 base64.b64decode(lines[4], validate=True),
-                int(lines[5]),
-                base64.b64decode(lines[6], validate=True),
+                None if lines[5] == _UNKNOWN else int(lines[5]),
+                None if lines[6] == _UNKNOWN else base64.b64decode(lines[6], validate=True),
             )
         except (KeyUnusable, binascii.Error, ValueError) as error:
             raise ProofError("The beginning of a log's epoch is malformed.") from error
         if (
             epoch.body() != body
-            or not 0 <= epoch.kept_size <= epoch.last_size
-            or {len(epoch.kept_root), len(epoch.last_root)} != {HASH_SIZE}
+            or epoch.kept_size < 0
+            or len(epoch.kept_root) != HASH_SIZE
+            or not epoch.has_sound_end
         ):
             raise ProofError("The beginning of a log's epoch contradicts itself.")
         return epoch

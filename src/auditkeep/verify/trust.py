@@ -193,7 +193,7 @@ def _was_kept(held: Checkpoint, since: Sequence[Epoch], found: Findings) -> bool
     kept, last = min(epoch.kept_size for epoch in since), since[0].last_size
     if held.size <= kept:
         return True
-    if held.size > last:
+    if last is not None and held.size > last:
         found.problem(
             f"The checkpoint you hold has {held.size} entries, but the log {held.origin} is said "
             f"to have ended with {last}: some of it was concealed."

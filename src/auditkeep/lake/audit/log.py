@@ -121,7 +121,7 @@ def _was_lost(lake: Lake, held: Checkpoint, found: State) -> bool:
     if not epochs or held.size <= kept:
         return False
     last = epochs[0].last_size
-    if held.size > last:
+    if last is not None and held.size > last:
         found.problem(
             f"The checkpoint you hold has {held.size} entries, but the log {held.origin} is said "
             f"to have ended with {last}: some of it was concealed."

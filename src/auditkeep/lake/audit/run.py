@@ -116,6 +116,11 @@ class _Run:
         self._doing = "the log"
         if known is not None:
             check_key(self._lake, known, log)
+        if self._lake.restored is not None:
+            log.notice(
+                f"This is what the backup of {self._lake.restored.taken_at} holds: nothing is "
+                "appended to it until `auditkeep log recover` was run."
+            )
         covered = check_log(self._lake, held, log, self._tick)
         try:
             for tenant in self._tenants():

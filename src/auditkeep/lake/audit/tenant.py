@@ -84,6 +84,12 @@ class TenantAudit:
             if recovery.origin == self._lake.origin:
                 self._found.lost.extend(r for r in recovery.lost if r not in self._found.lost)
             self._forgiven.update(dict.fromkeys(recovery.keys, recovery))
+            if recovery.backup:
+                self._found.notice(
+                    f"A restore before {recovery.at} went back to the backup {recovery.backup}: "
+                    f"what the log {recovery.origin} had published after {recovery.size} entries "
+                    f"is lost, as {recovery.principal} declared."
+                )
             if recovery.lost:
                 spans = ", ".join(f"{low} to {high}" for low, high in recovery.lost)
                 self._found.notice(
@@ -151,7 +157,8 @@ class TenantAudit:
     def _one(self, batch: Batch, found: State) -> None:
         self._check_place(batch, found)
         if batch.segment_id == DESTROYED or batch.gone:
-            self._check_absent(batch, found)
+            if not self._is_forgiven(batch, found):
+                self._check_absent(batch, found)
             return
         if not self._check_opening(batch, found):
             return
@@ -213,13 +220,8 @@ class TenantAudit:
     def _closed(self, batch: Batch, error: AuditkeepError, found: State) -> None:
         if batch.bucket_id in self._lake.keystore.bucket_ids():
             found.problem(f"{self._where(batch)}: its opening was changed or swapped ({error})")
-        elif (declared := self._forgiven.get(batch.bucket_id)) is not None:
-            found.counts.destroyed += 1
-            found.notice(
-                f"A restore before {declared.at} brought back the bucket {batch.bucket_id} "
-                f"({batch.klass} of {self._owner}) without its key, which had been destroyed since "
-                f"the backup, as {declared.principal} declared: it cannot be read."
-            )
+        elif self._is_forgiven(batch, found):
+            return
         elif batch.bucket_id not in self._lost_keys:
             self._lost_keys.add(batch.bucket_id)
             found.problem(
@@ -227,6 +229,19 @@ class TenantAudit:
                 f"the key store, and no destruction names it: batch {batch.batch_no} and all "
                 "others of that bucket cannot be read."
             )
+
+    def _is_forgiven(self, batch: Batch, found: State) -> bool:
+        """Whether a restore had brought its bucket back, which had been destroyed before."""
+        declared = self._forgiven.get(batch.bucket_id)
+        if declared is None or batch.klass == CLASS:
+            return False
+        found.counts.destroyed += 1
+        found.notice(
+            f"A restore before {declared.at} brought back the bucket {batch.bucket_id} "
+            f"({batch.klass} of {self._owner}) without its key, which had been destroyed since "
+            f"the backup, as {declared.principal} declared: it cannot be read."
+        )
+        return True
 
     def _check_absent(self, batch: Batch, found: State) -> None:
         found.counts.destroyed += 1
