@@ -20,10 +20,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 from sqlalchemy import create_engine, text
 from tests.e2e.conftest import ACCOUNT, answering, auditkeep, free_port
+from tests.sources.test_config import CHANGE
+from tests.sources.test_ocsf import COMPLIANCE
+from tests.sources.test_prowler import row
+from tests.sources.test_sarif import RESULT, log
 from tests.sources.test_securityhub import FINDING
+
+from auditkeep import client as beyond_aws
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -49,6 +57,7 @@ NOT_ASKED = {
     "DeleteAssessmentFrameworkShare", "DeleteAssessmentReport", "DeleteControl",
     "DeregisterAccount", "DeregisterOrganizationAdminAccount", "RegisterOrganizationAdminAccount",
     "UpdateAssessmentFrameworkShare", "UpdateAssessmentStatus",
+    "PutBaseline", "PutRetention", "StartBackfill",
 }  # fmt: skip
 """Operations whose input holds ids and enumerations only; the test holds them to that."""
 
@@ -56,9 +65,9 @@ NOT_ASKED = {
 class Planter:
     """Requests full of words, and the words."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, words: dict[str, str] | None = None) -> None:
         self.client = client
-        self.words: dict[str, str] = {}
+        self.words: dict[str, str] = {} if words is None else words
         self.asked: set[str] = set()
 
     def word(self, place: str) -> str:
@@ -188,6 +197,84 @@ def plant(p: Planter, folder: Path, cli: Callable[..., Any]) -> str:
     return str(assessment)
 
 
+SCANNED = {
+    "OCSF_Checker_CKV/1": "AWS_Security_Hub",
+    "Prowler_iam_root_mfa": "AWS_Security_Hub",
+    "SARIF_Semgrep OSS_python.lang.eval": "AWS_Security_Hub",
+}
+"""What only a custom control looks at: without one, nothing of it is kept."""
+
+
+def plant_scanned(p: Planter, folder: Path, cli: Callable[..., Any]) -> None:
+    """Files of scanners, and of Config, with words wherever they have room for some."""
+    p.client.create_control(
+        name="scanned",
+        controlMappingSources=[
+            {"sourceName": f"s{n}", "sourceSetUpOption": "System_Controls_Mapping",
+             "sourceType": source,
+             "sourceKeyword": {"keywordInputType": "SELECT_FROM_LIST", "keywordValue": keyword}}
+            for n, (keyword, source) in enumerate(SCANNED.items())
+        ],
+    )  # fmt: skip
+    said = COMPLIANCE | {
+        "message": p.word("OCSF's message"),
+        "resources": [{"uid": f"arn:aws:s3:::{p.word('OCSF resource')}", "type": "bucket"}],
+    }
+    result = RESULT | {
+        "message": {"text": p.word("SARIF's message")},
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": p.word("SARIF's file")}}}],
+    }
+    for source, ending, content in (
+        ("config", "json", json.dumps(_change(p.word("Config's resource"), p.word("annotation")))),
+        ("ocsf", "json", json.dumps(said)),
+        ("prowler", "csv", row(RESOURCE_UID=p.word("Prowler's resource"))),
+        ("sarif", "sarif", json.dumps(log(result, automationDetails={"id": p.word("SARIF run")}))),
+    ):
+        file = folder / f"{p.word(source + ' file')}.{ending}"
+        file.write_text(content)
+        done = json.loads(cli("ingest", source, str(file), "--account", ACCOUNT, "--json").stdout)
+        assert done["observations"] == 1, done
+
+
+def _change(resource: str, annotation: str) -> dict[str, Any]:
+    """A change of compliance, as Config tells it to an event bus."""
+    told = CHANGE | {"resourceId": resource}
+    new = told["newEvaluationResult"] | {"annotation": annotation}
+    qualifier = {
+        "configRuleName": CHANGE["configRuleName"],
+        "resourceType": "AWS::EC2::Instance",
+        "resourceId": resource,
+    }
+    new["evaluationResultIdentifier"] = {"evaluationResultQualifier": qualifier}
+    return told | {"newEvaluationResult": new}
+
+
+def plant_pushed(p: Planter, url: str, assessment: str, cli: Callable[..., Any]) -> None:
+    """What programs send: signed calls beyond AWS's API, and an event bus's events."""
+    said = COMPLIANCE | {"message": p.word("pushed"), "finding_info": {"uid": p.word("uid")}}
+    told = p.ask(
+        "PutObservations", **{"source": "ocsf", "records[]": json.dumps(said)}
+    )  # fmt: skip
+    assert told["observations"] == 1, told
+    held = p.ask("PlaceLegalHold", assessmentId=assessment)["legalHold"]["id"]
+    p.ask("ReleaseLegalHold", holdId=held)
+    made = cli(
+        "events", "token", "create", "bus", "--account", ACCOUNT, "--json"
+    )  # fmt: skip
+    event = {
+        "version": "0", "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718", "source": "aws.config",
+        "detail-type": "Config Rules Compliance Change", "account": ACCOUNT, "region": "us-east-1",
+        "time": "2026-04-30T10:11:13Z", "resources": [p.word("event's resource")],
+        "detail": _change(p.word("event's detail"), p.word("event's annotation")),
+    }  # fmt: skip
+    request = urllib.request.Request(
+        f"{url}/events", data=json.dumps(event).encode(),
+        headers={"x-api-key": json.loads(made.stdout)["token"], "content-type": "application/json"},
+    )  # fmt: skip
+    with urllib.request.urlopen(request) as answer:
+        assert json.load(answer)["observations"] == 1
+
+
 def _wait_for(client: Any, report: str) -> None:
     for _ in range(300):
         (found,) = [
@@ -275,13 +362,12 @@ def test_no_word_of_a_customer_is_found_in_clear(
         folder.mkdir()
     environment = {"TMPDIR": str(temporary)}
     places = [data, temporary, log.parent]
-    url = ""
     if kind == "postgres":
         from tests.postgres import fresh_database
 
-        url = fresh_database(request.getfixturevalue("postgres_url"))
-        environment["AUDITKEEP_DATABASE_URL"] = url
-        places.append(_folder_of(url))
+        database = fresh_database(request.getfixturevalue("postgres_url"))
+        environment["AUDITKEEP_DATABASE_URL"] = database
+        places.append(_folder_of(database))
 
     def cli(*words: str) -> subprocess.CompletedProcess[str]:
         done = auditkeep(*words, "--data", str(data), environment=environment)
@@ -298,14 +384,19 @@ def test_no_word_of_a_customer_is_found_in_clear(
             stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
-        answering(f"http://127.0.0.1:{port}", process)
-        planter = Planter(_client(f"http://127.0.0.1:{port}", made))
+        url = f"http://127.0.0.1:{port}"
+        answering(url, process)
+        planter = Planter(_client(boto3.client, "auditmanager", url=url, made=made))
+        beyond = Planter(_client(beyond_aws, url=url, made=made), planter.words)
         plant_by_command(planter, inputs, cli)
         assessment = plant(planter, inputs, cli)
+        plant_scanned(planter, inputs, cli)
+        plant_pushed(beyond, url, assessment, cli)
         shown = planter.client.get_assessment(assessmentId=assessment)["assessment"]
         assert shown["metadata"]["name"] in planter.words, "what was planted is there"
         assert found_in([inputs], planter.words), "and the search finds words"
         _require_all_asked(planter)
+        _require_all_asked(beyond)
         assert found_in(places, planter.words) == {}, "while it runs, with its write-ahead log"
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=30)
@@ -319,17 +410,14 @@ def _require_all_asked(planter: Planter) -> None:
     model = planter.client.meta.service_model
     writes = {o for o in model.operation_names if not o.startswith(READS)}
     assert planter.asked - {"GetEvidenceFileUploadUrl"} == writes - NOT_ASKED
-    for operation in NOT_ASKED:
+    for operation in writes & NOT_ASKED:
         shape = model.operation_model(operation).input_shape
         assert [p for p, s in strings(shape, "") if free(s, p)] == [] or shape is None
 
 
-def _client(url: str, made: dict[str, str]) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(
-        "auditmanager", endpoint_url=url, region_name="us-east-1",
+def _client(make: Callable[..., Any], *words: str, url: str, made: dict[str, str]) -> Any:
+    return make(
+        *words, endpoint_url=url, region_name="us-east-1",
         aws_access_key_id=made["accessKeyId"], aws_secret_access_key=made["secretAccessKey"],
         config=Config(retries={"max_attempts": 0}),
     )  # fmt: skip

@@ -1,17 +1,15 @@
 """The integrity of a stored report: the verifier's own checks, run where the report lies.
 
 The server checks against its own log key, so the answer says what an auditor who trusts that key
-would find. The archive is decrypted into a temporary file of mode 0600 that is gone afterwards.
+would find. A zip is read from its end, so the archive waits in a spool, which is sealed.
 """
 
-import tempfile
-from pathlib import Path
-
 from auditkeep.db.tx import Tx
-from auditkeep.errors import DecryptionFailed, NotFound, ObjectMissing, StorageFull
+from auditkeep.errors import DecryptionFailed, NotFound, ObjectMissing
 from auditkeep.lake.blobs import get_blob
 from auditkeep.lake.lake import Lake
 from auditkeep.reports.destination import Place
+from auditkeep.reports.spool import Spool
 from auditkeep.verify.archive import verify_archive
 from auditkeep.verify.findings import Verdict
 
@@ -24,16 +22,14 @@ def check(tx: Tx, lake: Lake, place: Place) -> Verdict:
         raise NotFound("assessment report", place.url) from error
     except DecryptionFailed as error:
         return _unreadable(error)
-    with tempfile.NamedTemporaryFile(prefix="auditkeep-", suffix=".zip") as copy:
+    with Spool() as copy:
         try:
             for part in parts:
-                copy.write(part)
-            copy.flush()
+                copy.append(part)
         except DecryptionFailed as error:
             return _unreadable(error)
-        except OSError as error:
-            raise StorageFull("There is no room to unpack the report for its check.") from error
-        return verify_archive(Path(copy.name), [key.vkey for key in lake.verifiers])
+        with copy.anywhere() as archive:
+            return verify_archive(archive, [key.vkey for key in lake.verifiers])
 
 
 def _unreadable(error: DecryptionFailed) -> Verdict:

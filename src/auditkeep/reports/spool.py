@@ -2,12 +2,15 @@
 
 Proofs and listings belong behind the evidence in the zip but come to hand with it. They wait in a
 file without a name, sealed under a key that only this process holds, so that a report's size is
-not the server's memory and no evidence lies on disk in clear.
+not the server's memory and no evidence lies on disk in clear. A report that is checked where it
+lies waits there too.
 """
 
+import bisect
 import io
 import struct
-import tempfile
+import tempfile  # noqa: TID251 - here is where it is sealed
+from array import array
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -56,13 +59,40 @@ class Spool:
     def __iter__(self) -> Iterator[bytes]:
         at = 0
         for number in range(self.count):
-            self._file.seek(at)
-            (size,) = _LENGTH.unpack(self._file.read(_LENGTH.size))
-            sealed = self._file.read(size)
-            if len(sealed) != size:
-                raise StorageError("A temporary file of a report was cut short.")
-            at += _LENGTH.size + size
+            sealed = self._sealed(at)
+            at += _LENGTH.size + len(sealed)
             yield aead.open_sealed(self._key, sealed, _LENGTH.pack(number))
+
+    def part(self, number: int, at: int) -> bytes:
+        """One of the strings, which lies at `at` in the file; see `places`."""
+        return aead.open_sealed(self._key, self._sealed(at), _LENGTH.pack(number))
+
+    def places(self) -> tuple["array[int]", "array[int]"]:
+        """Of each string: where it lies in the file, and where it ends among all of them joined."""
+        starts, ends = array("Q"), array("Q")
+        at = end = 0
+        for _ in range(self.count):
+            starts.append(at)
+            size = self._size(at)
+            at += _LENGTH.size + size
+            end += size - aead.OVERHEAD
+            ends.append(end)
+        return starts, ends
+
+    def _size(self, at: int) -> int:
+        self._file.seek(at)
+        return int(_LENGTH.unpack(self._file.read(_LENGTH.size))[0])
+
+    def _sealed(self, at: int) -> bytes:
+        size = self._size(at)
+        sealed = self._file.read(size)
+        if len(sealed) != size:
+            raise StorageError("A temporary file of a report was cut short.")
+        return sealed
+
+    def anywhere(self) -> io.BufferedReader:
+        """All of it joined, to be read in any order: what a zip's reader needs."""
+        return io.BufferedReader(_Anywhere(self), _IN_MEMORY)
 
     def stream(self) -> io.BufferedReader:
         """All of it joined, to be read once from its beginning."""
@@ -89,4 +119,45 @@ class _Joined(io.RawIOBase):
         taken = min(len(view), len(self._rest))
         view[:taken] = self._rest[:taken]
         self._rest = self._rest[taken:]
+        return taken
+
+
+class _Anywhere(io.RawIOBase):
+    """A spool as one file that can be sought in; the last part that was opened is held."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._starts, self._ends = spool.places()
+        self._at = 0
+        self._held = (-1, b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        end = self._ends[-1] if self._ends else 0
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: end}[whence]
+        if base + offset < 0:
+            raise ValueError(f"No file has a place {base + offset}.")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        number = bisect.bisect_right(self._ends, self._at)
+        if number == len(self._ends):
+            return 0
+        if self._held[0] != number:
+            self._held = (number, self._spool.part(number, self._starts[number]))
+        part = self._held[1]
+        begin = self._at - (self._ends[number] - len(part))
+        view = memoryview(buffer)
+        taken = min(len(view), len(part) - begin)
+        view[:taken] = part[begin : begin + taken]
+        self._at += taken
         return taken

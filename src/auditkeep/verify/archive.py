@@ -12,6 +12,7 @@ their number only. Whatever is wrong is named, and the check goes on to find the
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import msgspec
 
@@ -33,7 +34,7 @@ _DIGEST_LIMIT = 1 << 29
 
 
 def verify_archive(
-    path: Path,
+    source: Path | BinaryIO,
     pinned: Sequence[str],
     checkpoint: str | None = None,
     *,
@@ -42,6 +43,7 @@ def verify_archive(
 ) -> Verdict:
     """Check a report archive against the log keys in `pinned` (vkeys).
 
+    The archive is a file by its path, or an open one that can be sought in, which is closed.
     `checkpoint` is the text of a signed checkpoint of the same log that the auditor holds, if any;
     `outsiders` are the witnesses and timestamp authorities that the auditor trusts.
     InputError if the file cannot be opened, KeyUnusable if a pinned key is not a key; whatever is
@@ -49,7 +51,7 @@ def verify_archive(
     """
     found = Findings()
     try:
-        container = Container(path)
+        container = Container(source)
     except ProofError as error:
         found.problem(str(error))
         return _verdict(found)

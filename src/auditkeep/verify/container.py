@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from auditkeep.errors import InputError, ProofError
 from auditkeep.verify.zipheaders import (
@@ -48,11 +48,15 @@ _UNREADABLE = (
 class Container:
     """An open zip: its members by name, and what is wrong with it as sentences."""
 
-    def __init__(self, path: Path) -> None:
-        try:
-            self._file = path.open("rb")
-        except OSError as error:
-            raise InputError(f"{path} cannot be opened: {error.strerror}.") from error
+    def __init__(self, source: Path | BinaryIO) -> None:
+        name = "The report"
+        if isinstance(source, Path):
+            name = source.name
+            try:
+                source = source.open("rb")
+            except OSError as error:
+                raise InputError(f"{source} cannot be opened: {error.strerror}.") from error
+        self._file: BinaryIO = source
         self.problems: list[str] = []
         self._members: dict[str, zipfile.ZipInfo] = {}
         self.names: tuple[str, ...] = ()
@@ -62,7 +66,7 @@ class Container:
             self._read_directory(archive)
         except _UNREADABLE as error:
             self._file.close()
-            raise ProofError(f"{path.name} is not a whole zip archive: {error}.") from error
+            raise ProofError(f"{name} is not a whole zip archive: {error}.") from error
 
     def __enter__(self) -> Self:
         return self
