@@ -34,6 +34,7 @@
     │   └── Contended              others change the same: undone, or waited for too long
     ├── KeyUnusable                a key is missing, wrong, disabled or out of reach
     │   ├── DecryptionFailed       wrong key, or bytes that were changed
+    │   ├── KeyDestroyed           there is none, or none any more
     │   ├── KeyAway                disabled, denied or out of reach: it may come back as it is
     │   └── KeyNotAtHand           to be fetched outside of the transaction first, then again
     ├── LogError                   the transparency log would contradict itself
@@ -259,7 +260,11 @@ class ObjectExists(StorageError):
 
 
 class ObjectMissing(StorageError):
-    """There is no object under that key."""
+    """There is no object under that key.
+
+    Whoever read its name from a snapshot of before finds in a new one what took its place, if
+    anything did; otherwise it is lost.
+    """
 
 
 class StorageFull(StorageError):
@@ -283,6 +288,13 @@ class DecryptionFailed(KeyUnusable):
 
 
 KeyState = Literal["disabled", "pending deletion", "gone", "denied", "unreachable"]
+
+
+class KeyDestroyed(KeyUnusable):
+    """The key is not there: it was destroyed, a moment ago or long since, or was never restored.
+
+    Whoever read from a snapshot of before finds in a new one where its content is now, if anywhere.
+    """
 
 
 class KeyAway(KeyUnusable):

@@ -74,6 +74,25 @@ class Settings(BaseSettings):
         description="The directory of master key, log key, report key and wrapped bucket keys. "
         "Empty: `keys` in the data directory; put it on another disk in production.",
     )
+    compact_minutes: float = Field(
+        default=10.0,
+        ge=0,
+        description="How often small segments are looked for that can be merged into larger ones. "
+        "0: never by itself; `auditkeep compact` does it then.",
+    )
+    compact_rows: int = Field(
+        default=50_000,
+        ge=2_000,
+        le=1_000_000,
+        description="Observations of a full segment: merging makes none with more.",
+    )
+    compact_megabytes: int = Field(
+        default=128,
+        ge=1,
+        le=4_096,
+        description="The same in megabytes before compression: merging takes about three times as "
+        "much memory.",
+    )
     # --- master keys: docs/keys.md
     master_key: SecretStr = Field(
         default=SecretStr(""),

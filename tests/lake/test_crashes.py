@@ -148,7 +148,13 @@ def test_nothing_is_lost_or_doubled_by_a_crash(name: str, time: int, tmp_path: P
 @pytest.mark.postgres
 @pytest.mark.parametrize(
     "name",
-    ["append.before-commit", "seal.before-commit", "log.indexed", "log.checkpoint-decided"],
+    [
+        "append.before-commit",
+        "seal.before-commit",
+        "compact.before-commit",
+        "log.indexed",
+        "log.checkpoint-decided",
+    ],
 )
 def test_nothing_is_lost_or_doubled_on_postgresql(
     name: str, tmp_path: Path, postgres_url: str

@@ -25,6 +25,7 @@ from auditkeep.evidence.metering import LensMeter
 from auditkeep.lake import append as append_module
 from auditkeep.lake import batch
 from auditkeep.lake.blobs import put_blob
+from auditkeep.lake.compact import Bounds, compact
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.objects import LocalObjects
 from auditkeep.lake.seal import seal
@@ -33,6 +34,7 @@ from auditkeep.observations import Observation
 from auditkeep.tlog.note import Signer
 
 SEAL_ROWS = 25
+MERGED = Bounds(rows=70)
 SEEN_KEY = "iam:CreateUser"
 SEEN = Reach(frozenset({TENANT.account}), None)
 """What a lens looks at meanwhile, and so what is metered."""
@@ -106,6 +108,7 @@ def work(lake: Lake, first: int, last: int) -> None:
                 assert checkpoint is not None
                 print("log", checkpoint.size, checkpoint.root.hex(), flush=True)
             seal(lake, TENANT, now=NOW, min_rows=SEAL_ROWS)
+            compact(lake, TENANT, now=NOW, bounds=MERGED, everything=True)
 
 
 def _keep_blob(lake: Lake, unit: int) -> None:

@@ -18,6 +18,7 @@ class Places:
     escrow: Path
     objects: Path
     serve_lock: Path
+    compact_lock: Path
 
     @classmethod
     def of(cls, settings: Settings) -> "Places":
@@ -31,4 +32,5 @@ class Places:
             escrow=keys / "escrow.json",
             objects=settings.objects_dir,
             serve_lock=settings.data / "serve.lock",
+            compact_lock=settings.data / "compact.lock",
         )

@@ -17,6 +17,7 @@ from auditkeep.activity.batcher import ActivityThread, Batcher
 from auditkeep.anchoring.authorities import of_settings
 from auditkeep.anchoring.thread import Anchoring, AnchoringThread
 from auditkeep.app.collecting import Collecting
+from auditkeep.app.compacting import Compacting
 from auditkeep.app.door import Door
 from auditkeep.app.http import Protocol
 from auditkeep.app.mailed import mail_checkpoints
@@ -76,6 +77,7 @@ class Service:
         self._sealer = threading.Thread(target=self._tend, name="sealer", daemon=True)
         self._members = _members(parts)
         self._collecting = Collecting(parts, finds=True)
+        self._compacting = Compacting(parts)
         self._trails = TrailsThread(parts)
         late = parts.settings.anchor_late_hours * 60 * MINUTE
         self._anchoring = AnchoringThread(Anchoring(parts.lake, authorities, parts.clock, late))
@@ -137,6 +139,7 @@ class Service:
         self._collecting.stop()
         if self._sealer.ident is not None:
             self._sealer.join()
+        self._compacting.stop()
         if self._members is not None:
             self._members.stop()
         self._trails.stop()
@@ -208,6 +211,7 @@ class Service:
         self._delivery.start()
         self._collecting.start()
         self._sealer.start()
+        self._compacting.start()
         if self._members is not None:
             self._members.start()
         self._trails.start()

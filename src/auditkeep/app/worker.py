@@ -9,6 +9,7 @@ import sys
 import threading
 
 from auditkeep.app.collecting import Collecting
+from auditkeep.app.compacting import Compacting
 from auditkeep.app.parts import Parts
 from auditkeep.errors import SetupError
 from auditkeep.reports.model import JOB
@@ -32,6 +33,7 @@ class Worker:
         self._pump = Pump(parts.jobs, handlers, parts.clock)
         self._delivery = Delivery(Post.of(parts.db, parts.settings, parts.clock), parts.jobs)
         self._collecting = Collecting(parts, finds=False)
+        self._compacting = Compacting(parts)
 
     def run(self) -> None:
         """Until told to end; what was begun is finished."""
@@ -39,12 +41,14 @@ class Worker:
         self._pump.start()
         self._delivery.start()
         self._collecting.start()
+        self._compacting.start()
         sys.stderr.write("auditkeep: working.\n")
         try:
             self._stop.wait()
         except KeyboardInterrupt:
             sys.stderr.write("auditkeep: ending.\n")
         finally:
+            self._compacting.stop()
             self._collecting.stop()
             self._pump.stop()
             self._delivery.stop()

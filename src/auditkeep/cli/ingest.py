@@ -1,4 +1,4 @@
-"""`auditkeep ingest`, `backfill`, `seal` and `conflicts`: what goes into the lake."""
+"""`auditkeep ingest`, `backfill`, `seal`, `compact` and `conflicts`: what goes into the lake."""
 
 import sys
 from pathlib import Path
@@ -10,6 +10,7 @@ from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, i
 
 if TYPE_CHECKING:
     from auditkeep.collection.counts import Counts
+    from auditkeep.lake.compact import Merged
     from auditkeep.sources.digests import Keys
 
 
@@ -169,6 +170,35 @@ def seal(*, data: Data, account: Account, region: Region = DEFAULT_REGION) -> in
         count = parts.seal_now(Tenant(account, region))
         parts.log_now()
     report({"segments": count}, as_json=False)
+    return 0
+
+
+def compact(
+    *,
+    data: Data,
+    account: Annotated[str | None, Parameter(help="One account; all of them otherwise.")] = None,
+    region: Region = DEFAULT_REGION,
+    everything: Annotated[
+        bool,
+        Parameter(name="--everything", negative="", help="Also where more is written still."),
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Merge small segments into larger ones now; `serve` and workers do it by themselves."""
+    from auditkeep import app
+    from auditkeep.app import compacting
+    from auditkeep.clock import SystemClock
+    from auditkeep.ids import Tenant
+    from auditkeep.settings import load
+
+    def told(merged: "Merged") -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"{merged.replaced} segments became one of {merged.rows:,} rows\n")
+
+    with app.opened(load(data), SystemClock()) as parts:
+        tenant = None if account is None else Tenant(account, region)
+        done = compacting.run(parts, tenant, everything=everything, told=told)
+    report(done, as_json=json)
     return 0
 
 

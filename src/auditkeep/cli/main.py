@@ -77,6 +77,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "collect conformance-pack": collect.conformance_pack,
     "worker": collect.worker,
     "seal": ingest.seal,
+    "compact": ingest.compact,
     "conflicts": ingest.conflicts,
     "warnings": ingest.warnings,
     "organization show": organization.show,

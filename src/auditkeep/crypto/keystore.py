@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from auditkeep.crypto.durable import make_folder, replace_all, sync_folder, write_new
-from auditkeep.errors import KeyUnusable, StorageError
+from auditkeep.errors import KeyDestroyed, KeyUnusable, StorageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
@@ -32,19 +32,19 @@ class KeyStore:
         write_new(self._path(bucket_id), wrapped)
 
     def get(self, bucket_id: str) -> bytes:
-        """The wrapped key; KeyUnusable if there is none, or none any more."""
+        """The wrapped key; KeyDestroyed if there is none, or none any more."""
         path = self._path(bucket_id)
         try:
             wrapped = path.read_bytes()
         except FileNotFoundError as error:
-            raise KeyUnusable(
+            raise KeyDestroyed(
                 f"The key of bucket {bucket_id} is not in the key store {self._folder}: it was "
                 "destroyed, or the key store was not restored with the data."
             ) from error
         except OSError as error:
             raise KeyUnusable(f"{path} cannot be read: {error.strerror}.") from error
         if not wrapped:
-            raise KeyUnusable(f"The key of bucket {bucket_id} was destroyed.")
+            raise KeyDestroyed(f"The key of bucket {bucket_id} was destroyed.")
         return wrapped
 
     def rewrap(self, keys: Mapping[str, tuple[bytes, bytes]]) -> None:

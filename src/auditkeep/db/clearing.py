@@ -21,7 +21,7 @@ KEPT: Final = {
 }
 """Tables whose rows stay, with the reason. None holds anything of the customer's content."""
 
-BY_BUCKET: Final = frozenset({"segments", "blobs", "rollups", "activity_pending"})
+BY_BUCKET: Final = frozenset({"segments", "replaced", "blobs", "rollups", "activity_pending"})
 BY_BATCH: Final = frozenset({"tail", "observation_ids", "units"})
 
 SOME: Final = 5_000

@@ -648,6 +648,7 @@ buckets = _owned(
     _int("created_at"),
     _int("destroyed_at", null=True),
     _flag("ids_gone"),  # destroyed, and the ids of what was in it too
+    _text("successor", null=True),  # the next generation, once this one is being cut down
     Index("buckets_class", "account", "region", "class"),
     key=("id",),
 )
@@ -679,6 +680,7 @@ batches = _owned(
     _int("min_time"),
     _int("max_time"),
     _int("committed_at"),
+    _text("gone", null=True),  # JSON: ranges of observations that were destroyed by themselves
     Index("batches_segment", "account", "region", "segment_id", "bucket_id"),
     key=("batch_no",),
 )
@@ -691,6 +693,7 @@ segments = _owned(
     _text("bucket_id"),
     _int("rows"),
     _int("size"),
+    _int("unpacked"),  # bytes of raw bytes and envelopes: what a compactor holds in memory
     _bytes("sha256"),
     _int("min_time"),
     _int("max_time"),
@@ -701,10 +704,19 @@ segments = _owned(
     key=("id",),
 )
 
+replaced = _owned(
+    "replaced",  # segments whose rows lie in another: readers that began before may still read them
+    _text("segment_id"),
+    _text("bucket_id"),
+    _int("at"),
+    key=("segment_id",),
+)
+
 blobs = _owned(
     "blobs",  # stored files: manual evidence, uploads, reports
     _text("id"),
     _text("bucket_id"),
+    _text("attempt", null=True),  # ends the object's name, once the file was copied
     _int("size"),
     _bytes("sha256"),
     _int("created_at"),

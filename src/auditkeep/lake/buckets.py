@@ -32,7 +32,13 @@ from auditkeep.crypto.ring import OWN, KeyRing, SingleRing
 from auditkeep.db.prepared import Prepared
 from auditkeep.db.schema import assessments, buckets, tenants
 from auditkeep.db.tx import Tx
-from auditkeep.errors import KeyNotAtHand, KeyUnusable, StorageError
+from auditkeep.errors import (
+    KeyDestroyed,
+    KeyNotAtHand,
+    KeyUnusable,
+    ObjectMissing,
+    StorageError,
+)
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.crashpoints import reach
 
@@ -60,6 +66,8 @@ CACHED_SECONDS = 300.0
 """For how long an unwrapped key is used without asking its master again, unless set otherwise."""
 TRIES = 1_000
 """Distant keys that one piece of work may ask for, one after the other."""
+LOOKS = 3
+"""Snapshots in which something is looked for before it is taken to be lost."""
 
 _KEY = Prepared(tenants.c.kms_key)
 _patient: ContextVar[bool] = ContextVar("patient", default=False)
@@ -89,12 +97,21 @@ def with_keys(work: Callable[[], T]) -> T:
 
 
 def fetching(work: Callable[[], T]) -> T:
-    """The same for work that says by itself where it is `patient`."""
+    """The same for work that says by itself where it is `patient`.
+
+    Begun again too is what found an object or a key gone: its snapshot was older than a compaction
+    or a destruction, and a new one knows where everything is. What is not there then is lost.
+    """
+    looks = LOOKS
     for _ in range(TRIES):
         try:
             return work()
         except KeyNotAtHand as error:
             error.fetch()
+        except (KeyDestroyed, ObjectMissing):
+            looks -= 1
+            if not looks:
+                raise
     raise StorageError(f"One piece of work needs more than {TRIES:,} keys: do it in parts.")
 
 

@@ -25,6 +25,7 @@ from auditkeep.db.schema import (
     batches,
     blobs,
     buckets,
+    replaced,
     rollups,
     segments,
     tail,
@@ -175,10 +176,12 @@ def _delete_rows(tx: Tx, bucket_id: str, now: Instant) -> list[str]:
     tx.run(tx.delete(rollups).where(rollups.c.bucket_id == bucket_id))
     tx.run(tx.delete(blobs).where(blobs.c.bucket_id == bucket_id))
     names += [
-        object_name(tx.tenant, row.id)
-        for row in tx.all(tx.select(segments.c.id).where(segments.c.bucket_id == bucket_id))
+        object_name(tx.tenant, row[0])
+        for table, column in ((segments, segments.c.id), (replaced, replaced.c.segment_id))
+        for row in tx.all(tx.select(column).where(table.c.bucket_id == bucket_id))
     ]
     tx.run(tx.delete(segments).where(segments.c.bucket_id == bucket_id))
+    tx.run(tx.delete(replaced).where(replaced.c.bucket_id == bucket_id))
     gone = tx.update(batches).where(batches.c.bucket_id == bucket_id)
     tx.run(gone.values(segment_id=DESTROYED, leaves=b""))
     tx.run(tx.update(buckets).where(buckets.c.id == bucket_id).values(destroyed_at=now))

@@ -12,7 +12,7 @@ Polars is imported only where it is needed: a server that only answers requests 
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,6 +38,10 @@ _SORTED_BY = ("source", "match_key", "event_time", "account")
 _NEWEST_FIRST = [False, False, True, False]
 _LIGHT = Header.__struct_fields__
 _STORED = Stored.__struct_fields__
+_COUNTED = (
+    *("event_time", "match_key", "account", "region", "source", "verdict"),
+    *("resources", "resource_verdicts"),
+)
 SEPARATOR = "\x1f"
 
 
@@ -53,9 +57,90 @@ class Opening:
 
 def encode(batches: Sequence[Columns], segment_id: str, key: bytes) -> bytes:
     """The file of one segment."""
+    return _written(_frame(batches), segment_id, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of a segment that go on in another: those of `batches`, or of all batches, but for
+    single ones that are named by batch and index.
+    """
+
+    opening: Opening
+    batches: frozenset[int] | None = None
+    without: Mapping[int, frozenset[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A segment's file made of others, and what the catalog says of it."""
+
+    data: bytes = field(repr=False)
+    rows: int
+    unpacked: int
+    min_time: Instant
+    max_time: Instant
+    match_keys: tuple[str, ...]
+    rows_of: Mapping[int, int]
+    """How many rows it holds of each batch."""
+    lights: tuple[tuple[Any, ...], ...] = field(repr=False)
+    """(event time, match key, account, region, source, verdict, resources, their verdicts) of each
+    row, where these were asked for."""
+
+
+def rewrite(
+    parts: Sequence[Part],
+    batches: Sequence[Columns],
+    segment_id: str,
+    key: bytes,
+    *,
+    lights: bool = False,
+) -> Rewritten | None:
+    """Rows of other segments and whole batches as the file of one; None where nothing is left.
+
+    All of it is in memory at once: the caller bounds what it hands over.
+    """
     import polars as pl  # noqa: PLC0415
 
-    frame = _frame(batches).sort(_SORTED_BY, descending=_NEWEST_FIRST, maintain_order=True)
+    openings = [part.opening for part in parts]
+    frames = _collect(openings, [_kept(part) for part in parts])
+    frame = pl.concat([*frames, *([_frame(batches)] if batches else [])])
+    del frames
+    if not frame.height:
+        return None
+    counted = frame.group_by("batch_no").len()
+    told = frame.select(_COUNTED).iter_rows() if lights else ()
+    first, last = frame.select(
+        pl.col("event_time").min(), pl.col("event_time").max().alias("last")
+    ).row(0)
+    return Rewritten(
+        data=_written(frame, segment_id, key),
+        rows=frame.height,
+        unpacked=sum(int(frame[name].bin.size().sum()) for name in ("raw", "envelope")),
+        min_time=Instant(first),
+        max_time=Instant(last),
+        match_keys=tuple(sorted(frame["match_key"].unique())),
+        rows_of=dict(counted.iter_rows()),
+        lights=tuple(told),
+    )
+
+
+def _kept(part: Part) -> pl.LazyFrame:
+    import polars as pl  # noqa: PLC0415
+
+    scan = _scan(part.opening)
+    if part.batches is not None:
+        scan = scan.filter(pl.col("batch_no").is_in(sorted(part.batches)))
+    for batch_no, indexes in part.without.items():
+        gone = (pl.col("batch_no") == batch_no) & pl.col("index").is_in(sorted(indexes))
+        scan = scan.filter(~gone)
+    return scan
+
+
+def _written(frame: pl.DataFrame, segment_id: str, key: bytes) -> bytes:
+    import polars as pl  # noqa: PLC0415
+
+    frame = frame.sort(_SORTED_BY, descending=_NEWEST_FIRST, maintain_order=True)
     out = io.BytesIO()
     frame.write_parquet(
         out,

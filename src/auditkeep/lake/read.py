@@ -2,7 +2,8 @@
 
 All readers work in the caller's transaction, so that tail and segment list are one snapshot. In a
 writing transaction on PostgreSQL, where each statement sees the newest state, the tenant's lock
-keeps the sealer out instead.
+keeps the sealer out instead. What a snapshot names may be replaced or destroyed while it is read:
+then the reader is told (ObjectMissing, KeyDestroyed) and begins again with a new snapshot.
 
 Views look for evidence: classes kept aside (`buckets.ASIDE`) are seen only by who names one.
 
@@ -27,7 +28,7 @@ from auditkeep.lake.batch import DESTROYED
 from auditkeep.lake.columns import Columns, tail_object, unpack
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Header, Rollup, Stored, View
-from auditkeep.lake.segments import object_name
+from auditkeep.lake.segments import opening_of
 
 __all__ = [
     "Header",
@@ -136,7 +137,10 @@ def find(tx: Tx, lake: Lake, ids: Collection[bytes]) -> dict[bytes, Stored]:
             if columns.id(index) in wanted:
                 stored = columns.stored(index)
                 found[stored.id] = stored
-    wanted_of = {_opening(tx, lake, *place): wanted for place, wanted in in_segments.items()}
+    wanted_of = {
+        opening_of(lake, tx.tenant, bucket_id, segment_id): wanted
+        for (segment_id, bucket_id), wanted in in_segments.items()
+    }
     _bring_near(lake, list(wanted_of))
     for opening, wanted_ids in wanted_of.items():
         for stored in parquet.fetch(opening, wanted_ids):
@@ -194,19 +198,7 @@ def _candidates(
         query = query.where(b.batch_no <= up_to)
     in_tail = [_Batch(r.batch_no, r.bucket_id, bytes(r.root), r.size) for r in tx.all(query)]
     openings = _openings(tx, lake, views, klass)
-    try:
-        _bring_near(lake, openings)
-    except ObjectMissing:
-        # Replaced since the list was read? Then a second look names its successor.
-        openings = _openings(tx, lake, views, klass)
-        try:
-            _bring_near(lake, openings)
-        except ObjectMissing as error:
-            lost = [o.segment_id for o in openings if not lake.objects.exists(o.name)]
-            raise StorageError(
-                f"The segment {lost[0] if lost else 'that was asked for'} is gone from the object "
-                "store, with the observations in it. Restore it from a backup."
-            ) from error
+    _bring_near(lake, openings)
     return in_tail, openings
 
 
@@ -214,12 +206,26 @@ def _openings(
     tx: Tx, lake: Lake, views: Sequence[View], klass: str | None
 ) -> list[parquet.Opening]:
     """The segments that may hold what the views see."""
-    return [_opening(tx, lake, *segment) for segment in _segments(tx, views, klass)]
+    return [
+        opening_of(lake, tx.tenant, bucket_id, segment_id)
+        for segment_id, bucket_id in _segments(tx, views, klass)
+    ]
 
 
 def _bring_near(lake: Lake, openings: Sequence[parquet.Opening]) -> None:
-    """All of them at once: a distant store gives many in little more time than one."""
-    lake.objects.near([opening.name for opening in openings])
+    """All of them at once: a distant store gives many in little more time than one.
+
+    ObjectMissing where one is gone. This snapshot names no other: whoever opened it begins again
+    with a new one (`buckets.fetching`), which names what took its place.
+    """
+    try:
+        lake.objects.near([opening.name for opening in openings])
+    except ObjectMissing as error:
+        lost = [o.segment_id for o in openings if not lake.objects.exists(o.name)]
+        raise ObjectMissing(
+            f"The segment {lost[0] if lost else 'that was asked for'} is gone from the object "
+            "store, with the observations in it. Restore it from a backup."
+        ) from error
 
 
 def _of_class(tx: Tx, bucket_id: Any, klass: str | None) -> Any:
@@ -255,12 +261,6 @@ def _reach(views: Sequence[View]) -> tuple[Instant, Instant, int | None]:
     ends = [v.up_to_batch for v in views]
     up_to = None if None in ends else max(e for e in ends if e is not None)
     return min(v.start for v in views), max(v.end for v in views), up_to
-
-
-def _opening(tx: Tx, lake: Lake, segment_id: str, bucket_id: str) -> parquet.Opening:
-    name = object_name(tx.tenant, segment_id)
-    key = lake.keys.object_key(tx.tenant, bucket_id, segment_id)
-    return parquet.Opening(segment_id, lake.objects, name, key)
 
 
 def _loaded(

@@ -3,22 +3,29 @@
 - Segments, leaf hashes and stored files: each has exactly one row that names it, written in the
   transaction for which it was put. An object is left alone while it is younger than the longest
   write could take, for its transaction may be about to commit.
+- Segments that others have taken the place of: after a grace, in which who began to read before
+  comes to an end.
 - Keys of buckets that are marked destroyed: the mark was committed, so the key must go.
 
 A database that is behind the published log does not know what newer rows referred to: then
 nothing is swept at all.
 """
 
-from auditkeep.clock import MINUTE, Instant
-from auditkeep.db.schema import buckets
+from auditkeep.clock import DAY, MINUTE, Instant
+from auditkeep.db.schema import buckets, replaced
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant
 from auditkeep.lake import published
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.named import named
 from auditkeep.lake.remains import forget_ids
+from auditkeep.lake.segments import object_name
 
 LONGEST_WRITE = 60 * MINUTE
+
+GRACE = DAY
+"""How long a segment that was replaced is there still. A snapshot lives minutes at most, and its
+reader begins again where a file is missing; a backup may copy for hours what its database names."""
 
 PIECE = 500
 """Objects deleted while other writers wait."""
@@ -35,6 +42,7 @@ def sweep(lake: Lake, tenant: Tenant, now: Instant) -> list[str]:
         published.require_not_behind(tx, lake)
     destroy_keys(lake, tenant)
     forget_ids(lake, tenant)
+    _let_go(lake, tenant, now)
     owner = f"{tenant.account}/{tenant.region}/"
     found = [entry for kind in _KINDS for entry in lake.objects.entries(f"{kind}/{owner}")]
     old = [entry.key for entry in found if entry.modified < now - LONGEST_WRITE]
@@ -57,6 +65,8 @@ def clear_away(lake: Lake, tenant: Tenant) -> int:
     """
     owner = f"{tenant.account}/{tenant.region}/"
     gone = 0
+    with lake.db.write(tenant) as tx:
+        tx.run(tx.delete(replaced))  # whoever reads them still has no right to
     for kind in _KINDS:
         names = sorted(lake.objects.list(f"{kind}/{owner}"))
         for start in range(0, len(names), PIECE):
@@ -83,5 +93,15 @@ def destroy_keys(lake: Lake, tenant: Tenant) -> list[str]:
     return left
 
 
+def _let_go(lake: Lake, tenant: Tenant, now: Instant) -> None:
+    """Forget replaced segments whose grace is over: their objects are orphans from now on."""
+    with lake.db.write(tenant) as tx:
+        tx.run(tx.delete(replaced).where(replaced.c.at <= now - GRACE))
+
+
 def _used(tx: Tx) -> set[str]:
-    return {one.name for one in named(tx)}
+    waiting = tx.stream(tx.select(replaced.c.segment_id))
+    return {
+        *(one.name for one in named(tx)),
+        *(object_name(tx.tenant, row.segment_id) for row in waiting),
+    }
