@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.s3 import ACCESS_KEY, SECRET, S3Server, running_s3
 
 from auditkeep.clock import FixedClock, parse
 from auditkeep.db.database import Database
@@ -89,6 +90,24 @@ def corpus() -> Path:
     if not folder.is_dir():
         missing("the corpus of real files is not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    with running_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """S3 with one empty bucket, and its credentials in the environment. Needs the mark `server`."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    s3_server.behave()
+    s3_server.bucket()
+    return s3_server
 
 
 @pytest.fixture

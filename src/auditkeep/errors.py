@@ -31,6 +31,7 @@
     │   ├── ObjectExists           put-if-absent found the key taken
     │   ├── ObjectMissing          no object under that key
     │   ├── StorageFull            the disk is full; nothing was acknowledged
+    │   ├── StoreAway              the object store is out of reach, or refuses for now
     │   └── Contended              others change the same: undone, or waited for too long
     ├── KeyUnusable                a key is missing, wrong, disabled or out of reach
     │   ├── DecryptionFailed       wrong key, or bytes that were changed
@@ -269,6 +270,12 @@ class ObjectMissing(StorageError):
 
 class StorageFull(StorageError):
     """No room is left; nothing of the refused write was acknowledged."""
+
+
+class StoreAway(StorageError):
+    """The object store does not answer, or refuses: nothing was acknowledged, and what was before
+    is safe. It may come back as it is.
+    """
 
 
 class Contended(StorageError):

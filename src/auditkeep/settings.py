@@ -17,6 +17,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from auditkeep.errors import SetupError
 
 _BUS = re.compile(r"arn:[^:\s]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/[^\s:]+")
+_S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=+-]+)*/?")
+_S3_WRONG = (
+    "AUDITKEEP_OBJECTS is s3://BUCKET or s3://BUCKET/PREFIX, without user, password or query: "
+    "credentials come from this process's AWS configuration"
+)
+_S3_CA_WRONG = "AUDITKEEP_OBJECTS_CA_FILE goes with AUDITKEEP_OBJECTS_ENDPOINT_URL"
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _BUS_WRONG = "write the bus's ARN, arn:aws:events:REGION:ACCOUNT:event-bus/NAME"
 _FROM_WRONG = "AUDITKEEP_SMTP_HOST needs AUDITKEEP_SMTP_FROM, the address that mail comes from"
@@ -92,6 +98,51 @@ class Settings(BaseSettings):
         le=4_096,
         description="The same in megabytes before compression: merging takes about three times as "
         "much memory.",
+    )
+    # --- objects: docs/objects.md
+    objects: str = Field(
+        default="",
+        description="Where segments, files, reports and the log's tiles lie: `s3://BUCKET/PREFIX`, "
+        "with this process's AWS credentials. Empty: `objects` in the data directory.",
+    )
+    objects_endpoint_url: str = Field(
+        default="",
+        description="Where a store is asked that speaks as S3 does. Empty: AWS.",
+    )
+    objects_region: str = Field(
+        default="",
+        description="The bucket's region. Empty: that of this process's AWS configuration.",
+    )
+    objects_kms_key: str = Field(
+        default="",
+        description="The ARN of the KMS key that S3 encrypts objects with (SSE-KMS), beside our "
+        "own encryption. Empty: as the bucket is set.",
+    )
+    objects_ca_file: Path | None = Field(
+        default=None,
+        description="Certificates (PEM) that the store at AUDITKEEP_OBJECTS_ENDPOINT_URL proves "
+        "itself by, where no public authority signs it.",
+    )
+    objects_lock: Literal["none", "governance", "compliance"] = Field(
+        default="governance",
+        description="How what is put is locked in a bucket that has Object Lock.",
+    )
+    objects_lock_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="For how long. Empty: as long as facts are kept.",
+    )
+    objects_timeout_seconds: float = Field(
+        default=20.0,
+        gt=0,
+        le=300,
+        description="How long one request may take; all tries of one together: three times that.",
+    )
+    objects_copies_mb: int = Field(
+        default=4096,
+        ge=64,
+        description="Room for copies of objects in S3, which are read from this machine's disk.",
     )
     # --- master keys: docs/keys.md
     master_key: SecretStr = Field(
@@ -489,6 +540,16 @@ class Settings(BaseSettings):
     @property
     def webhook_reach(self) -> tuple[IPv4Network | IPv6Network, ...]:
         return networks_of(self.webhook_networks)
+
+    @model_validator(mode="after")
+    def _objects_are_reached(self) -> "Settings":
+        if self.objects and not _S3.fullmatch(self.objects):
+            raise ValueError(_S3_WRONG)
+        if self.objects_endpoint_url:
+            require_outgoing(self.objects_endpoint_url, clear=False)
+        if self.objects_ca_file is not None and not self.objects_endpoint_url:
+            raise ValueError(_S3_CA_WRONG)
+        return self
 
     @field_validator("database_url")
     @classmethod

@@ -19,6 +19,7 @@ from auditkeep.app import keys, secrets
 from auditkeep.app import members as organization
 from auditkeep.app.places import Places
 from auditkeep.app.setup import ADMINISTRATOR
+from auditkeep.app.stores import store_of
 from auditkeep.clock import MINUTE, Clock, Day, Instant, iso
 from auditkeep.collection.interest import interest_of
 from auditkeep.crypto.keystore import KeyStore
@@ -37,7 +38,6 @@ from auditkeep.ids import Tenant, is_account, new_id
 from auditkeep.lake.blobs import put_blob
 from auditkeep.lake.buckets import with_keys
 from auditkeep.lake.lake import Lake
-from auditkeep.lake.objects import LocalObjects
 from auditkeep.lake.recovery import Recovered, recover
 from auditkeep.lake.rotation import Rotated, begin, rotate, rotate_tenant
 from auditkeep.lake.seal import seal
@@ -348,7 +348,7 @@ def _over(db: Database, settings: Settings, clock: Clock) -> Parts:
     lake = Lake.open(
         db=db,
         data=settings.data,
-        objects=LocalObjects(places.objects),
+        objects=store_of(settings, clock),
         provider=ring,
         keystore=KeyStore(places.bucket_keys),
         signer=Signer(origin, SigningKey.open(places.log_key, uses.note)),

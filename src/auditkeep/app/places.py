@@ -17,6 +17,7 @@ class Places:
     own_keys: Path
     escrow: Path
     objects: Path
+    copies: Path
     serve_lock: Path
     compact_lock: Path
 
@@ -31,6 +32,7 @@ class Places:
             own_keys=keys / "own",
             escrow=keys / "escrow.json",
             objects=settings.objects_dir,
+            copies=settings.data / "copies",
             serve_lock=settings.data / "serve.lock",
             compact_lock=settings.data / "compact.lock",
         )

@@ -1,11 +1,11 @@
 """What anybody may know of the log: its key and its newest checkpoint. Needs no secret."""
 
-from auditkeep.app.places import Places
+from auditkeep.app.stores import store_of
+from auditkeep.clock import SystemClock
 from auditkeep.db.database import Database
 from auditkeep.db.schema import meta
 from auditkeep.errors import SetupError
 from auditkeep.lake import handed_out, published
-from auditkeep.lake.objects import LocalObjects
 from auditkeep.settings import Settings
 
 
@@ -26,7 +26,7 @@ def log_key(settings: Settings) -> str:
 
 def hand_out_checkpoint(settings: Settings) -> str:
     """The newest signed checkpoint, as text; later reports carry a proof that they continue it."""
-    objects = LocalObjects(Places.of(settings).objects)
+    objects = store_of(settings, SystemClock())
     checkpoint = published.read(objects)
     if checkpoint is None:
         raise SetupError("Nothing has been logged yet, so there is no checkpoint.")

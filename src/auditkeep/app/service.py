@@ -24,6 +24,7 @@ from auditkeep.app.mailed import mail_checkpoints
 from auditkeep.app.members import MembersThread
 from auditkeep.app.parts import Parts
 from auditkeep.app.places import Places
+from auditkeep.app.stores import proven
 from auditkeep.app.trails import TrailsThread
 from auditkeep.app.web import Web
 from auditkeep.clock import MINUTE, Instant
@@ -33,7 +34,7 @@ from auditkeep.ids import Tenant
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer, SequencerThread, newest_row
-from auditkeep.lake.sweep import sweep
+from auditkeep.lake.sweep import purge, sweep
 from auditkeep.notifications import outgoing
 from auditkeep.reports.model import JOB
 from auditkeep.tlog.checkpoint import Checkpoint
@@ -58,6 +59,7 @@ class Service:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         authorities = of_settings(parts.settings)
+        self._told = proven(parts.lake.objects)
         self._hold = parts.db.hold("serve", Places.of(parts.settings).serve_lock)
         try:
             self._sequencer = SequencerThread(parts.lake, _sequencer(parts.lake))
@@ -98,7 +100,7 @@ class Service:
     def serve(self, host: str, port: int) -> None:
         """Serve on this thread until interrupted or told to end."""
         bound = self._bind(host, port)
-        for line in self._door.told:
+        for line in [*self._told, *self._door.told]:
             sys.stderr.write(f"auditkeep: {line}\n")
         sys.stderr.write(f"auditkeep: serving on {self._url(host, bound)}\n")
         # Without a handler of ours the HTTP server would end the process by the signal itself, and
@@ -269,6 +271,7 @@ class Service:
                 try:
                     self._expire(tenant, now)
                     sweep(self.parts.lake, tenant, now)
+                    purge(self.parts.lake, tenant, now)
                 except AuditkeepError as error:
                     where = f"{tenant.account} in {tenant.region}"
                     _log.warning("Sweeping of %s is put off: %s", where, error)

@@ -11,6 +11,7 @@ import threading
 from auditkeep.app.collecting import Collecting
 from auditkeep.app.compacting import Compacting
 from auditkeep.app.parts import Parts
+from auditkeep.app.stores import proven
 from auditkeep.errors import SetupError
 from auditkeep.reports.model import JOB
 from auditkeep.work.pump import Pump
@@ -27,6 +28,7 @@ class Worker:
                 "A worker shares the server's database, which takes PostgreSQL "
                 "(AUDITKEEP_DATABASE_URL). The embedded one is worked by `auditkeep serve` alone."
             )
+        proven(parts.lake.objects)
         self._parts = parts
         self._stop = threading.Event()
         handlers = {JOB: report_handler(parts.deps, parts.report_key, parts.clock)}

@@ -33,6 +33,16 @@ class Entry:
     modified: Instant
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What was deleted and is kept by the store all the same, for a lock or a policy says so."""
+
+    objects: int
+    size: int
+    until: Instant | None
+    """When the last lock ends; None: nobody said."""
+
+
 class ObjectStore(Protocol):
     """Immutable objects by key."""
 
@@ -77,6 +87,12 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def purge(self, folder: str, now: Instant) -> Held | None:
+        """Take away for good what was deleted under a folder and could not be at the time; what
+        is held still, None for nothing.
+        """
+        ...
+
     def list(self, prefix: str) -> Iterator[str]:
         """The keys that begin with `prefix`, in no order."""
         ...
@@ -95,10 +111,10 @@ class LocalObjects:
         self._folder = folder
 
     def put(self, key: str, data: bytes | Iterable[bytes]) -> None:
-        durable.write_new(self._path(key), data)
+        durable.write_new(self.path(key), data)
 
     def replace(self, key: str, data: bytes) -> None:
-        durable.replace(self._path(key), data)
+        durable.replace(self.path(key), data)
 
     def get(self, key: str) -> bytes:
         with self.open(key) as stream:
@@ -106,7 +122,7 @@ class LocalObjects:
 
     def open(self, key: str) -> BinaryIO:
         try:
-            return self._path(key).open("rb")
+            return self.path(key).open("rb")
         except OSError as error:
             raise _explained(key, error) from error
 
@@ -114,35 +130,38 @@ class LocalObjects:
         for key in keys:
             if not self.exists(key):
                 raise ObjectMissing(f"There is no object {key!r}.")
-        return [self._path(key) for key in keys]
+        return [self.path(key) for key in keys]
 
     def size(self, key: str) -> int:
         try:
-            return self._path(key).stat().st_size
+            return self.path(key).stat().st_size
         except OSError as error:
             raise _explained(key, error) from error
 
     def exists(self, key: str) -> bool:
-        return self._path(key).is_file()
+        return self.path(key).is_file()
 
     def modified(self, key: str) -> Instant:
         try:
-            return Instant(self._path(key).stat().st_mtime_ns // 1000)
+            return Instant(self.path(key).stat().st_mtime_ns // 1000)
         except OSError as error:
             raise _explained(key, error) from error
 
     def delete(self, key: str) -> None:
         if self.exists(key):
             with contextlib.suppress(ObjectMissing):  # somebody else was faster
-                durable.remove(self._path(key))
+                durable.remove(self.path(key))
 
     def tidy(self, folder: str) -> None:
-        for here, _, names in os.walk(self._path(folder.rstrip("/")), topdown=False):
+        for here, _, names in os.walk(self.path(folder.rstrip("/")), topdown=False):
             for name in filter(durable.is_temporary, names):
                 with contextlib.suppress(ObjectMissing):  # its writer has just come to its end
                     durable.remove(Path(here, name))
             with contextlib.suppress(OSError):  # something lies in it
                 os.rmdir(here)  # noqa: PTH106 - Path has no other name for it
+
+    def purge(self, folder: str, now: Instant) -> Held | None:  # noqa: ARG002 - files just go
+        return None
 
     def list(self, prefix: str) -> Iterator[str]:
         top = self._folder
@@ -157,13 +176,19 @@ class LocalObjects:
     def entries(self, prefix: str) -> Iterator[Entry]:
         for key in self.list(prefix):
             with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
-                found = self._path(key).stat()
+                found = self.path(key).stat()
                 yield Entry(key, found.st_size, Instant(found.st_mtime_ns // 1000))
 
-    def _path(self, key: str) -> Path:
-        if len(key.encode(errors="surrogatepass")) > MAX_KEY:
-            raise StorageError(f"An object's name is longer than {MAX_KEY} bytes.")
-        return self._folder.joinpath(*(_checked(key, part) for part in key.split("/")))
+    def path(self, key: str) -> Path:
+        """Where an object lies, or would; StorageError for a key that leads elsewhere."""
+        return self._folder.joinpath(*parts_of(key))
+
+
+def parts_of(key: str) -> list[str]:
+    """The parts of a key that may be one; StorageError for what is none or leads elsewhere."""
+    if len(key.encode(errors="surrogatepass")) > MAX_KEY:
+        raise StorageError(f"An object's name is longer than {MAX_KEY} bytes.")
+    return [_checked(key, part) for part in key.split("/")]
 
 
 def _checked(key: str, part: str) -> str:

@@ -18,6 +18,7 @@ from auditkeep.ids import Tenant
 from auditkeep.lake import published
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.named import named
+from auditkeep.lake.objects import Held
 from auditkeep.lake.remains import forget_ids
 from auditkeep.lake.segments import object_name
 
@@ -79,6 +80,23 @@ def clear_away(lake: Lake, tenant: Tenant) -> int:
             gone += len(orphans)
         lake.objects.tidy(f"{kind}/{owner}")
     return gone
+
+
+def purge(lake: Lake, tenant: Tenant, now: Instant) -> Held | None:
+    """Take away for good what of a tenant was deleted and was held by the store at the time; what
+    is held still. Its keys are destroyed: whoever keeps it, it says nothing.
+    """
+    owner = f"{tenant.account}/{tenant.region}/"
+    found = [lake.objects.purge(f"{kind}/{owner}", now) for kind in _KINDS]
+    held = [one for one in found if one is not None]
+    if not held:
+        return None
+    until = [one.until for one in held if one.until is not None]
+    return Held(
+        sum(one.objects for one in held),
+        sum(one.size for one in held),
+        max(until) if until else None,
+    )
 
 
 def destroy_keys(lake: Lake, tenant: Tenant) -> list[str]:

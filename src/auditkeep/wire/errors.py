@@ -18,10 +18,14 @@ from auditkeep.errors import (
     NotFound,
     RequestError,
     StorageFull,
+    StoreAway,
     Throttled,
 )
 from auditkeep.wire.messages import Response
 
+_AWAY = "The object store is out of reach at this moment; nothing was changed. Try again."
+_SOON = 5_000_000
+"""Microseconds after which trying again is worth it."""
 JSON = (b"content-type", b"application/json")
 DEEPEST_CAUSE = 8
 LONGEST_MESSAGE = 2048
@@ -30,6 +34,8 @@ LONGEST_MESSAGE = 2048
 
 def to_response(error: Exception, request_id: str) -> Response:
     """The answer to a request that failed with `error`, whatever it is."""
+    if isinstance(error, StoreAway):
+        return _answer("InternalServerException", 503, {"message": _AWAY}, _hint(_SOON))
     if not isinstance(error, RequestError):
         return _answer("InternalServerException", 500, {"message": _internal(error, request_id)})
     body: dict[str, Any] = {"message": _fitting(str(error))}
