@@ -73,6 +73,10 @@ THROTTLED: Final = ACCOUNTS[11]
 """Every tenth of its calls for VPCs is one too many, and for some seconds of one day each is."""
 THROTTLED_FROM: Final = midnight(9)
 THROTTLED_UNTIL: Final = Instant(midnight(9) + 5 * MINUTE + 2 * SECOND)
+BUSY: Final = "eu-west-1"
+"""Where it throttles longer than anybody has patience for, so that a slot is lost."""
+BUSY_FROM: Final = midnight(24)
+BUSY_UNTIL: Final = Instant(midnight(24) + 300 * MINUTE)
 LEAVING: Final = ACCOUNTS[17]
 LEAVES: Final = Instant(midnight(20) + MINUTE)
 NOTICED: Final = Instant(LEAVES + MINUTE)

@@ -114,12 +114,13 @@ class Gap:
 class Reckoning:
     """The evidence of one organisation after the collector ran at `moments`, in order.
 
-    `second`: whether the second assessment was begun.
+    `accounts` are asked for API calls, `watched` for everything else.
     """
 
     estate: Estate
     moments: tuple[int, ...] = organisation.MOMENTS
-    second: bool = True
+    accounts: tuple[str, ...] = ACCOUNTS
+    watched: tuple[str, ...] = organisation.WATCHED
 
     def refused(self, account: str, region: str, action: str, at: int) -> tuple[str, str] | None:
         """Why a call is not answered, and what is lacking; None where it is."""
@@ -128,7 +129,10 @@ class Reckoning:
             return "denied", "sts:AssumeRole"
         if account == o.NEVER and action == "ec2:DescribeVpcs":
             return "denied", action
-        return None  # who is throttled is asked again soon
+        busy = o.BUSY_FROM <= at < o.BUSY_UNTIL
+        if (account, region, action) == (o.THROTTLED, o.BUSY, "ec2:DescribeVpcs") and busy:
+            return "throttled", ""
+        return None  # who is throttled for a little while is asked again soon
 
     def scoped(self, account: str) -> list[int]:
         """The moments at which an account is a member: who leaves is asked nothing more."""
@@ -166,7 +170,7 @@ class Reckoning:
     ) -> Iterator[Fact]:
         action, every = ACTIONS[control], CONTROLS[control][2]
         assert every is not None
-        for account in ACCOUNTS:
+        for account in self.accounts:
             for region in regions:
                 for slot, at in self.asked(account, region, action, every):
                     for resource in self.estate.listed(account, region, kind, at):  # type: ignore[arg-type]
@@ -189,10 +193,8 @@ class Reckoning:
     def _judgements(
         self, control: str, kind: str, fact: Callable[[Place, dict[str, str], int], Fact | None]
     ) -> Iterator[Fact]:
-        beginnings = [BEGINS, organisation.NOTICED]
-        if self.second:
-            beginnings.append(organisation.SECOND_BEGINS)
-        for place in organisation.places(organisation.WATCHED):
+        beginnings = [BEGINS, organisation.NOTICED, organisation.SECOND_BEGINS]
+        for place in organisation.places(self.watched):
             found: set[Fact] = set()
             last = int(BEGINS)
             for look in self.looks(place.account, place.region, ACTIONS[control]):
@@ -230,7 +232,7 @@ class Reckoning:
     # ---- events
 
     def instances(self) -> Iterator[Fact]:
-        for place in organisation.places(organisation.WATCHED):
+        for place in organisation.places(self.watched):
             last = self.looks(place.account, place.region, ACTIONS["Instances started"])[-1]
             for event in self.estate.events(place.account, place.region):
                 if BEGINS <= event.at <= last:
@@ -264,7 +266,7 @@ class Reckoning:
         found: set[Gap] = set()
         for control, (source, keyword, every) in CONTROLS.items():
             everywhere = control == "People weekly"
-            for account in ACCOUNTS if every else organisation.WATCHED:
+            for account in self.accounts if every else self.watched:
                 for region in (EVERYWHERE,) if everywhere else REGIONS:
                     what = keyword if every else ""
                     for gap, closed in self._gaps(account, region, ACTIONS[control], every):

@@ -1,30 +1,37 @@
-"""Collectors that are killed twenty times, at random, keep what one would keep that never was."""
+"""Collectors that are killed at random keep what one would keep that never was.
+
+With AUDITKEEP_FULL=1 twenty kills over thirty days of the whole organisation, and otherwise some
+kills on three days of a part of it.
+"""
 
 import os
 import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.e2e import organisation
-from tests.e2e.auditing import CALLS, MONTHLY, WATCH, Audit
-from tests.e2e.collecting import Rounded, environment
-from tests.e2e.reckoning import Reckoning
-from tests.e2e.test_collection import deployment, hourly, ledger, same
+from tests.e2e.collecting import Rounded, Story, deployment, environment
 from tests.simulator.cloud import Simulator
 
-from auditkeep.clock import MINUTE, SECOND, Instant
+from auditkeep.app.parts import Parts
+from auditkeep.clock import MINUTE, Instant
 from auditkeep.work.jobs import LEASE
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-KILLS = 20
-EVERY_CALLS = (4, 18)
-"""A collector is killed after so many calls to AWS, drawn anew each time."""
-MOMENTS = organisation.MOMENTS[:2]
+FULL = os.environ.get("AUDITKEEP_FULL") == "1"
+KILLS = 20 if FULL else 5
+MOMENTS = organisation.MOMENTS if FULL else organisation.MOMENTS[:3]
+ACCOUNTS = organisation.ACCOUNTS if FULL else organisation.WATCHED
+WATCHED = organisation.WATCHED if FULL else (organisation.NEVER, organisation.LEAVING)
+
+AFTER_CALLS = (1, 12)
+"""A collector is killed after so many calls to AWS of a moment, drawn anew each time."""
 PATIENCE_SECONDS = 150.0
 QUIET_SECONDS = 1.0
 SAME_MORNING = 300 * MINUTE
@@ -46,10 +53,11 @@ class Collectors:
         self._cloud, self._clock = cloud, clock
         self._words = [sys.executable, "-m", "tests.e2e.collecting_process", str(data), str(clock)]
         self._chance = random.Random(7)
-        self.kills = 0
+        self._planned = Counter(self._chance.choices(MOMENTS, k=KILLS))
+        self.kills = self._left = 0
         self.set(cloud.clock.now())
         self._running = [self._start(), self._start()]
-        self._next = self._chance.randint(*EVERY_CALLS)
+        self._next = 0
 
     def _start(self) -> subprocess.Popen[bytes]:
         path = os.pathsep.join(sys.path)
@@ -67,16 +75,22 @@ class Collectors:
         written.write_text(str(at))
         written.replace(self._clock)
 
+    def begin(self, moment: Instant) -> None:
+        """So many are killed at this moment, and those that were not at the one before."""
+        self._left += self._planned[moment]
+        self._next = len(self._cloud.history) + self._chance.randint(*AFTER_CALLS)
+
     def strike(self) -> bool:
         """Kill one of them if it is time to."""
-        if self.kills == KILLS or len(self._cloud.history) < self._next:
+        if not self._left or len(self._cloud.history) < self._next:
             return False
         number = self._chance.randrange(2)
         self._running[number].kill()
         self._running[number].wait()
         self._running[number] = self._start()
         self.kills += 1
-        self._next = len(self._cloud.history) + self._chance.randint(*EVERY_CALLS)
+        self._left -= 1
+        self._next = len(self._cloud.history) + self._chance.randint(*AFTER_CALLS)
         return True
 
     def stop(self) -> None:
@@ -85,31 +99,38 @@ class Collectors:
             process.wait()
 
 
-def test_twenty_kills_change_nothing(cloud: Simulator, tmp_path: Path) -> None:
-    parts = deployment(cloud, tmp_path / "audit")
-    rounded, audit = Rounded(parts, cloud), Audit(parts)
-    cloud.faults.add("denied", "ec2:DescribeVpcs", account=organisation.NEVER)
-    made = [
-        audit.assess("Calls", CALLS, organisation.ACCOUNTS),
-        audit.assess("Monthly", MONTHLY, organisation.ACCOUNTS),
-        audit.assess("Watch", WATCH, organisation.WATCHED),
-    ]
-    collectors = Collectors(cloud, tmp_path / "audit", tmp_path / "clock")
+def kill(cloud: Simulator, parts: Parts, folder: Path) -> None:
+    story = Story(cloud, parts, MOMENTS, ACCOUNTS, WATCHED)
+    collectors = Collectors(cloud, folder / "audit", folder / "clock")
+
+    def collect(at: Instant) -> None:
+        collectors.begin(at)
+        finish(cloud, story.rounded, collectors, at)
+
     try:
-        for at in MOMENTS:
-            collectors.set(Instant(at - SECOND))
-            rounded.queue()
-            collectors.set(at)
-            finish(cloud, rounded, collectors, at)
+        story.tell(collect, collectors.set)
     finally:
         collectors.stop()
     assert collectors.kills == KILLS
-    reckoned = Reckoning(cloud.estate, MOMENTS, second=False)
-    facts = reckoned.controls()
-    for assessment in made:
-        same(assessment, facts)
-    assert hourly(ledger(parts)) == hourly(reckoned.gaps())
-    assert audit.metered() == reckoned.metered()
+    story.judge()
+
+
+def test_kills_change_nothing(cloud: Simulator, tmp_path: Path) -> None:
+    kill(cloud, deployment(cloud, tmp_path / "audit"), tmp_path)
+
+
+@pytest.mark.postgres
+def test_kills_of_workers_change_nothing_on_postgresql(
+    cloud: Simulator, tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.postgres import fresh_database
+
+    monkeypatch.setenv("AUDITKEEP_DATABASE_URL", fresh_database(postgres_url))
+    parts = deployment(cloud, tmp_path / "audit")
+    try:
+        kill(cloud, parts, tmp_path)
+    finally:
+        parts.db.close()
 
 
 def finish(cloud: Simulator, rounded: Rounded, collectors: Collectors, at: Instant) -> None:
@@ -123,4 +144,4 @@ def finish(cloud: Simulator, rounded: Rounded, collectors: Collectors, at: Insta
             # what a killed one held is held until its lease is over, and its lane waits with it
             collectors.set(max(due, Instant(cloud.clock.now() + LEASE)))
             quiet = time.monotonic()
-        time.sleep(0.02)
+        time.sleep(0.03)
