@@ -383,6 +383,13 @@ class Settings(BaseSettings):
         "after the account throttled it.",
     )
 
+    collect_event_store: str = Field(
+        default="",
+        pattern=r"^(arn:aws[a-z-]*:cloudtrail:[a-z0-9-]{5,30}:\d{12}:eventdatastore/[a-zA-Z0-9-]{3,64})?$",
+        description="The ARN of an event data store of CloudTrail Lake that has the events of all "
+        "accounts: it is asked for them, in its own account. Empty: each account's `LookupEvents`.",
+    )
+
     trail_minutes: int = Field(
         default=10,
         ge=1,

@@ -9,12 +9,15 @@ from botocore.exceptions import ClientError
 from tests.sources.reading import EVERYTHING
 from tests.sources.trail_making import event
 
-from auditkeep.clock import DAY, Instant, parse
+from auditkeep.clock import DAY, FixedClock, Instant, parse
+from auditkeep.errors import SetupError
+from auditkeep.ids import GLOBAL_REGION
 from auditkeep.observations import Observation
-from auditkeep.sources.event_lake import EventLake
+from auditkeep.sources.event_lake import EventLake, EventStore
 from auditkeep.sources.pull import Ask, Page, Refused, Unreachable
 from auditkeep.sources.records import Rejected, Tally
 
+STORE = "arn:aws:cloudtrail:us-east-1:999988887777:eventdatastore/EXAMPLE-f852-4e8f"
 SINCE, UNTIL = parse("2026-04-01T00:30:00Z"), parse("2026-04-03T00:00:00Z")
 
 
@@ -59,12 +62,12 @@ class Lake:
 
 
 def ask(**more: Any) -> Ask:
-    told: dict[str, Any] = {"what": "EXAMPLE-f852-4e8f", "since": SINCE, "until": UNTIL} | more
+    told: dict[str, Any] = {"since": SINCE, "until": UNTIL} | more
     return Ask("AWS_Cloudtrail", "111122223333", "us-east-1", **told)
 
 
 def puller() -> EventLake:
-    return EventLake(pause=lambda _: None)
+    return EventLake(EventStore.of(STORE), FixedClock(UNTIL), pause=lambda _: None)
 
 
 def ids(pages: list[Page]) -> list[str]:
@@ -107,12 +110,28 @@ def test_a_query_that_fails_is_told() -> None:
         list(puller().get(Lake(runs=10**6), ask()))
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"since": None}, {"until": None}, {"what": ""}, {"what": "a; DROP"}]
-)
-def test_a_query_needs_a_store_and_bounds(wrong: dict[str, Any]) -> None:
-    with pytest.raises(Refused, match="store's id"):
-        list(puller().get(Lake(), ask(**wrong)))
+def test_a_query_needs_a_beginning_and_ends_now() -> None:
+    with pytest.raises(Refused, match="bounds"):
+        list(puller().get(Lake(), ask(since=None)))
+    lake = Lake(pages=1, runs=0)
+    list(puller().get(lake, ask(until=None)))
+    assert "eventTime < '2026-04-03 00:00:00'" in lake.statements[-1]
+
+
+@pytest.mark.parametrize("wrong", ["", "EXAMPLE-f852-4e8f", STORE + "; DROP"])
+def test_what_is_no_store_is_refused(wrong: str) -> None:
+    with pytest.raises(SetupError, match="no event data store"):
+        EventStore.of(wrong)
+
+
+def test_a_store_has_the_events_of_many_accounts_and_regions() -> None:
+    lake = Lake(pages=1, runs=0)
+    list(puller().get(lake, Ask("AWS_Cloudtrail", "222233334444", "eu-west-1", since=SINCE)))
+    list(puller().get(lake, Ask("AWS_Cloudtrail", "222233334444", GLOBAL_REGION, since=SINCE)))
+    first, last = lake.statements[0], lake.statements[-1]
+    assert "FROM EXAMPLE-f852-4e8f WHERE" in first
+    assert "recipientAccountId = '222233334444' AND awsRegion = 'eu-west-1'" in first
+    assert "awsRegion = 'us-east-1'" in last
 
 
 def test_rows_without_an_event_are_rejected() -> None:

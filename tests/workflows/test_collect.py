@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from auditkeep.ids import Tenant
 from auditkeep.lake.append import append
 from auditkeep.lake.lake import Lake
 from auditkeep.sources.pull import Denied, Expired, Fault, Gone, SwitchedOff, Throttled, Unreachable
+from auditkeep.work.pump import Pump
+from auditkeep.workflows.collect import KIND
+from auditkeep.workflows.rounds import Rounds
 
 USERS, VPCS = "api:iam_ListUsers", "api:ec2_DescribeVpcs"
 RULE = "config:RULE"
@@ -317,6 +321,24 @@ def test_an_account_is_asked_as_the_role_that_was_chosen(house: House) -> None:
         (f"arn:aws:iam::{ONE}:role/AuditkeepCollector", ""),
         (f"arn:aws:iam::{TWO}:role/Other", "abc"),
     }
+
+
+def test_one_account_may_tell_of_all_accounts_events(house: House) -> None:
+    house.trail.resources[ONE, ""] = ["e1"]
+    house.trail.resources[TWO, ""] = ["e2"]
+    house.collector = replace(house.collector, asked_elsewhere={"AWS_Cloudtrail": THREE})
+    house.rounds = Rounds(house.collector)
+    house.pump = Pump(house.jobs, {KIND: house.collector.handler()}, house.clock, threads=1)
+    house.look("ec2:RunInstances", RULE, accounts=(ONE, TWO))
+    house.collect()
+    assert {(w.account, w.role) for w in house.who} == {
+        (THREE, "AuditkeepCollector"), (ONE, "AuditkeepCollector"), (TWO, "AuditkeepCollector"),
+    }  # fmt: skip
+    assert [(a, n) for a, n, _ in house.kept("ec2:RunInstances")] == [(ONE, "e1"), (TWO, "e2")]
+    told = {(r["caller"].split(":")[4], r["source"]) for r in house.runs()}
+    assert told == {
+        (THREE, "AWS_Cloudtrail"), (ONE, "AWS_Config"), (TWO, "AWS_Config"),
+    }  # fmt: skip
 
 
 def test_a_baseline_is_asked_for_without_any_assessment(house: House) -> None:

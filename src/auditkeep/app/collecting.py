@@ -6,12 +6,14 @@ Nothing of AWS's libraries is loaded until something is asked.
 from collections.abc import Mapping
 
 from auditkeep.app.parts import Parts
+from auditkeep.clock import Clock
 from auditkeep.collection import backfills
 from auditkeep.collection.looks import Plans
 from auditkeep.observations import SourceType
 from auditkeep.settings import Settings
 from auditkeep.sources.apicalls import ApiCalls
 from auditkeep.sources.configpull import ConfigEvaluations
+from auditkeep.sources.event_lake import EventLake, EventStore
 from auditkeep.sources.lookup import LookupEvents
 from auditkeep.sources.pull import Puller
 from auditkeep.sources.securityhubpull import SecurityHubFindings
@@ -22,9 +24,12 @@ from auditkeep.workflows.collect import KIND, Collector
 from auditkeep.workflows.rounds import Rounds, repeating
 
 
-def pullers(settings: Settings) -> Mapping[SourceType, Puller]:
+def pullers(settings: Settings, clock: Clock) -> Mapping[SourceType, Puller]:
     """Who asks each source."""
-    events = LookupEvents(reads=settings.cloudtrail_reads)
+    store, reads = event_store(settings), settings.cloudtrail_reads
+    events: Puller = LookupEvents(reads=reads)
+    if store is not None:
+        events = EventLake(store, clock, reads=reads)
     found: tuple[Puller, ...] = (
         ApiCalls(),
         ConfigEvaluations(),
@@ -34,16 +39,23 @@ def pullers(settings: Settings) -> Mapping[SourceType, Puller]:
     return {one.source: one for one in found}
 
 
+def event_store(settings: Settings) -> EventStore | None:
+    """The store of CloudTrail Lake that has all accounts' events, if the operator named one."""
+    return EventStore.of(settings.collect_event_store) if settings.collect_event_store else None
+
+
 def collector_of(parts: Parts) -> Collector:
     settings = parts.settings
     sessions = Sessions(settings.collect_rate, parts.clock)
+    store = event_store(settings)
     return Collector(
         db=parts.db,
         lake=parts.lake,
         settings=settings,
         clock=parts.clock,
         plans=Plans(parts.deps.library, settings),
-        pullers=pullers(settings),
+        pullers=pullers(settings, parts.clock),
+        asked_elsewhere={} if store is None else {"AWS_Cloudtrail": store.account},
         clients=sessions.of,
         interest=parts.interest,
         secret=parts.deps.id_secret,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from auditkeep.app.collecting import collector_of, handlers_of, pullers
+from auditkeep.app.collecting import collector_of, event_store, handlers_of, pullers
 from auditkeep.app.parts import Parts
 from auditkeep.assessments import store
 from auditkeep.clock import MINUTE, iso
@@ -239,11 +239,18 @@ def needs_of(parts: Parts, tenant: Tenant, account: str | None) -> list[str]:
     if account is not None:
         territories = tuple(t for t in plan.territories if account in t.accounts)
         plan = Plan(territories)
-    asking = pullers(parts.settings)
+    asking = pullers(parts.settings, parts.clock)
+    store = event_store(parts.settings)
 
     def needs(question: Question) -> frozenset[str]:
         puller = asking.get(question.source)
-        return frozenset() if puller is None else puller.actions(question.what)
+        if puller is None or (
+            store is not None
+            and question.source == puller.source == "AWS_Cloudtrail"
+            and account not in (None, store.account)
+        ):
+            return frozenset()
+        return puller.actions(question.what)
 
     found = actions(plan, needs)
     if not found:

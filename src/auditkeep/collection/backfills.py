@@ -8,7 +8,7 @@ One fetch is one source of one account and region; only sources that keep a hist
 far it is, is written with each page, so that whoever takes over goes on behind it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -29,6 +29,9 @@ FetchState = Literal["RUNNING", "COMPLETE", "FAILED"]
 
 KEPT: dict[SourceType, int] = {"AWS_Cloudtrail": 90 * DAY, "AWS_Config": 2557 * DAY}
 """How far back sources know: LookupEvents 90 days, Config seven years unless told otherwise."""
+
+KEPT_IN_STORE: dict[SourceType, int] = {**KEPT, "AWS_Cloudtrail": 3653 * DAY}
+"""The same where an event data store has the events: ten years at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +54,19 @@ class Fetch:
 
 
 def planned(
-    plan: Plan, assessment_id: str, start: Instant, end: Instant, now: Instant
+    plan: Plan,
+    assessment_id: str,
+    start: Instant,
+    end: Instant,
+    now: Instant,
+    kept: Mapping[SourceType, int] = KEPT,
 ) -> Iterator[Fetch]:
     """What to fetch for an assessment, from where the plan asks for it now."""
     for account, region, duty in plan.questions():
         source = duty.question.source
-        if source not in KEPT or all(r.id != assessment_id for r in duty.reasons):
+        if source not in kept or all(r.id != assessment_id for r in duty.reasons):
             continue
-        begin = max(start, Instant(now - KEPT[source]))
+        begin = max(start, Instant(now - kept[source]))
         if begin >= end:
             continue
         named = (assessment_id, account, region, source, str(start), str(end))

@@ -1,20 +1,24 @@
 """CloudTrail Lake: events by SQL, from an event data store (`StartQuery`, `GetQueryResults`).
 
 Source: AWS CloudTrail user guide, "CloudTrail Lake queries". The column `eventJson` holds an event
-as CloudTrail wrote it, so that it is the same observation as from a log file. `Ask.what` is the
-store's id; the time asked for is cut into days, one query each. A query that is still running is
-looked at again, more and more seldom; its results are paged by token for as long as AWS keeps them,
-and afterwards the day is asked anew.
+as CloudTrail wrote it, so that it is the same observation as from a log file. One store, in one
+account and region, has the events of many: the clients are its account's, and the account and
+region of an `Ask` choose among them. The time asked for is cut into days, one query each. A query
+that is still running is looked at again, more and more seldom; its results are paged by token for
+as long as AWS keeps them, and afterwards the day is asked anew.
 """
 
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from auditkeep.clock import DAY, MINUTE, Instant, to_datetime
+from auditkeep.clock import DAY, MINUTE, Clock, Instant, to_datetime
+from auditkeep.errors import SetupError
+from auditkeep.ids import GLOBAL_REGION
 from auditkeep.observations import Observation, SourceType
 from auditkeep.sources import cloudtrail
 from auditkeep.sources.answers import answer_of, body_of, canonical, exchange, exchanges_of
@@ -33,8 +37,33 @@ PATIENCE_SECONDS = 15 * 60.0
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
 
-_STORE = re.compile(r"[a-zA-Z0-9-]{3,64}")
+HOME = "us-east-1"
+"""Whose events those of services without a region are."""
+
+_STORE = re.compile(
+    r"arn:aws[a-z-]*:cloudtrail:([a-z0-9-]{5,30}):(\d{12}):eventdatastore/([a-zA-Z0-9-]{3,64})"
+)
 _RUNNING = frozenset({"QUEUED", "RUNNING"})
+
+
+@dataclass(frozen=True, slots=True)
+class EventStore:
+    """Where an event data store lies, and its id."""
+
+    region: str
+    account: str
+    id: str
+
+    @classmethod
+    def of(cls, arn: str) -> "EventStore":
+        """SetupError for what is no event data store's ARN."""
+        found = _STORE.fullmatch(arn)
+        if found is None:
+            raise SetupError(
+                f"'{arn}' is no event data store: arn:aws:cloudtrail:REGION:ACCOUNT:"
+                "eventdatastore/ID."
+            )
+        return cls(*found.groups())
 
 
 class _Place(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -54,12 +83,21 @@ _ANSWER = msgspec.json.Decoder(_Answer)
 
 
 class EventLake:
-    """A `sources.pull.Puller` for one event data store an `Ask`."""
+    """A `sources.pull.Puller` for what one event data store has."""
 
     source: SourceType = "AWS_Cloudtrail"
     reader = cloudtrail.READER
 
-    def __init__(self, *, reads: bool = False, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        clock: Clock,
+        *,
+        reads: bool = False,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.store = store
+        self._clock = clock
         self._reads = reads
         self._pause = pause
 
@@ -67,18 +105,19 @@ class EventLake:
         return ACTIONS
 
     def get(self, clients: Clients, ask: Ask, resume: str | None = None) -> Iterator[Page]:
-        """Pages of [`ask.since`, `ask.until`); Refused without both: a query needs bounds."""
-        if ask.since is None or ask.until is None or not _STORE.fullmatch(ask.what):
-            raise Refused("CloudTrail Lake is asked for a store's id and between two times.")
-        client = clients.client(SERVICE, ask.region)
+        """Pages from `ask.since` on up to `ask.until`, or now; Refused without a beginning."""
+        if ask.since is None:
+            raise Refused("CloudTrail Lake is asked from some time on: a query needs bounds.")
+        until = self._clock.now() if ask.until is None else ask.until
+        client = clients.client(SERVICE, self.store.region)
         at = _PLACE.decode(resume) if resume else None
         start = Instant(ask.since - LATE)
-        while start < ask.until:
-            end = Instant(min(start + WINDOW, ask.until))
+        while start < until:
+            end = Instant(min(start + WINDOW, until))
             if at is None or at.start <= start:
                 inside = at if at is not None and at.start == start else _Place(start)
                 at = None
-                yield from self._query(client, ask, inside, end)
+                yield from self._query(client, ask, inside, end, last=end >= until)
             start = end
 
     def parse(self, page: Page, context: Context, tally: Tally) -> Parsed:
@@ -105,17 +144,19 @@ class EventLake:
 
     def statement(self, ask: Ask, start: Instant, end: Instant) -> str:
         """The query of one window; all in it is made of numbers and checked names."""
+        region = HOME if ask.region == GLOBAL_REGION else ask.region
         begin, until = (f"{to_datetime(at):%Y-%m-%d %H:%M:%S}" for at in (start, end))
         only = "" if self._reads else " AND readOnly = false"
         return (
-            f"SELECT eventJson FROM {ask.what} WHERE eventTime >= '{begin}' AND eventTime < "
+            f"SELECT eventJson FROM {self.store.id} WHERE eventTime >= '{begin}' AND eventTime < "
             f"'{until}' AND eventCategory = 'Management' AND recipientAccountId = '{ask.account}' "
-            f"AND awsRegion = '{ask.region}'{only}"
+            f"AND awsRegion = '{region}'{only}"
         )
 
-    def _query(self, client: Any, ask: Ask, place: _Place, end: Instant) -> Iterator[Page]:
+    def _query(
+        self, client: Any, ask: Ask, place: _Place, end: Instant, *, last: bool
+    ) -> Iterator[Page]:
         query, token = place.query, place.token
-        last = ask.until is not None and end >= ask.until
         if query and not self._still(client, query):
             query = token = ""
         statement = self.statement(ask, place.start, end)

@@ -6,7 +6,7 @@ What was kept before is a duplicate, so a backfill may overlap what was collecte
 
 from dataclasses import dataclass, replace
 
-from auditkeep.collection import accounts, backfills, pulls
+from auditkeep.collection import backfills, pulls
 from auditkeep.collection.backfills import Fetch
 from auditkeep.collection.plan import Duty
 from auditkeep.collection.pulls import Pulling
@@ -45,7 +45,7 @@ class Backfilling:
             place = fetch.place
             plan = self.parts.plans.of(tx, now)
             duty = plan.duty(place.account, place.region, backfills.question(fetch))
-            asked = accounts.find(tx, place.account)
+            asked = self.parts.asked(tx, place)
             run = pulls.find(tx, pulls.run_id(tenant, _key(fetch)))
         puller = self.parts.pullers.get(place.source)
         if duty is None or puller is None or asked.paused:

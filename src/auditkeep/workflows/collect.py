@@ -88,6 +88,8 @@ class Collector:
     interest: Callable[[Tenant], Interest]
     secret: bytes
     """From which the keys of cuts follow, a run each."""
+    asked_elsewhere: Mapping[SourceType, str] = field(default_factory=dict)
+    """Sources that one account is asked about for all accounts, and which that is."""
     told: Callable[[Tx, Gap, bool], None] = lambda _tx, _gap, _opened: None
     """Hears of each gap that opens (True) or closes, in the transaction that notes it."""
 
@@ -118,6 +120,17 @@ class Collector:
             work.leave(Trouble(*(work.run.trouble or ("failed", "", reason))))
             work.conclude("given up")
 
+    def asked(self, tx: Tx, place: Place) -> Asked:
+        """How the account is asked that tells of a place: another than its own for some sources.
+
+        Nothing is asked about an account that is paused, whoever would tell.
+        """
+        own = accounts.find(tx, place.account)
+        elsewhere = self.asked_elsewhere.get(place.source)
+        if elsewhere is None or own.paused:
+            return own
+        return accounts.find(tx, elsewhere)
+
     def who(self, tenant: Tenant, asked: Asked) -> Who:
         """As whom an account is asked."""
         settings = self.settings
@@ -139,7 +152,7 @@ class Collector:
             duties = () if territory is None else territory.of_source(place.source)
             states = targets.load(tx, place)
             opened = gaps.open_of(tx, place)
-            asked = accounts.find(tx, account)
+            asked = self.asked(tx, place)
             id_ = pulls.run_id(tenant, key)
             run = pulls.find(tx, id_)
         todo = [

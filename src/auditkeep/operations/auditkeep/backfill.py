@@ -65,7 +65,8 @@ def fetch(call: Call, assessment_id: str, start_at: Instant) -> int:
     assessment = store.get(call.tx, assessment_id)
     plan = Plans(call.deps.library, call.deps.settings).of(call.tx, call.now)
     before = {f.id: f for f in backfills.listed(call.tx, assessment_id)}
-    wanted = backfills.planned(plan, assessment_id, start_at, assessment.created_at, call.now)
+    kept = backfills.KEPT_IN_STORE if call.deps.settings.collect_event_store else backfills.KEPT
+    wanted = backfills.planned(plan, assessment_id, start_at, assessment.created_at, call.now, kept)
     new = [f for f in wanted if f.id not in before or before[f.id].state == "FAILED"]
     backfills.save(call.tx, new)
     for one in new:
