@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from auditkeep.assessments.model import AssessedControl, ControlCopy
-from auditkeep.clock import DAY, MINUTE, SECOND, Instant, day_of, parse
+from auditkeep.clock import DAY, MINUTE, SECOND, Instant, day_of, iso, parse
 from auditkeep.crypto.signing import ReportKey, SigningKey
 from auditkeep.evidence.items import Item
 from auditkeep.evidence.reading import reading_of
@@ -27,11 +28,28 @@ from auditkeep.tlog.note import Signer, sign
 from auditkeep.verify.archive import verify_archive
 from auditkeep.verify.findings import Verdict
 from auditkeep.verify.format import report_key_body
+from auditkeep.verify.statement import Stated
 
 TENANT = Tenant("111122223333", "us-east-1")
 NOW = parse("2026-05-01T15:07:09Z")
 ORIGIN = "auditkeep.local/test"
 _PROVENANCE = Provenance(how="file", collector="test", run="r", software="auditkeep 0")
+
+
+STATED = Stated(
+    state="nothing-missing",
+    first=iso(Instant(NOW - 2 * DAY)),
+    last=iso(NOW),
+    created=iso(Instant(NOW - 2 * DAY)),
+    minutes=15,
+    expected=0,
+    answered=0,
+    controls=(),
+    places=(),
+    all_places=True,
+    gaps=(),
+    doubts=(),
+)
 
 
 @cache
@@ -70,6 +88,42 @@ def observation(
     )
 
 
+def run_record(run: str, **members: object) -> Observation:
+    """What a run says of itself at its end."""
+    body: dict[str, object] = {
+        "account": TENANT.account,
+        "asked": [
+            {
+                "calls": {"config:DescribeConfigRules": 1, "config:GetComplianceDetails": 3},
+                "counts": {"observations": 5, "pages": 4, "records": 6, "rejected": 1},
+                "countedBySource": 6,
+                "outcome": "complete",
+            },
+            {"calls": {}, "counts": {}, "outcome": "denied"},
+        ],
+        "caller": "arn:aws:iam::111122223333:role/AuditkeepCollector",
+        "ended": iso(NOW),
+        "outcome": "partial",
+        "region": "us-east-1",
+        "run": run,
+        "software": "auditkeep/0",
+        "source": "AWS_Config",
+        "started": iso(Instant(NOW - MINUTE)),
+        **members,
+    }
+    return Observation(
+        source="RUN",
+        natural_key=(run,),
+        event_time=Instant(NOW - MINUTE),
+        match_key="run:collect",
+        account=TENANT.account,
+        region=TENANT.region,
+        raw=msgspec.json.encode(body, order="sorted"),
+        reader="pull/1",
+        position="",
+    )
+
+
 @dataclass
 class House:
     """Batches in a log, the controls that see them, and what was uploaded."""
@@ -88,6 +142,8 @@ class House:
         )
     )
     volume_rows: int = 2000
+    stated: Stated = STATED
+    runs: list[Stored] = field(default_factory=list)
     batches: list[tuple[bytes, bytes, list[bytes]]] = field(default_factory=list)
 
     def control(self, name: str, set_id: str = "Access control") -> int:
@@ -102,6 +158,13 @@ class House:
             copy=ControlCopy(name=name, type="Custom", labels=("AWS Config",)),
         )
         return ordinal
+
+    def add_run(self, run: str = "r", **members: object) -> None:
+        """A run's record, in a batch of its own."""
+        before = len(self.items)
+        self.add([0], [run_record(run, **members)])
+        self.runs += [item.stored for item in self.items[before:]]
+        del self.items[before:]
 
     def add(self, ordinals: Sequence[int], observations: Sequence[Observation]) -> None:
         """One batch, seen by some controls."""
@@ -191,12 +254,15 @@ class House:
             expected=len(self.items),
             volume_rows=self.volume_rows,
             key=key,
+            stated=self.stated,
         )
 
     def sources(self) -> Sources:
         ordered = sorted(self.items, key=lambda i: (i.stored.event_time, i.stored.id), reverse=True)
         ordered.sort(key=lambda i: i.ordinal)
-        return Sources(items=ordered, prove=self.prove, attached=self.attached)
+        return Sources(
+            items=ordered, prove=self.prove, attached=self.attached, runs=lambda *_: self.runs
+        )
 
     def attached(self, item: Item) -> Attached | None:
         upload = self.uploads.get(item.stored.raw.decode(errors="replace"))

@@ -137,6 +137,45 @@ def test_text_that_cannot_be_drawn_after_all_is_spelled_out(
     assert "ascii" in words(render.draw("listing", model))
 
 
+def test_what_is_missing_and_what_was_seen_late_is_on_the_pages() -> None:
+    model = samples.summary(
+        samples.control("AC-2", ()),
+        complete=samples.incomplete("No, not you."),
+        vouched=samples.LATE,
+    )
+    text = words(process.render(model, memory_mb=MEMORY_MB))
+    for part in (
+        "2 things do not arrive, 1 gap was not filled, 1 keyword is unknown; see the section",
+        "Not all that was due has arrived.",
+        "access denied API calls: iam_ListUsers 444455556666 aws-global",
+        "No, not you. (iam:ListUsers)",
+        "The account's Config recorder is off. (configuration recorder)",
+        "IAM_PASWORD_POLICY",
+        "2026-04-22 15:07 lasts 444455556666",
+        "4 of 5 agree",
+        "Not answered whole: 4 access denied, 2 throttled",
+        "1 run has no record here",
+        "3 evidence items were vouched for more than 24 hours after being logged (on 2026-04-20)",
+        "2 evidence items lie in no checkpoint",
+    ):
+        assert part in text, part
+
+
+def test_nothing_missing_is_said_in_words(small: bytes) -> None:
+    text = words(small)
+    assert "Nothing that was due is missing." in text
+    assert "12 of 12 questions are answered" in text
+    assert "Nobody outside this house vouches for the log's checkpoints" in text
+
+
+def test_a_long_statement_and_awkward_words_are_drawn() -> None:
+    model = samples.summary(
+        samples.control("AC-2", ()), complete=samples.incomplete(samples.AWKWARD, count=40)
+    )
+    text = words(process.render(model, memory_mb=MEMORY_MB))
+    assert "gap ledger" in text
+
+
 def test_listings_in_volumes_are_referred_to() -> None:
     folders = (samples.folder("2026-05-01", (samples.entry(1),)),)
     volume = Volume(file="volumes/AC-2-01.pdf", first=1, last=2000)

@@ -97,6 +97,19 @@ def sizes(tx: SystemTx, origin: str, upto: int) -> dict[str, list[int]]:
     return found
 
 
+def earliest(tx: SystemTx, origin: str, upto: int) -> list[tuple[int, Instant]]:
+    """The sizes that anybody vouched for, up to one, ascending, each with by when what lies in it
+    was vouched for: a larger checkpoint may have been seen earlier.
+    """
+    a = anchors.c
+    query = tx.select(a.size, func.min(a.said_at).label("at")).where(_of(origin), a.size <= upto)
+    found: list[tuple[int, Instant]] = []
+    for row in tx.all(query.group_by(a.size).order_by(a.size.desc())):
+        at = Instant(row.at) if not found else min(found[-1][1], Instant(row.at))
+        found.append((row.size, at))
+    return found[::-1]
+
+
 def standings(tx: SystemTx) -> list[Standing]:
     """Every authority that was ever asked."""
     query = tx.select(anchor_tries).order_by(anchor_tries.c.kind, anchor_tries.c.authority)

@@ -24,17 +24,24 @@ def report(body: dict[str, Any], *, as_json: bool) -> None:
         json.dump(body, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
+    _print(body, "")
+
+
+def _print(body: dict[str, Any], indent: str) -> None:
     width = max((len(k) for k in body), default=0)
     for name, value in body.items():
         if isinstance(value, list):
-            print(f"{name:<{width}}  {len(value)}")
+            print(f"{indent}{name:<{width}}  {len(value)}")
             for line in value[:20]:
                 text = line if isinstance(line, str) else " ".join(str(v) for v in line.values())
-                print(f"{'':<{width}}  {text}")
+                print(f"{indent}{'':<{width}}  {text}")
             if len(value) > 20:
-                print(f"{'':<{width}}  and {len(value) - 20} more (--json lists all)")
+                print(f"{indent}{'':<{width}}  and {len(value) - 20} more (--json lists all)")
+        elif isinstance(value, dict):
+            print(f"{indent}{name}")
+            _print(value, f"{indent}  ")
         else:
-            print(f"{name:<{width}}  {value}")
+            print(f"{indent}{name:<{width}}  {value}")
 
 
 def instant(text: str) -> "Instant":

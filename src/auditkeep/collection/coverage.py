@@ -110,10 +110,10 @@ def of(
     for account, region, duty in plan.questions():
         place = Place(account, region, duty.question.source)
         state = known.get((place, duty.question.what), NEVER_ASKED)
-        whole = _missing(duty, state, now, every, asks=asks)
+        whole = missing(duty, state, now, every, asks=asks)
         for reason in duty.reasons & tallies.keys():
             tally = tallies[reason]
-            lacking = [*whole, *_of_keys(duty, state, keys[reason])]
+            lacking = [*whole, *missing_of(duty, state, keys[reason])]
             for what, why in lacking:
                 tally.lacks.setdefault((*why, what), []).append(place)
             tally.expected += 1
@@ -123,7 +123,7 @@ def of(
     return [_coverage(one, tallies[one.reason], newest, asks=asks) for one in wanted]
 
 
-def _missing(
+def missing(
     duty: Duty, state: Target, now: Instant, every: int, *, asks: bool
 ) -> list[tuple[str, Why]]:
     """Why a question as a whole is not answered; nothing where it is."""
@@ -153,7 +153,7 @@ def _lateness(duty: Duty, state: Target, now: Instant, slack: int) -> tuple[bool
     return state.done_at is None and not late, late
 
 
-def _of_keys(duty: Duty, state: Target, keys: frozenset[str]) -> Iterator[tuple[str, Why]]:
+def missing_of(duty: Duty, state: Target, keys: frozenset[str]) -> Iterator[tuple[str, Why]]:
     """What of an answer is missing for a control's own match keys."""
     for name, why in state.faults.items():
         if name in keys and name in duty.match_keys:

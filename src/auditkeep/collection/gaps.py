@@ -34,6 +34,8 @@ class Gap:
     message: str
     filled: bool
     noted_at: Instant
+    run: str = ""
+    """The run that noted it; empty where none did."""
 
     @property
     def lost(self) -> bool:
@@ -76,7 +78,9 @@ def listed(
     return [_gap(row) for row in tx.all(query.limit(limit))]
 
 
-def planned(tenant: Tenant, place: Place, what: str, missed: Missed, now: Instant) -> Gap:
+def planned(
+    tenant: Tenant, place: Place, what: str, missed: Missed, now: Instant, run: str = ""
+) -> Gap:
     """A line to be written; its id follows from where and when, so that it is written once."""
     owner = (tenant.account, tenant.region)
     named = (*owner, place.account, place.region, place.source, what, str(missed.opens_at))
@@ -91,6 +95,7 @@ def planned(tenant: Tenant, place: Place, what: str, missed: Missed, now: Instan
         message=missed.trouble.message,
         filled=False,
         noted_at=now,
+        run=run,
     )
 
 
@@ -119,6 +124,7 @@ def _row(gap: Gap) -> Mapping[str, Any]:
         "message": gap.message,
         "filled": gap.filled,
         "noted_at": gap.noted_at,
+        "run": gap.run,
     }
 
 
@@ -134,4 +140,5 @@ def _gap(row: Row[Any]) -> Gap:
         message=row.message,
         filled=bool(row.filled),
         noted_at=Instant(row.noted_at),
+        run=row.run,
     )

@@ -21,7 +21,7 @@ def of_assessment(
     tx: Tx, plans: Plans, assessment: Assessment, now: Instant, *, asks: bool, every: int
 ) -> list[Coverage]:
     """The coverage of an assessment's controls, in their order."""
-    controls = list(_looking(tx, assessment.id))
+    controls = list(looking(tx, assessment.id))
     keys = frozenset[str]().union(*(c.match_keys for c in controls))
     return coverage.of(
         controls,
@@ -34,7 +34,8 @@ def of_assessment(
     )
 
 
-def _looking(tx: Tx, assessment_id: str) -> Iterator[Looking]:
+def looking(tx: Tx, assessment_id: str) -> Iterator[Looking]:
+    """The controls of an assessment, as coverage needs them."""
     for one in store.controls(tx, assessment_id):
         yield Looking(
             reason=Reason("assessment", assessment_id, str(one.ordinal)),

@@ -606,6 +606,7 @@ collection_gaps = _owned(
     _sealed("message"),
     _flag("filled"),  # what was missed was had later, from the source's own history
     _int("noted_at"),
+    _text("run"),  # the run that noted it, "" where none did
     Index("collection_gaps_open", "account", "region", "closes_at"),
     key=("id",),
 )

@@ -4,9 +4,10 @@ A leaf leads to its batch's root, the batch record holds that root, its log entr
 checkpoint's. Everything a verifier needs is here; docs/formats.md says how it checks.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from auditkeep.clock import Instant
 from auditkeep.db.schema import batches, checkpoints, log_entries
 from auditkeep.db.tx import Tx
 from auditkeep.errors import LogError, StorageError
@@ -14,6 +15,9 @@ from auditkeep.lake.batch import load_leaves, open_opening
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sequencer import log_tiles, newest_row, require_tiles
 from auditkeep.tlog.merkle import Tree
+
+_IN = 500
+"""Values of one SQL IN list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,24 @@ def prove(
         checkpoint=log.checkpoint.note,
         paths={index: tuple(tree.path(index)) for index in sorted(set(indexes))},
     )
+
+
+def places(tx: Tx, batch_nos: Collection[int]) -> Iterator[tuple[int, int, Instant]]:
+    """Some batches that are in the log: number, index of its entry, and when it was committed."""
+    numbers = sorted(batch_nos)
+    system = tx.system()
+    for start in range(0, len(numbers), _IN):
+        some = numbers[start : start + _IN]
+        query = tx.select(batches.c.batch_no, batches.c.log_position, batches.c.committed_at)
+        rows = tx.all(query.where(batches.c.batch_no.in_(some)))
+        positions = [row.log_position for row in rows]
+        entries = system.select(log_entries.c.position, log_entries.c.log_index)
+        found = system.all(entries.where(log_entries.c.position.in_(positions)))
+        indexes = {row.position: row.log_index for row in found}
+        for row in rows:
+            index = indexes.get(row.log_position)
+            if index is not None:
+                yield row.batch_no, index, Instant(row.committed_at)
 
 
 def _log_index(tx: Tx, position: int) -> int | None:

@@ -1,11 +1,13 @@
 """A report's archive from its sources, as a stream of bytes.
 
-In this order: the evidence, control by control and newest first; volumes of listings; the summary;
-README.txt; the proofs; the digest over all of it, signed, last. Items are read, written and
-forgotten one by one: what stays is totals, at most one volume of rows, and what `Proofs` and
-`Volumes` keep sealed on disk. The same sources and plan give the same bytes.
+In this order: the evidence, control by control and newest first; the records of the runs that
+collected it; volumes of listings; the summary; README.txt; the statement of completeness; the
+proofs; the digest over all of it, signed, last. Items are read, written and forgotten one by one:
+what stays is totals, at most one volume of rows, and what `Proofs`, `Volumes` and `Gathering` keep
+sealed on disk. The same sources and plan give the same bytes.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,13 +16,15 @@ import msgspec
 
 from auditkeep import clock
 from auditkeep.assessments.model import AssessedControl
-from auditkeep.clock import Instant
+from auditkeep.clock import Instant, day_name, day_of
 from auditkeep.crypto.signing import ReportKey
 from auditkeep.errors import ReportError, StorageError
 from auditkeep.evidence.items import Item
-from auditkeep.ids import Tenant
+from auditkeep.ids import Tenant, uuid_text
+from auditkeep.lake.model import Stored
 from auditkeep.reports import entries, names, readme
 from auditkeep.reports.archive import Archive
+from auditkeep.reports.completeness import Gathering
 from auditkeep.reports.listing import ControlListing
 from auditkeep.reports.model import (
     Assessed,
@@ -33,11 +37,14 @@ from auditkeep.reports.model import (
     Summary,
     Totals,
     Volume,
+    Vouched,
 )
 from auditkeep.reports.proofs import Pending, Proofs, Prove
+from auditkeep.reports.spool import Spool
 from auditkeep.reports.volumes import Draw, Volumes
 from auditkeep.verify import format as formats
 from auditkeep.verify.format import Digest
+from auditkeep.verify.statement import Stated, Statement, told
 
 MOST_EVIDENCE_PAGES = 150
 """Items up to which each has a page of its own in the summary; others are lines of listings."""
@@ -55,6 +62,18 @@ class Attached:
     content: Iterable[bytes]
 
 
+Runs = Callable[[frozenset[str], Instant | None, Instant | None], Iterable[Stored]]
+"""The records of runs, by id; and when the first and last of what they collected was taken in."""
+
+
+def _no_runs(_: frozenset[str], __: Instant | None, ___: Instant | None) -> Iterable[Stored]:
+    return ()
+
+
+def _not_asked(_: Mapping[int, int]) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where a report's content comes from; all of one snapshot."""
@@ -63,6 +82,9 @@ class Sources:
     """By control, newest first: `evidence.items.selected`."""
     prove: Prove
     attached: Callable[[Item], Attached | None]
+    runs: Runs = _no_runs
+    vouched: Callable[[Mapping[int, int]], Vouched | None] = _not_asked
+    """How outsiders stand to so many items of each batch."""
 
 
 def _nobody(_: Sequence[int]) -> Sequence[formats.AnchorLine]:
@@ -99,19 +121,28 @@ class Plan:
     """How many items there will be: decides where listings go, and nothing else."""
     volume_rows: int
     key: ReportKey
+    stated: Stated
+    """What is known of how complete the evidence is."""
 
 
 def archive(plan: Plan, sources: Sources, draw: Draw) -> Iterator[bytes]:
     """The zip; ReportError if it cannot be made or nothing is selected."""
-    with Proofs(sources.prove) as proofs, Volumes(draw) as volumes:
-        yield from _Builder(plan, sources, draw, proofs, volumes).chunks()
+    with Proofs(sources.prove) as proofs, Volumes(draw) as volumes, Spool() as lines:
+        gathering = Gathering(plan.stated, lines)
+        yield from _Builder(plan, sources, draw, proofs, volumes, gathering).chunks()
 
 
 class _Builder:
     """One report under way."""
 
     def __init__(
-        self, plan: Plan, sources: Sources, draw: Draw, proofs: Proofs, volumes: Volumes
+        self,
+        plan: Plan,
+        sources: Sources,
+        draw: Draw,
+        proofs: Proofs,
+        volumes: Volumes,
+        gathering: Gathering,
     ) -> None:
         heading = plan.heading
         self._plan = plan
@@ -128,6 +159,9 @@ class _Builder:
         self._detailed = plan.expected <= MOST_EVIDENCE_PAGES
         self._inline = plan.expected <= plan.volume_rows
         self._pages: dict[str, list[ControlPage]] = {}
+        self._page_of: dict[int, ControlPage] = {}
+        self._gathering = gathering
+        self._in_batches: Counter[int] = Counter()
         self._accounts: set[str] = set()
         self._first: Instant | None = None
         self._last: Instant | None = None
@@ -137,18 +171,25 @@ class _Builder:
             yield from self._control(self._plan.controls[ordinal], items)
         if not self._proofs.count:
             raise ReportError("No evidence is selected for this report any more.")
+        count = self._proofs.count
+        yield from self._runs()
         for name, pdf in self._volumes.drawn():
             yield from self._add(name, pdf)
-        yield from self._add(SUMMARY, self._summary())
+        statement = self._gathering.statement(
+            self._plan.tenant, self._plan.heading, self._plan.assessed.id
+        )
+        yield from self._add(SUMMARY, self._summary(statement))
         yield from self._add(
             README,
             readme.text(
                 self._plan.heading,
                 self._plan.integrity,
                 folder=self._own,
-                items=self._proofs.count,
+                items=count,
+                stated=statement,
             ),
         )
+        yield from self._add(formats.COMPLETENESS, self._gathering.file(statement, self._page_of))
         yield from self._proof_files()
         yield from self._zip.add(
             f"{self._own}/{formats.DIGEST}", self._digest().file_bytes(), listed=False
@@ -173,23 +214,23 @@ class _Builder:
                 volumes.append(self._volume(control, number, listing, volumes))
         if not self._inline and listing.rows:
             volumes.append(self._volume(control, number, listing, volumes))
-        pages.append(
-            ControlPage(
-                number=number,
-                name=control.copy.name,
-                control_set=control.set_id,
-                status=control.status,
-                description=control.copy.description,
-                testing_information=control.copy.testing_information,
-                action_plan_title=control.copy.action_plan_title,
-                action_plan_instructions=control.copy.action_plan_instructions,
-                path=listing.path,
-                totals=listing.totals,
-                days=listing.days,
-                folders=listing.take(),
-                volumes=tuple(volumes),
-            )
+        page = ControlPage(
+            number=number,
+            name=control.copy.name,
+            control_set=control.set_id,
+            status=control.status,
+            description=control.copy.description,
+            testing_information=control.copy.testing_information,
+            action_plan_title=control.copy.action_plan_title,
+            action_plan_instructions=control.copy.action_plan_instructions,
+            path=listing.path,
+            totals=listing.totals,
+            days=listing.days,
+            folders=listing.take(),
+            volumes=tuple(volumes),
         )
+        pages.append(page)
+        self._page_of[control.ordinal] = page
 
     def _item(self, listing: ControlListing, item: Item) -> Iterator[bytes]:
         stored = item.stored
@@ -217,12 +258,36 @@ class _Builder:
                 attachment=attachment,
             )
         )
+        self._gathering.hear(stored.envelope, stored.collected_at)
+        self._in_batches[stored.batch_no] += 1
         shown = attached.name if attached is not None else None
         listing.add(item.day, path, entries.entry(item, name, shown, detailed=self._detailed))
         self._accounts.add(stored.account)
         at = stored.event_time
         self._first = at if self._first is None else min(at, self._first)
         self._last = at if self._last is None else max(at, self._last)
+
+    def _runs(self) -> Iterator[bytes]:
+        """The records of the runs that collected the evidence, or noted that some is missing."""
+        gathering = self._gathering
+        folder, given = self._folders.give(names.SOURCE_FOLDERS["RUN"]), names.Taken()
+        found = self._sources.runs(gathering.wanted, gathering.earliest, gathering.latest)
+        for stored in found:
+            run = told(stored.raw)
+            name = given.give(f"{day_name(day_of(stored.event_time))}/{entries.run_file(stored)}")
+            file = f"{self._root}/{folder}/{name}"
+            yield from self._zip.add(file, stored.raw)
+            self._proofs.add(
+                Pending(
+                    evidence_id=uuid_text(stored.id),
+                    file=file,
+                    batch_no=stored.batch_no,
+                    index=stored.index,
+                    nonce=stored.nonce,
+                    envelope=stored.envelope,
+                )
+            )
+            gathering.cite(run, file)
 
     def _attach(self, attachment: formats.Attachment, attached: Attached) -> Iterator[bytes]:
         yield from self._zip.add(attachment.file, attached.content)
@@ -264,8 +329,8 @@ class _Builder:
 
     # --- what closes the report --------------------------------------------------------------
 
-    def _summary(self) -> bytes:
-        model = self._model()
+    def _summary(self, statement: Statement) -> bytes:
+        model = self._model(statement)
         try:
             return self._draw(model)
         except ReportError:
@@ -274,7 +339,7 @@ class _Builder:
             # Very wide items: the listing alone is far smaller, and the files hold all of it.
             return self._draw(msgspec.structs.replace(model, evidence_pages=False))
 
-    def _model(self) -> Summary:
+    def _model(self, statement: Statement) -> Summary:
         sets = tuple(
             SetPage(number=str(n), name=name, totals=_sum(pages), controls=tuple(pages))
             for n, name in enumerate(self._plan.set_names, start=1)
@@ -291,6 +356,8 @@ class _Builder:
             ),
             assessed=self._plan.assessed,
             sets=sets,
+            completeness=self._gathering.shown(statement, self._page_of),
+            vouched=self._sources.vouched(self._in_batches),
             integrity=self._plan.integrity,
             evidence_pages=self._detailed,
         )

@@ -1,6 +1,8 @@
 """An evidence item as a report shows it: its line, and the name of its file. Pure."""
 
 from auditkeep.evidence.items import Item
+from auditkeep.ids import uuid_text
+from auditkeep.lake.model import Stored
 from auditkeep.observations import verdict_of
 from auditkeep.reports import names
 from auditkeep.reports.model import Entry, Subject
@@ -25,6 +27,13 @@ def file_name(item: Item) -> str:
     return names.evidence_file(
         stored.event_time, service, item.reading.event_name, stored.account, item.evidence_id
     )
+
+
+def run_file(stored: Stored) -> str:
+    """The name of a run's record: `HH-MM-SS_RUN_collect_111122223333_a1b2c3d4e5f6.json`."""
+    what = stored.match_key.partition(":")[2]
+    id_ = uuid_text(stored.id)
+    return names.evidence_file(stored.event_time, "RUN", what, stored.account, id_)
 
 
 def entry(item: Item, file: str, attachment: str | None, *, detailed: bool) -> Entry:

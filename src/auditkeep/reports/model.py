@@ -19,6 +19,7 @@ import msgspec
 
 from auditkeep.clock import Instant
 from auditkeep.observations import Verdict
+from auditkeep.verify.statement import ControlLine, DoubtLine, GapLine, Statement
 
 JOB = "report"
 """The kind of job that makes a report; its key is the report's id."""
@@ -186,6 +187,73 @@ class Assessed(msgspec.Struct, frozen=True, kw_only=True):
     last_updated: Instant
 
 
+class Vouched(msgspec.Struct, frozen=True, kw_only=True):
+    """Who outside the house had seen what the evidence is in, and when.
+
+    `late` items were vouched for more than `hours` after they were logged, `uncovered` by nobody
+    yet; `last` is by when all the others were.
+    """
+
+    names: tuple[str, ...] = ()
+    hours: int = 24
+    covered: int = 0
+    late: int = 0
+    uncovered: int = 0
+    last: Instant | None = None
+    late_days: tuple[str, ...] = ()
+    """The days on which late items were logged."""
+
+
+class RunGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs of one caller over one source by one version, added up."""
+
+    source: str
+    caller: str
+    software: str
+    runs: int = 0
+    items: int = 0
+    questions: int = 0
+    calls: int = 0
+    pages: int = 0
+    records: int = 0
+    rejected: int = 0
+    counted: int = 0
+    agreed: int = 0
+    first: str = ""
+    last: str = ""
+    failed: tuple[tuple[str, int], ...] = ()
+    """Outcomes of questions that were not answered whole, and how many there are of each."""
+
+
+class Lacking(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that does not arrive: why, where (the first places of `places`), and for whom."""
+
+    reason: str
+    detail: str
+    message: str
+    what: str
+    source: str
+    places: int
+    examples: tuple[str, ...]
+    controls: int
+
+
+class Completeness(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pages show of the statement of completeness; all of it is in its file.
+
+    `numbers` are the numbers of controls in this report, by ordinal, of those that are in it;
+    `gaps` are the first of as many as the statement says.
+    """
+
+    statement: Statement
+    controls: tuple[ControlLine, ...]
+    numbers: dict[int, str]
+    lacking: tuple[Lacking, ...]
+    gaps: tuple[GapLine, ...]
+    doubts: tuple[DoubtLine, ...]
+    runs: tuple[RunGroup, ...]
+
+
 class Integrity(msgspec.Struct, frozen=True, kw_only=True):
     """What the closing page names: the log, its checkpoint, and the keys to check with."""
 
@@ -214,6 +282,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     overview: Overview
     assessed: Assessed
     sets: tuple[SetPage, ...]
+    completeness: Completeness
+    vouched: Vouched | None
     integrity: Integrity
     evidence_pages: bool
 

@@ -3,6 +3,7 @@
 from auditkeep.clock import to_datetime
 from auditkeep.reports.model import Heading, Integrity
 from auditkeep.reports.pdf.text import BREAK, printable
+from auditkeep.verify.statement import Statement
 
 _TEXT = """\
 ASSESSMENT REPORT
@@ -13,6 +14,7 @@ Assessment   {assessment}
 Account      {account}
 Generated    {generated} UTC
 Items        {items}
+Complete     {complete}
 
 WHAT IS HERE
 ------------
@@ -20,6 +22,8 @@ WHAT IS HERE
 {folder}/
     AssessmentReportSummary.pdf   the report: overview, controls, evidence
     volumes/                      listings too long for it, if there are any
+    completeness.jsonl            what was due, what arrived, what did not and
+                                  why, and the runs that collected it
     digest.txt                    SHA-256 of every other file, signed
     README.txt                    this file
     proofs/                       what shows that the evidence is as logged
@@ -40,7 +44,9 @@ bytes of the source exactly as they were kept. Its name is
 
 where ID is the end of the evidence id that the PDF shows. Manual evidence is
 named HH-MM-SS_manual_ACCOUNT_ID.json, with a copy of the uploaded file beside
-it. An item that serves two controls is in both folders.
+it. An item that serves two controls is in both folders. The folder Runs holds
+the records of the runs that collected the evidence: who asked whom for what,
+and what came back. They are proven as the evidence is.
 
 HOW TO CHECK IT
 ---------------
@@ -96,7 +102,17 @@ somebody else holds: keep this archive's checkpoint.txt.
 """
 
 
-def text(heading: Heading, integrity: Integrity, *, folder: str, items: int) -> bytes:
+_COMPLETE = {
+    "nothing-missing": "nothing that was due is missing",
+    "missing": 'not all that was due has arrived: see the PDF, "Completeness"',
+    "nobody-asks": "cannot be told: nobody asks, evidence is brought",
+    "by-hand": "cannot be told: evidence is handed in by people",
+}
+
+
+def text(
+    heading: Heading, integrity: Integrity, *, folder: str, items: int, stated: Statement
+) -> bytes:
     """README.txt of one report."""
     return _TEXT.format(
         report=_line(heading.report_name),
@@ -104,6 +120,7 @@ def text(heading: Heading, integrity: Integrity, *, folder: str, items: int) -> 
         account=heading.account,
         generated=f"{to_datetime(heading.generated_at):%Y-%m-%d %H:%M:%S}",
         items=f"{items:,}",
+        complete=_COMPLETE[stated.state],
         folder=folder,
         origin=integrity.origin,
         report_key=integrity.report_key,

@@ -3,7 +3,8 @@
 In this order: the zip says one thing only; it has one digest.txt; the log's key (pinned, or the
 archive's own) signed the checkpoint and endorsed the report's key; that key signed the digest;
 every listed file is there unchanged and no other; every batch's entry is in the log; every
-record's bytes, envelope and place are those of its batch; every evidence file is some record's.
+record's bytes, envelope and place are those of its batch; every evidence file is some record's;
+what the report says of its completeness is borne out by the runs' records and by its own lines.
 
 Works offline, with public keys, on archives of any size: files are streamed, and memory grows with
 their number only. Whatever is wrong is named, and the check goes on to find the rest.
@@ -22,7 +23,7 @@ from auditkeep.errors import ProofError
 from auditkeep.verify.anchors import Anchors, Outsiders
 from auditkeep.verify.container import Container
 from auditkeep.verify.findings import Findings, Verdict
-from auditkeep.verify.format import DIGEST, Digest, Owner
+from auditkeep.verify.format import DIGEST, Digest
 from auditkeep.verify.proofs import Proofs
 from auditkeep.verify.trust import Trust, establish
 
@@ -74,7 +75,7 @@ def verify_archive(
             believed = outsiders if outsiders is not None else Outsiders()
             anchors = Anchors(archive, folder, trust.checkpoint, trust.keys, believed, found)
             proofs = Proofs(archive, folder, trust.checkpoint, hashes, found, anchors)
-            proofs.check(Owner(digest.account_id, digest.region) if digest else None)
+            proofs.check(digest)
         return _verdict(found, archive, trust, digest, proofs)
 
 
@@ -180,4 +181,5 @@ def _verdict(
         anchored_late=tally.late if tally else 0,
         anchored_by=clock.iso(tally.last) if tally and tally.last is not None else "",
         vouched=tuple(sorted(tally.names)) if tally else (),
+        completeness=proofs.completeness.summary() if proofs else {},
     )

@@ -1,6 +1,7 @@
 """What a check has found: sentences, at most a page of them, and the verdict they add up to."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 State = Literal["valid", "invalid", "cannot-tell"]
@@ -43,6 +44,8 @@ class Verdict:
     anchored_by: str = ""
     """By when all of those were vouched for."""
     vouched: tuple[str, ...] = ()
+    completeness: Mapping[str, Any] = field(default_factory=dict)
+    """What the report says of its completeness, where that is borne out; see `completeness`."""
 
     def summary(self) -> dict[str, Any]:
         """The verdict as a JSON object for people and scripts; empty members are left out."""
@@ -65,6 +68,8 @@ class Verdict:
             "batches": self.batches,
             "attachments": self.attachments,
         }
+        if self.completeness:
+            body["completeness"] = dict(self.completeness)
         if self.notices:
             body["notices"] = list(self.notices)
         if self.vouched:

@@ -27,6 +27,7 @@ RECORDS = "proofs/records.jsonl"
 CONSISTENCY = "proofs/consistency.jsonl"
 EPOCHS = "proofs/epochs.jsonl"
 ANCHORS = "proofs/anchors.jsonl"
+COMPLETENESS = "completeness.jsonl"
 """Paths inside the report's folder, the one that holds `digest.txt`. CONSISTENCY, EPOCHS and
 ANCHORS are optional."""
 
@@ -43,6 +44,7 @@ _OWN = frozenset(
         CONSISTENCY,
         EPOCHS,
         ANCHORS,
+        COMPLETENESS,
     }
 )
 _VOLUME = re.compile(r"volumes/[A-Za-z0-9._-]+\.pdf")
@@ -182,6 +184,13 @@ class BatchRecord(msgspec.Struct, frozen=True):
     tenant: Owner
 
 
+class Origin(msgspec.Struct, frozen=True):
+    """What a verifier reads of an envelope's provenance."""
+
+    how: str
+    run: str
+
+
 class Envelope(msgspec.Struct, frozen=True):
     """What a verifier reads of an envelope (docs/formats.md, "Envelope")."""
 
@@ -193,6 +202,7 @@ class Envelope(msgspec.Struct, frozen=True):
     collected_at: str
     unit: str
     tenant: Owner
+    provenance: Origin
 
 
 class Manual(msgspec.Struct, frozen=True):

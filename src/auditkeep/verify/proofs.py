@@ -13,12 +13,14 @@ from auditkeep.errors import ProofError
 from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.tlog.shared import SharedPaths
 from auditkeep.verify.anchors import Anchors, Tally
+from auditkeep.verify.completeness import Completeness
 from auditkeep.verify.container import Container
 from auditkeep.verify.findings import Findings
 from auditkeep.verify.format import (
     BATCHES,
     RECORDS,
     BatchLine,
+    Digest,
     Envelope,
     Manual,
     Owner,
@@ -51,6 +53,8 @@ class Proofs:
         anchors: Anchors,
     ) -> None:
         self._anchors = anchors
+        self.completeness = Completeness(archive, folder, found)
+        self._proven = True
         self._archive = archive
         self._folder = folder
         self._checkpoint = checkpoint
@@ -65,6 +69,7 @@ class Proofs:
             if not (name.startswith(folder) and is_own(name.removeprefix(folder)))
         }
         self.records = 0
+        """Evidence; the records of runs that collected it are not."""
         self.attachments = 0
 
     @property
@@ -76,11 +81,12 @@ class Proofs:
         """How the records stand to the checkpoints that others vouch for."""
         return self._anchors.tally
 
-    def check(self, owner: Owner | None) -> None:
-        """Check all lines; `owner` is whose report the digest says it is, if it could be read."""
-        self._check_batches(owner)
+    def check(self, digest: Digest | None) -> None:
+        """Check all lines; `digest` says whose report it is, if it could be read."""
+        self._check_batches(Owner(digest.account_id, digest.region) if digest else None)
         self._check_records()
         self._anchors.conclude()
+        self.completeness.check(digest, proven=self._proven)
         for name in sorted(self._unproven):
             self._found.problem(f"{name} is in the archive, but no record proves it.")
 
@@ -101,7 +107,6 @@ class Proofs:
 
     def _check_records(self) -> None:
         for number, line in self._lines(RECORDS, RecordLine):
-            self.records += 1
             where = f"Evidence {line.evidence_id} ({line.file}, line {number} of {RECORDS})"
             if line.evidence_id in self._items:
                 self._found.problem(f"{where} is there more than once.")
@@ -112,7 +117,10 @@ class Proofs:
             try:
                 envelope = self._check_record(line)
                 self._check_attachment(line, envelope)
+                self.records += not self.completeness.take(line, envelope)
             except ProofError as error:
+                self.records += 1
+                self._proven = False
                 self._found.problem(f"{where} is not proven: {_clause(error)}.")
 
     def _check_record(self, line: RecordLine) -> Envelope:

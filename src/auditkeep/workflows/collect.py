@@ -404,7 +404,9 @@ class _Work:
             return
         now = self.parts.clock.now()
         missed = targets.Missed(opens_at, trouble)
-        self.opened[what] = gap = gaps.planned(self.tenant, self.place, what, missed, now)
+        self.opened[what] = gap = gaps.planned(
+            self.tenant, self.place, what, missed, now, self.run.id
+        )
 
         def note(tx: Tx) -> None:
             gaps.begin(tx, gap)

@@ -7,7 +7,7 @@ reason in its row and in the assessment's change log; anything else is left to t
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -19,7 +19,9 @@ from auditkeep.anchoring import store as anchored
 from auditkeep.assessments import review
 from auditkeep.assessments import store as assessments
 from auditkeep.assessments.model import Assessment
-from auditkeep.clock import Clock, Instant
+from auditkeep.clock import MINUTE, Clock, Instant, day_name, day_of
+from auditkeep.collection import completeness, recorded
+from auditkeep.collection.looks import Plans
 from auditkeep.crypto.signing import ReportKey
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
@@ -32,16 +34,19 @@ from auditkeep.lake import handed_out
 from auditkeep.lake.blobs import get_blob, put_blob
 from auditkeep.lake.buckets import with_keys, wrapped_for
 from auditkeep.lake.lake import Lake
-from auditkeep.lake.proofs import LogReader, prove
+from auditkeep.lake.model import Stored
+from auditkeep.lake.proofs import LogReader, places, prove
+from auditkeep.library.library import Library
 from auditkeep.reports import build, store
 from auditkeep.reports.build import Attached, Notes, Plan, Sources
-from auditkeep.reports.model import Assessed, Heading, Integrity, Report
+from auditkeep.reports.model import Assessed, Heading, Integrity, Report, Vouched
 from auditkeep.reports.pdf.process import render
 from auditkeep.reports.proofs import Proven
 from auditkeep.reports.spool import Spool
 from auditkeep.settings import Settings
 from auditkeep.tlog.note import sign
 from auditkeep.verify.format import AnchorLine, ConsistencyLine, EpochLine, report_key_body
+from auditkeep.verify.statement import Stated
 from auditkeep.work.pump import Handler
 from auditkeep.workflows.logged import await_log
 
@@ -61,6 +66,9 @@ class Deps(Protocol):
 
     @property
     def id_secret(self) -> bytes: ...
+
+    @property
+    def library(self) -> Library: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +180,36 @@ def _archive(maker: Maker, tx: Tx, report: Report, now: Instant) -> Iterator[byt
         expected=expected,
         volume_rows=maker.deps.settings.report_volume_rows,
         key=maker.key,
+        stated=_stated(maker, tx, assessment, now),
     )
     sources = Sources(
         items=items.selected(tx, lake, maker.deps.id_secret, assessment.id, frozen),
         prove=partial(_prove, tx, lake, log),
         attached=partial(_attached, tx, lake),
+        runs=partial(_runs, tx, lake),
+        vouched=partial(_vouched, maker, tx, log),
     )
     draw = partial(render, memory_mb=maker.deps.settings.report_memory_mb)
     return build.archive(plan, sources, draw)
+
+
+def _stated(maker: Maker, tx: Tx, assessment: Assessment, now: Instant) -> Stated:
+    settings = maker.deps.settings
+    return completeness.of_assessment(
+        tx,
+        maker.lake,
+        Plans(maker.deps.library, settings),
+        assessment,
+        now,
+        asks=settings.collect == "aws",
+        every=settings.collect_minutes * MINUTE,
+    )
+
+
+def _runs(
+    tx: Tx, lake: Lake, wanted: frozenset[str], first: Instant | None, last: Instant | None
+) -> Iterator[Stored]:
+    return recorded.records(tx, lake, wanted, first, last)
 
 
 def _assessed(tenant: Tenant, assessment: Assessment) -> Assessed:
@@ -243,6 +273,37 @@ def _anchors(tx: Tx, log: LogReader, origin: str, entries: Sequence[int]) -> lis
             )
         )
     return lines
+
+
+def _vouched(maker: Maker, tx: Tx, log: LogReader, items: Mapping[int, int]) -> Vouched:
+    """How outsiders stand to so many items of each batch."""
+    hours = maker.deps.settings.anchor_late_hours
+    system, origin = tx.system(), maker.lake.origin
+    said = anchored.earliest(system, origin, log.checkpoint.size)
+    sizes = [size for size, _ in said]
+    covered = late = uncovered = 0
+    last: Instant | None = None
+    late_days: set[str] = set()
+    for batch_no, index, committed_at in places(tx, items):
+        place = bisect_right(sizes, index)
+        if place == len(sizes):
+            uncovered += items[batch_no]
+            continue
+        covered += items[batch_no]
+        at = said[place][1]
+        last = at if last is None else max(last, at)
+        if at - committed_at > hours * 60 * MINUTE:
+            late += items[batch_no]
+            late_days.add(day_name(day_of(committed_at)))
+    return Vouched(
+        names=tuple(sorted(anchored.sizes(system, origin, log.checkpoint.size))),
+        hours=hours,
+        covered=covered,
+        late=late,
+        uncovered=uncovered,
+        last=last,
+        late_days=tuple(sorted(late_days)),
+    )
 
 
 def _first_after(sizes: Sequence[int], entries: Sequence[int]) -> set[int]:

@@ -21,7 +21,7 @@ from auditkeep.reports.model import (
     Summary,
     Totals,
 )
-from auditkeep.reports.pdf import chart
+from auditkeep.reports.pdf import chart, completeness
 from auditkeep.reports.pdf.text import BREAK, printable
 
 Data = dict[str, Any]
@@ -54,6 +54,8 @@ def summary(model: Summary, *, ascii_only: bool = False) -> Data:
         "ring_words": chart.describe(totals),
         "sets": [_set(s, most, model, show) for s in model.sets],
         "evidence_pages": model.evidence_pages,
+        "completeness": completeness.section(model.completeness, show),
+        "vouched": completeness.vouched(model.vouched),
         "integrity": _integrity(model.integrity, show),
     }
 
@@ -103,6 +105,7 @@ def _overview(model: Summary, show: Show) -> list[Data]:
         _pair("AWS accounts included", _accounts(over.accounts)),
         _pair("Assessment report selection", _count(over.totals)),
         _pair("Evidence dated", span),
+        _pair("Completeness", completeness.in_short(model.completeness)),
         _pair("Report ID", model.heading.report_id),
     ]
 
