@@ -9,8 +9,7 @@ import gzip
 import hmac
 import os
 from hashlib import sha256
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -22,17 +21,22 @@ _SECRET = tuple(b"".join(words).decode() for words in SECRET_NAMES)
 _SEPARATORS = str.maketrans("", "", "_-.")
 
 
-def ingest(path: Path, tenant: Tenant, wanted: frozenset[str], now: str) -> tuple[int, int]:
+def records(packed: bytes) -> list[dict[str, Any]]:
+    """What one has after unpacking and parsing alone."""
+    return cast("list[dict[str, Any]]", orjson.loads(gzip.decompress(packed))["Records"])
+
+
+def ingest(packed: bytes, tenant: Tenant, wanted: frozenset[str], now: str) -> tuple[int, int]:
     """How many events a file holds, and how many of them were kept."""
-    records = orjson.loads(gzip.decompress(path.read_bytes()))["Records"]
+    found = records(packed)
     kept = 0
-    for number, record in enumerate(records):
+    for number, record in enumerate(found):
         key = cloudtrail.event_key(record.get("eventSource", ""), record.get("eventName", ""))
         if key not in wanted or key in cloudtrail.EXCLUDED or not _changes(record):
             continue
         kept += 1
         _leaf(record, key, number, tenant, now)
-    return len(records), kept
+    return len(found), kept
 
 
 def _changes(record: dict[str, Any]) -> bool:

@@ -42,7 +42,7 @@ def verdict_of(raw: str | None) -> Verdict:
     return "non-compliant" if raw in _NON_COMPLIANT else "inconclusive"
 
 
-class Resource(msgspec.Struct, frozen=True, omit_defaults=True):
+class Resource(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A resource that an observation is about; `verdict` is the source's own word."""
 
     value: str
@@ -51,7 +51,7 @@ class Resource(msgspec.Struct, frozen=True, omit_defaults=True):
     verdict: str | None = None
 
 
-class Cut(msgspec.Struct, frozen=True):
+class Cut(msgspec.Struct, frozen=True, gc=False):
     """A secret removed before hashing: where, how long it was, by which rule, and its HMAC."""
 
     length: int
@@ -60,7 +60,7 @@ class Cut(msgspec.Struct, frozen=True):
     rule: str
 
 
-class Observation(msgspec.Struct, frozen=True, kw_only=True):
+class Observation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a source's parser gives: everything but owner, id and collection time.
 
     `natural_key` are the parts that make this fact that fact (design section 5); `raw` are the

@@ -22,7 +22,7 @@ class Head(msgspec.Struct):
 FORM = Form(
     msgspec.json.Decoder(list[Head]).decode,
     msgspec.json.Decoder(Head).decode,
-    lambda head: head,
+    lambda record, head: record == head,
     frozenset({"Records"}),
     lambda head: f'"id": "{head.id}"',
 )

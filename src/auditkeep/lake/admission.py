@@ -9,8 +9,7 @@ from hashlib import sha256
 import msgspec
 
 from auditkeep.clock import DAY, Instant
-from auditkeep.ids import Tenant
-from auditkeep.lake.encoding import LAST_EVENT, EnvelopeWriter, observation_id
+from auditkeep.lake.encoding import LAST_EVENT, EnvelopeWriter
 from auditkeep.observations import Observation
 
 FUTURE = DAY
@@ -42,7 +41,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 def admit(
-    tenant: Tenant, observations: Sequence[Observation], writer: EnvelopeWriter, now: Instant
+    observations: Sequence[Observation], writer: EnvelopeWriter, now: Instant
 ) -> tuple[list[Row], list[Refused]]:
     """Those that can be kept, with their ids and envelopes; and the others."""
     latest = min(now + FUTURE, LAST_EVENT)
@@ -57,7 +56,7 @@ def admit(
             refused.append((o.position, "Its names are too long or hold a zero character."))
         else:
             try:
-                id_ = observation_id(tenant, o.source, o.natural_key, o.event_time)
+                id_ = writer.id(o)
                 envelope = writer.write(o, id_)
             except UnicodeEncodeError:
                 refused.append((ascii(o.position), "Its text is not valid Unicode."))

@@ -104,7 +104,7 @@ def append(
         return Appended(repeated.batch_no, 0, 0, 0, repeated=True)
     batch_no, lens_version = _next_batch(tx, klass)
     writer = EnvelopeWriter(tx.tenant, unit.id, provenance, now)
-    rows, refused = admit(tx.tenant, observations, writer, now)
+    rows, refused = admit(observations, writer, now)
     rows, copies, clashes = without_copies(rows)
     new, known, contradicted = _without_known(tx, lake, rows, batch_no)
     clashes += contradicted

@@ -13,9 +13,9 @@ from struct import Struct
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from auditkeep.clock import DAY, SECOND, Instant, day_name, day_of, iso
+from auditkeep.clock import DAY, MINUTE, SECOND, Instant, day_name, day_of, iso
 from auditkeep.ids import Tenant
-from auditkeep.observations import Cut, Observation, Provenance
+from auditkeep.observations import Cut, Observation, Provenance, Resource
 
 ID_SIZE = 16
 NONCE_SIZE = 32
@@ -27,6 +27,9 @@ _ENTRY = b"auditkeep/batch/1"
 
 LAST_EVENT = Instant((1 << 32) * SECOND - 1)
 """The last instant whose seconds fit an id: 2106-02-07."""
+
+_MINUTES = tuple(f"T{minute // 60:02d}:{minute % 60:02d}:" for minute in range(24 * 60))
+_WHOLE_SECONDS = tuple(f"{second:02d}.000000Z" for second in range(60))
 
 _encode = msgspec.json.Encoder().encode
 
@@ -58,7 +61,7 @@ class _Reading(msgspec.Struct, frozen=True, gc=False):
     match_key: str
     reader: str
     region: str
-    resources: tuple[_Resource, ...] | UnsetType
+    resources: list[_Resource] | UnsetType
     verdict: str | UnsetType
 
 
@@ -94,8 +97,17 @@ def observation_id(
     tenant: Tenant, source: str, natural_key: Sequence[str], event_time: Instant
 ) -> bytes:
     """16 bytes: u32be(event second) ‖ 96 bits of the SHA-256 of owner, source and natural key."""
-    named = _encode((_ID, tenant.account, tenant.region, source, natural_key))
-    return _U32.pack(event_time // SECOND) + sha256(named).digest()[:12]
+    return _id_in(_space(tenant, source), natural_key, event_time)
+
+
+def _space(tenant: Tenant, source: str) -> bytes:
+    """What the names of an owner's observations from one source begin with."""
+    return _encode((_ID, tenant.account, tenant.region, source))[:-1] + b","
+
+
+def _id_in(space: bytes, natural_key: Sequence[str], event_time: Instant) -> bytes:
+    named = sha256(space + _encode(natural_key) + b"]").digest()
+    return _U32.pack(event_time // SECOND) + named[:12]
 
 
 class TimeWriter:
@@ -109,9 +121,11 @@ class TimeWriter:
         name = self._days.get(day)
         if name is None:
             name = self._days[day] = day_name(day_of(at))
-        seconds, micros = divmod(rest, SECOND)
-        minutes, second = divmod(seconds, 60)
-        return f"{name}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{micros:06d}Z"
+        minute, rest = divmod(rest, MINUTE)
+        second, micros = divmod(rest, SECOND)
+        if not micros:  # as most sources tell the time
+            return name + _MINUTES[minute] + _WHOLE_SECONDS[second]
+        return f"{name}{_MINUTES[minute]}{second:02d}.{micros:06d}Z"
 
 
 class EnvelopeWriter:
@@ -120,12 +134,22 @@ class EnvelopeWriter:
     def __init__(
         self, tenant: Tenant, unit_id: str, provenance: Provenance, collected_at: Instant
     ) -> None:
+        self._owner = tenant
         self._tenant = Raw(_encode(_Owner(tenant.account, tenant.region)))
         p = provenance
         self._provenance = Raw(_encode(_Provenance(p.collector, p.how, p.run, p.software)))
         self._unit = unit_id
         self._collected_at = iso(collected_at)
         self._iso = TimeWriter().iso
+        self._spaces: dict[str, bytes] = {}
+
+    def id(self, observation: Observation) -> bytes:
+        """As `observation_id`; UnicodeEncodeError if its natural key holds half a character."""
+        o = observation
+        space = self._spaces.get(o.source)
+        if space is None:
+            space = self._spaces[o.source] = _space(self._owner, o.source)
+        return _id_in(space, o.natural_key, o.event_time)
 
     def write(self, observation: Observation, id_: bytes) -> bytes:
         """The envelope of one observation; UnicodeEncodeError if it holds half a character."""
@@ -147,7 +171,7 @@ class EnvelopeWriter:
                     o.match_key,
                     o.reader,
                     o.region,
-                    _resources(o) if o.resources else UNSET,
+                    _resources(o.resources) if o.resources else UNSET,
                     o.verdict if o.verdict is not None else UNSET,
                 ),
                 o.source,
@@ -208,13 +232,13 @@ def log_entry(salt: bytes, record: bytes) -> bytes:
     return sha256(_ENTRY + salt + record).digest()
 
 
-def _resources(observation: Observation) -> tuple[_Resource, ...]:
-    return tuple(
+def _resources(resources: tuple[Resource, ...]) -> list[_Resource]:
+    return [
         _Resource(
             r.arn if r.arn is not None else UNSET,
             r.type if r.type is not None else UNSET,
             r.value,
             r.verdict if r.verdict is not None else UNSET,
         )
-        for r in observation.resources
-    )
+        for r in resources
+    ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Generic, TypeVar
 
 import msgspec
@@ -18,8 +19,9 @@ MIN_ANCHOR = 16
 FEW = 10
 """One of so many records is cheaper to look for than to find by parsing all."""
 
-NEAR = 8 * 1024
-"""How far from where records of mean size would put it a record is looked for first."""
+SPREAD = 2 * 1024
+"""How far before the place that records of mean size would give it one record is looked for first;
+of n records together it is √n times as much."""
 
 _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -43,14 +45,14 @@ class Form(Generic[T, R]):
     """How the records of a source look.
 
     `heads` decodes a list of records in their quick form and `record` one of them in full, or they
-    raise msgspec's errors; `head` is the quick form of a record so decoded. `lists` are the member
-    names under which an object holds its records. `anchor` gives text that stands in a record with
-    this head, as it is mostly written, by which a few are found without parsing all.
+    raise msgspec's errors; `has_head` tells whether a record so decoded has a head. `lists` are the
+    member names under which an object holds its records. `anchor` gives text that stands in a
+    record with this head, as it is mostly written, by which a few are found without parsing all.
     """
 
     heads: Callable[[memoryview], list[T]]
     record: Callable[[bytes], R]
-    head: Callable[[R], T]
+    has_head: Callable[[R, T], bool]
     lists: frozenset[str]
     anchor: Callable[[T], str]
 
@@ -100,31 +102,36 @@ class Batch(Generic[T, R]):
         equal head: so if another were taken for one, in the end there would be one too few.
         """
         found: list[tuple[bytes, R | None]] = []
-        form = self._form
+        form, text, end = self._form, self._text, self._end
         begin = self._start + 1
-        for index in indexes:
-            head = self.heads[index]
-            anchor = form.anchor(head).encode()
-            if len(anchor) < MIN_ANCHOR:
-                return None
-            near = self._start + (self._end - self._start) * index // len(self.heads)
-            at = self._text.find(anchor, max(begin, near - NEAR), min(self._end, near + NEAR))
-            if at < 0:
-                at = self._text.find(anchor, begin, self._end)
-            while at >= 0:
-                start, end = self._around(begin, at, meeting)
-                raw = bytes(memoryview(self._text)[start:end])
-                try:
-                    record = form.record(raw)
-                except UNREADABLE:
+        mean = (end - begin) / len(self.heads)
+        passed = 0
+        with memoryview(text) as view:
+            for index in indexes:
+                head = self.heads[index]
+                anchor = form.anchor(head).encode()
+                if len(anchor) < MIN_ANCHOR:
                     return None
-                begin = end - 1
-                if form.head(record) == head:
-                    found.append((raw, record))
-                    break
-                at = self._text.find(anchor, begin, self._end)
-            else:
-                return None
+                ahead = index - passed
+                near = begin + int(mean * ahead - SPREAD * sqrt(ahead))
+                at = text.find(anchor, max(begin, near), end)
+                if at < 0:
+                    at = text.find(anchor, begin, end)
+                while at >= 0:
+                    first, behind = self._around(begin, at, meeting)
+                    raw = bytes(view[first:behind])
+                    try:
+                        record = form.record(raw)
+                    except UNREADABLE:
+                        return None
+                    begin = behind - 1
+                    if form.has_head(record, head):
+                        found.append((raw, record))
+                        passed = index + 1
+                        break
+                    at = text.find(anchor, begin, end)
+                else:
+                    return None
         return found
 
     def _around(self, begin: int, at: int, meeting: bytes) -> tuple[int, int]:

@@ -10,6 +10,7 @@ event id; a record without one is known by the SHA-256 of its bytes as kept.
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from itertools import compress
 from operator import attrgetter
@@ -20,6 +21,7 @@ from msgspec import Raw
 from auditkeep.clock import Instant
 from auditkeep.ids import is_account
 from auditkeep.mapping import cloudtrail, places
+from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation, Resource
 from auditkeep.sources.batch import DEFAULT, Batch, Form, Limits, Single
 from auditkeep.sources.holders import MAX_DEPTH, held
@@ -31,6 +33,9 @@ READER = "cloudtrail/1"
 
 MAX_ARNS = 20
 """Resources taken from request and answer of one event."""
+
+MIN_ARN = len('"arn:aws:12345"')
+"""Bytes of the shortest text that holds one; most events have no answer but `null`."""
 
 NO_CONTROL = "no control uses it"
 READ_ONLY = "read-only"
@@ -49,7 +54,7 @@ _READS = re.compile(
 _ARN = re.compile(rb'"(arn:aws[a-z-]{0,20}:[^"\\\s]{5,1800})"(?!\s*:)')
 
 _KNOWN_NAMES = 65_536
-"""Distinct names remembered while one file is read; real ones are a few thousand."""
+"""Distinct names remembered for one interest; real ones are a few thousand."""
 
 
 class _Head(msgspec.Struct, gc=False, rename="camel"):
@@ -98,7 +103,7 @@ _EVENT = msgspec.json.Decoder(_Event)
 _FORM = Form(
     msgspec.json.Decoder(list[_Head]).decode,
     _EVENT.decode,
-    lambda event: _Head(event.event_name or ""),
+    lambda event, head: (event.event_name or "") == head.event_name,
     frozenset({"Records", "Events", "logEvents"}),
     lambda head: f'"eventName":"{head.event_name}"',
 )
@@ -122,6 +127,41 @@ class _Names(dict[str, bool]):
         return wanted
 
 
+class _Kind(msgspec.Struct, frozen=True, gc=False):
+    """What source and name say of an event: its match key, and why it is not evidence, if so."""
+
+    key: str
+    unwanted: str | None
+    prefix: str
+
+
+class _Kinds(dict[tuple[str, str], _Kind]):
+    """Source and name of an event -> its kind; filled when asked."""
+
+    def __init__(self, keys: frozenset[str] | None) -> None:
+        super().__init__()
+        self._keys = keys
+
+    def __missing__(self, names: tuple[str, str]) -> _Kind:
+        if len(self) >= _KNOWN_NAMES:
+            self.clear()
+        key = cloudtrail.event_key(*names)
+        unwanted = None
+        if self._keys is not None and key not in self._keys:
+            unwanted = NO_CONTROL
+        elif key in cloudtrail.EXCLUDED:
+            unwanted = EXCLUDED
+        kind = self[names] = _Kind(key, unwanted, key.partition(":")[0])
+        return kind
+
+
+@lru_cache(maxsize=16)
+def _known(interest: Interest) -> tuple[_Names | None, _Kinds]:
+    """What one text taught is known in the next: most are small, and names repeat."""
+    names = None if interest.keys is None else _Names(interest.event_names)
+    return names, _Kinds(interest.keys)
+
+
 def parse(
     blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits = DEFAULT
 ) -> Parsed:
@@ -142,9 +182,7 @@ class _Reader:
     def __init__(self, context: Context, tally: Tally) -> None:
         self._context = context
         self._tally = tally
-        interest = context.interest
-        self._keys = interest.keys
-        self._names = None if interest.keys is None else _Names(interest.event_names)
+        self._names, self._kinds = _known(context.interest)
 
     def batch(self, batch: Batch[_Head, _Event]) -> list[Observation | Rejected]:
         """Consecutive events: those of interest are decoded again, in full."""
@@ -196,8 +234,8 @@ class _Reader:
                 return unreadable(position, error)
         if not event.event_name or not event.event_source:
             return self._nameless(event, position)
-        key = cloudtrail.event_key(event.event_source, event.event_name)
-        reason = self._unwanted(event, key)
+        kind = self._kinds[event.event_source, event.event_name]
+        reason = kind.unwanted or self._unwanted(event)
         if reason is not None:
             self._tally.unmatched[reason] += 1
             return None
@@ -207,7 +245,7 @@ class _Reader:
             at = read_time(event.event_time)
         except ValueError:
             return Rejected(position, f"its eventTime {event.event_time!r:.60} is no time")
-        return self._observation(event, raw, position, key, at)
+        return self._observation(event, raw, position, kind, at)
 
     def _nameless(self, event: _Event, position: str) -> Rejected | None:
         if event.event_category == "Insight" or event.event_type == "AwsCloudTrailInsight":
@@ -217,16 +255,12 @@ class _Reader:
             return Rejected(position, "it is a CloudTrail digest, which holds no events")
         return Rejected(position, f"it has no event{'Source' if event.event_name else 'Name'}")
 
-    def _unwanted(self, event: _Event, key: str) -> str | None:
-        """Why an event is not evidence, or None if it is."""
-        if self._keys is not None and key not in self._keys:
-            return NO_CONTROL
-        if key in cloudtrail.EXCLUDED:
-            return EXCLUDED
+    def _unwanted(self, event: _Event) -> str | None:
+        """Why an event of a wanted kind is not evidence, or None if it is."""
         if (
             event.event_category not in _MANAGEMENT
             or event.event_type in _NOT_CALLS
-            or _is(event.management_event, value=False)
+            or (event.management_event is not True and _is(event.management_event, value=False))
         ):
             return NOT_MANAGEMENT
         if event.read_only is not False and not self._context.reads and _is_read(event):
@@ -238,7 +272,7 @@ class _Reader:
         event: _Event,
         raw: bytes,
         position: str,
-        key: str,
+        kind: _Kind,
         at: Instant,
     ) -> Observation | Rejected:
         if not raw.isascii():
@@ -248,15 +282,14 @@ class _Reader:
             except UnicodeDecodeError as error:
                 return unreadable(position, error)
         kept, cuts = self._context.cutter.cut(raw)
-        prefix = key.partition(":")[0]
         tenant = self._context.tenant
         return Observation(
             source="AWS_Cloudtrail",
             natural_key=(event.event_id or f"sha256:{sha256(kept).hexdigest()}",),
             event_time=at,
-            match_key=key,
+            match_key=kind.key,
             account=_account(event) or tenant.account,
-            region=places.origin_region(prefix, event.aws_region or tenant.region),
+            region=places.origin_region(kind.prefix, event.aws_region or tenant.region),
             raw=kept,
             reader=READER,
             position=position,
@@ -316,14 +349,15 @@ def _resources(event: _Event) -> tuple[Resource, ...]:
     for resource in event.resources or ():
         arn = resource.upper_arn or resource.lower_arn
         if arn and len(found) < MAX_ARNS:
-            found[arn] = Resource(value=arn, arn=arn, type=resource.type)
+            found[arn] = Resource(arn, arn, resource.type)
     for part in (event.request_parameters, event.response_elements):
         text = bytes(part)
-        if b'"arn:' not in text:
+        if len(text) < MIN_ARN or b'"arn:' not in text:
             continue
         for match in _ARN.finditer(text):
             if len(found) >= MAX_ARNS:
                 break
             arn = match[1].decode()
-            found.setdefault(arn, Resource(value=arn, arn=arn))
+            if arn not in found:
+                found[arn] = Resource(arn, arn)
     return tuple(found.values())

@@ -53,7 +53,7 @@ _LISTS = frozenset(
 
 
 _FORM: Form[Raw, Raw] = Form(
-    msgspec.json.Decoder(list[Raw]).decode, Raw, lambda raw: raw, _LISTS, lambda _: ""
+    msgspec.json.Decoder(list[Raw]).decode, Raw, lambda raw, head: raw == head, _LISTS, lambda _: ""
 )
 _VALUE = msgspec.json.Decoder(Value)
 _COMPLIANCE = msgspec.json.Decoder(ResourceCompliance)

@@ -8,6 +8,7 @@ ends, never where it begins: that is a hint, which the rules behind the patterns
 from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import Any
 
 import hyperscan
 
@@ -27,16 +28,12 @@ class Hints:
 
     def __call__(self, text: bytes) -> Sequence[tuple[int, int]]:
         found: list[tuple[int, int]] = []
-
-        def note(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            found.append((number, end))
-
         database = self._database
         try:
             scratch = self._spare.pop()
         except IndexError:
             scratch = hyperscan.Scratch(database)
-        database.scan(text, note, scratch=scratch)
+        database.scan(text, _note, 0, found, scratch)
         self._spare.append(scratch)
         return found
 
@@ -47,3 +44,8 @@ class Hints:
         flag = hyperscan.HS_FLAG_CASELESS
         database.compile(expressions=patterns, ids=numbers, flags=[flag] * len(patterns))
         return database
+
+
+def _note(number: int, _start: int, end: int, _flags: int, found: Any) -> None:
+    """Called for each match, with the list that the scan was given."""
+    found.append((number, end))

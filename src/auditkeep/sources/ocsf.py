@@ -160,7 +160,7 @@ class _Event(msgspec.Struct, gc=False):
 FORM: Form[Raw, Raw] = Form(
     msgspec.json.Decoder(list[Raw]).decode,
     Raw,
-    lambda raw: raw,
+    lambda raw, head: raw == head,
     frozenset({"Findings", "findings", "events", "Records"}),
     lambda _: "",
 )

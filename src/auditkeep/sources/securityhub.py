@@ -78,7 +78,7 @@ class _Finding(msgspec.Struct, gc=False, rename="pascal"):
 _FORM: Form[Raw, Raw] = Form(
     msgspec.json.Decoder(list[Raw]).decode,
     Raw,
-    lambda raw: raw,
+    lambda raw, head: raw == head,
     frozenset({"Findings", "findings"}),
     lambda _: "",
 )
