@@ -7,12 +7,13 @@ it begins again: what was committed is repeated, not doubled. With MIRROR, what 
 there, see `powercut`.
 """
 
+import os
 import sys
 from pathlib import Path
 
 from tests.lake.making import NOW, TENANT, add, observation, register
 
-from auditkeep.clock import Instant
+from auditkeep.clock import Instant, SystemClock
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.signing import SigningKey
@@ -27,12 +28,13 @@ from auditkeep.lake import batch
 from auditkeep.lake.blobs import put_blob
 from auditkeep.lake.compact import Bounds, compact
 from auditkeep.lake.lake import Lake
-from auditkeep.lake.objects import LocalObjects
+from auditkeep.lake.objects import LocalObjects, ObjectStore
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.observations import Observation
 from auditkeep.tlog.note import Signer
 
+S3_URL = "AUDITKEEP_TESTS_S3"
 SEAL_ROWS = 25
 MERGED = Bounds(rows=70)
 SEEN_KEY = "iam:CreateUser"
@@ -74,12 +76,27 @@ def open_lake(data: Path, url: str) -> Lake:
     return Lake.open(
         db=db,
         data=data,
-        objects=LocalObjects(data / "objects"),
+        objects=_objects(data),
         provider=LocalKeyProvider.open(keys / "master.key"),
         keystore=KeyStore(keys / "buckets"),
         signer=Signer(_origin(db), SigningKey.open(keys / "log.key")),
         meter=LensMeter(),
     )
+
+
+def _objects(data: Path) -> ObjectStore:
+    """A folder, or the bucket of tests where `S3_URL` says that there is one."""
+    url = os.environ.get(S3_URL)
+    if url is None:
+        return LocalObjects(data / "objects")
+    from tests.s3 import BUCKET, REGION
+
+    from auditkeep.lake.s3.copies import Copies
+    from auditkeep.lake.s3.place import Place
+    from auditkeep.lake.s3.store import S3Objects
+
+    place = Place(BUCKET, "crowd", region=REGION, endpoint=url)
+    return S3Objects(place, Copies(data / "copies", 1 << 30), SystemClock())
 
 
 def _origin(db: Database) -> str:
