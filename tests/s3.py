@@ -100,7 +100,7 @@ class S3Server:
             )
         self.asked.clear()
 
-    def keys(self) -> list[str]:
+    def shown(self) -> list[str]:
         """What the bucket shows, whole keys."""
         found = self.client().list_objects_v2(Bucket=BUCKET)
         return [o["Key"] for o in found.get("Contents", ())]
