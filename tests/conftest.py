@@ -60,6 +60,24 @@ def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--keys-elsewhere",
+        action="store_true",
+        help="Run every test as if all master keys were held elsewhere, where asking takes long.",
+    )
+
+
+@pytest.fixture(autouse=True)
+def _keys_elsewhere(request: pytest.FixtureRequest) -> None:
+    """For tests marked `keys_elsewhere`: nobody asks for a key whom others wait for."""
+    asked = request.config.getoption("--keys-elsewhere")
+    if asked or request.node.get_closest_marker("keys_elsewhere"):
+        from tests.elsewhere import put_keys_elsewhere
+
+        put_keys_elsewhere(request.getfixturevalue("monkeypatch"))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "db" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
         kinds = ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres])]

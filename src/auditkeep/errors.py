@@ -315,7 +315,7 @@ class KeyAway(KeyUnusable):
 class KeyNotAtHand(KeyUnusable):
     """A distant key must be asked for first, and nobody may wait for that with others behind them.
 
-    Whoever opened the transaction ends it, calls `fetch` and begins again (`lake.buckets.patient`).
+    Whoever opened the transaction ends it, calls `fetch` and begins again (`crypto.asking`).
     """
 
     def __init__(self, message: str, fetch: Callable[[], object]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from auditkeep.clock import Instant, parse
+from auditkeep.crypto.asking import patient, require_free, with_keys
 from auditkeep.crypto.masters import MasterFile
 from auditkeep.crypto.providers import HSM, KeyProvider, framed, unframed
 from auditkeep.crypto.providers.local import LocalKeyProvider
@@ -15,7 +16,7 @@ from auditkeep.db.schema import buckets as bucket_table
 from auditkeep.errors import KeyAway, KeyNotAtHand
 from auditkeep.ids import Tenant
 from auditkeep.lake import buckets
-from auditkeep.lake.buckets import BucketKeys, patient, with_keys
+from auditkeep.lake.buckets import BucketKeys
 from auditkeep.lake.lake import Lake
 
 TENANT = Tenant("111122223333", "us-east-1")
@@ -41,6 +42,7 @@ class Distant:
         return self._inner.unwrap(unframed(HSM, wrapped)[1], context)
 
     def _ask(self, context: Mapping[str, str]) -> None:
+        require_free(self.key_id)  # as whoever really asks somebody outside
         self.asked.append(context)
         if self.away:
             raise KeyAway(f"The key {self.key_id} is disabled.", "disabled")

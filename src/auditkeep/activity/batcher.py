@@ -20,6 +20,7 @@ from auditkeep.activity.model import Noted, provenance, together
 from auditkeep.activity.pending import Rows
 from auditkeep.activity.used import is_last_word, records
 from auditkeep.clock import MINUTE, SECOND, Clock, Instant
+from auditkeep.crypto.asking import begun_again
 from auditkeep.crypto.uses import KeyUse
 from auditkeep.db.tx import Tx
 from auditkeep.errors import AuditkeepError, Throttled
@@ -82,6 +83,7 @@ class Batcher:
                 return
             time.sleep(0)  # those who answer come first
 
+    @begun_again
     def keep(self) -> None:
         """Make what was written down durable."""
         self._tell_losses()
@@ -114,6 +116,7 @@ class Batcher:
                 while self._gather_some(one.owner):
                     time.sleep(BREATH)
 
+    @begun_again
     def _gather_some(self, owner: Tenant) -> bool:
         """One batch of an owner's oldest rows; whether there may be more."""
         with self._lake.db.write(owner) as tx:

@@ -6,12 +6,14 @@ from auditkeep.access import credentials, policies, roles, users
 from auditkeep.access.principals import Principal
 from auditkeep.app.parts import Parts
 from auditkeep.clock import Instant
+from auditkeep.crypto.asking import begun_again
 from auditkeep.db.tx import SystemTx
 from auditkeep.errors import SetupError
 from auditkeep.ids import Tenant, iam_arn
 from auditkeep.operations.explain import Verdict, explain, operation_of
 
 
+@begun_again
 def put_policy(parts: Parts, account: str, name: str, document: str) -> None:
     """Keep an account's own policy."""
     with parts.db.system_write() as tx:
@@ -38,12 +40,14 @@ def own_policies(parts: Parts, account: str | None) -> list[policies.Own]:
         return policies.listed(tx, account)
 
 
+@begun_again
 def delete_policy(parts: Parts, account: str, name: str) -> None:
     with parts.db.system_write() as tx:
         policies.delete(tx, account, name)
         parts.note(tx, "DeletePolicy", {"policyName": name}, account)
 
 
+@begun_again
 def attach_policy(parts: Parts, account: str, user: str, name: str) -> int:
     """How many of the user's keys did not carry it before."""
     with parts.db.system_write() as tx:
@@ -51,6 +55,7 @@ def attach_policy(parts: Parts, account: str, user: str, name: str) -> int:
         return users.attach(tx, account, user, name)
 
 
+@begun_again
 def detach_policy(parts: Parts, account: str, user: str, name: str) -> int:
     with parts.db.system_write() as tx:
         parts.note(tx, "DetachUserPolicy", {"userName": user, "policyName": name}, account)

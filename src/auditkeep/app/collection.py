@@ -16,6 +16,7 @@ from auditkeep.collection.looks import Plans
 from auditkeep.collection.plan import Plan, Question, Reason
 from auditkeep.collection.policy import actions, conformance_pack, policy, stackset
 from auditkeep.collection.targets import Place
+from auditkeep.crypto.asking import begun_again
 from auditkeep.errors import NotFound, SetupError
 from auditkeep.frameworks import keys
 from auditkeep.frameworks import store as frameworks
@@ -190,6 +191,7 @@ def run_now(parts: Parts, tenant: Tenant) -> dict[str, Any]:
     return {"jobs": queued, "runs": runs, "openGaps": len(lasting)}
 
 
+@begun_again
 def put_baseline(
     parts: Parts, tenant: Tenant, chosen: Sequence[str], of: Sequence[str]
 ) -> dict[str, Any]:
@@ -212,6 +214,7 @@ def accounts_of(parts: Parts, tenant: Tenant) -> list[dict[str, Any]]:
         return [_account_row(a) for a in accounts.listed(tx)]
 
 
+@begun_again
 def put_account(parts: Parts, tenant: Tenant, asked: Asked) -> dict[str, Any]:
     with parts.db.write(tenant) as tx:
         tx.lock_tenant()

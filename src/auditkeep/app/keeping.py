@@ -8,6 +8,7 @@ from auditkeep import clock
 from auditkeep.accounts import store as accounts
 from auditkeep.app.parts import Parts
 from auditkeep.clock import SECOND, Instant, iso
+from auditkeep.crypto.asking import begun_again
 from auditkeep.errors import SetupError
 from auditkeep.ids import Tenant
 from auditkeep.lake import retention
@@ -17,6 +18,7 @@ from auditkeep.wire.models import auditkeep as ak
 from auditkeep.workflows.expire import Expired, drop_snapshots, expire
 
 
+@begun_again
 def place_hold(
     parts: Parts,
     tenant: Tenant,
@@ -40,6 +42,7 @@ def place_hold(
         return _hold(holds.place_legal_hold(parts.operator(tx, tenant), ask).legal_hold)
 
 
+@begun_again
 def release_hold(parts: Parts, tenant: Tenant, hold_id: str, reason: str) -> dict[str, Any]:
     """Release a legal hold."""
     ask = ak.ReleaseLegalHoldRequest(hold_id=hold_id, reason=reason)
@@ -80,6 +83,7 @@ def show_retention(parts: Parts, tenant: Tenant) -> dict[str, Any]:
     }
 
 
+@begun_again
 def set_retention(
     parts: Parts, tenant: Tenant, kind: RetentionKind, days: int | None, *, default: bool
 ) -> dict[str, Any]:

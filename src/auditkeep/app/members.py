@@ -14,6 +14,7 @@ from auditkeep.accounts import members
 from auditkeep.accounts.members import Organisation
 from auditkeep.assessments import store
 from auditkeep.clock import Clock, Instant
+from auditkeep.crypto.asking import begun_again
 from auditkeep.db.database import Database
 from auditkeep.db.tx import SystemTx
 from auditkeep.ids import Tenant, new_id
@@ -27,6 +28,7 @@ SOON = 30.0
 _LOG = logging.getLogger("auditkeep.organization")
 
 
+@begun_again
 def refresh(
     db: Database, deps: Deps, clock: Clock, read: Callable[[], Organisation]
 ) -> frozenset[str]:

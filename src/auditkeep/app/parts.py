@@ -22,6 +22,7 @@ from auditkeep.app.setup import ADMINISTRATOR
 from auditkeep.app.stores import store_of
 from auditkeep.clock import MINUTE, Clock, Day, Instant, iso
 from auditkeep.collection.interest import interest_of
+from auditkeep.crypto.asking import begun_again, with_keys
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.signing import ReportKey, SigningKey
 from auditkeep.crypto.uses import Uses
@@ -36,7 +37,6 @@ from auditkeep.frameworks import store as frameworks
 from auditkeep.frameworks.warnings import doubts
 from auditkeep.ids import Tenant, is_account, new_id
 from auditkeep.lake.blobs import put_blob
-from auditkeep.lake.buckets import with_keys
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.recovery import Recovered, recover
 from auditkeep.lake.rotation import Rotated, begin, rotate, rotate_tenant
@@ -105,6 +105,7 @@ class Parts:
         with self.db.read(tenant) as tx:
             accounts.require_active(tx)
 
+    @begun_again
     def backfill(self, tenant: Tenant, assessment_id: str, start: Instant) -> int:
         """Let an assessment see from `start` on, as the operator; see `start_backfill`."""
         with self.db.write(tenant) as tx:
@@ -205,8 +206,9 @@ class Parts:
         """Take an account out of all scopes but its own; how many assessments that changed."""
         if not is_account(account):
             raise SetupError(f"An account is twelve digits, which '{account}' is not.")
-        with self.db.system_write() as tx:
-            return organization.leave(tx, self.deps, self.clock.now(), {account})
+        return self.db.system_change(
+            lambda tx: organization.leave(tx, self.deps, self.clock.now(), {account})
+        )
 
     def warnings(self, tenant: Tenant) -> list[dict[str, Any]]:
         """Keywords of custom controls that no list knows, and what may have been meant."""
@@ -239,6 +241,7 @@ class Parts:
         busiest = sorted(totals, key=lambda a: (-totals[a], a))
         return Origins(tuple(a for a in busiest if is_account(a)), Day(first or 0))
 
+    @begun_again
     def create_key(
         self, account: str, user: str, policies: tuple[str, ...]
     ) -> credentials.AccessKey:
@@ -266,6 +269,7 @@ class Parts:
             for k in found
         ]
 
+    @begun_again
     def disable_key(self, access_key_id: str) -> None:
         with self.db.system_write() as tx:
             credentials.disable(tx, access_key_id, self.clock.now())
@@ -289,8 +293,7 @@ class Parts:
         """Wrap data keys anew: all of the deployment's, or what one tenant has."""
         ring = self.lake.keys.ring
         about = {"to": to} if tenant is None else {"to": to, "tenant": f"{tenant.account}"}
-        with self.db.system_write() as tx:
-            self.note(tx, "RotateKeys", about)
+        self.db.system_change(lambda tx: self.note(tx, "RotateKeys", about))
 
         def told(done: Rotated) -> None:
             self.tell_uses()
@@ -302,6 +305,7 @@ class Parts:
         own = KeyStore(Places.of(self.settings).own_keys)
         return rotate(self.lake, ring, own, self.clock.now(), told)
 
+    @begun_again
     def tell_uses(self) -> None:
         """Write down which keys were used in this process and not told of yet."""
         if not self.lake.uses.any():

@@ -20,6 +20,7 @@ from auditkeep.crypto.signing import ReportKey, SigningKey
 from auditkeep.crypto.uses import Uses
 from auditkeep.db.database import Database
 from auditkeep.db.schema import meta
+from auditkeep.db.tx import SystemTx
 from auditkeep.errors import SetupError
 from auditkeep.ids import Tenant, is_account
 from auditkeep.lake.buckets import BucketKeys
@@ -78,14 +79,18 @@ def initialise(settings: Settings, home: Tenant, clock: Clock, master_key: str =
             "log_key": signer.vkey,
             **secrets.sealed(provider),
         }
-        with db.system_write() as tx:
+        bucket_keys = BucketKeys(ring, KeyStore(places.bucket_keys))
+
+        def begin(tx: SystemTx) -> credentials.AccessKey:
             tx.upsert(meta, [{"key": k, "value": v} for k, v in rows.items()], replace=["value"])
             accounts.register(tx.of(home), None, now)
             key = credentials.create(tx, provider, home.account, "admin", (ADMINISTRATOR,), now)
             told = {"accessKeyId": key.access_key_id, "userName": "admin", "logKey": signer.vkey}
-            bucket_keys = BucketKeys(ring, KeyStore(places.bucket_keys))
             acted(tx, bucket_keys, "InitialiseDeployment", told, now)
             used(tx, bucket_keys, uses, now)
+            return key
+
+        key = db.system_change(begin)
     finally:
         db.close()
     return Initialised(key.access_key_id, key.secret_access_key, key.arn, signer.vkey, ring.key_id)

@@ -18,6 +18,7 @@ from auditkeep.app.parts import Parts
 from auditkeep.clock import DAY, MINUTE, Instant, iso
 from auditkeep.collection import trails
 from auditkeep.collection.trails import Trail
+from auditkeep.crypto.asking import begun_again
 from auditkeep.errors import AuditkeepError
 from auditkeep.ids import Tenant
 from auditkeep.repeating import Repeating
@@ -38,6 +39,7 @@ def clients_of(trail: Trail) -> Clients:
     return AmbientClients(trail.role, trail.external_id)
 
 
+@begun_again
 def add(parts: Parts, tenant: Tenant, trail: Trail) -> None:
     """Keep a trail, in place of one of that name."""
     with parts.db.write(tenant) as tx:
@@ -47,6 +49,7 @@ def add(parts: Parts, tenant: Tenant, trail: Trail) -> None:
         parts.note(tx.system(), "PutTrail", told, tenant.account, tenant.region)
 
 
+@begun_again
 def remove(parts: Parts, tenant: Tenant, name: str) -> None:
     with parts.db.write(tenant) as tx:
         trails.remove(tx, name)
@@ -248,8 +251,7 @@ class TrailsThread:
             if further:
                 for counts in asked(since=Instant(now - FURTHER_BACK)):
                     self._tell(trail, counts)
-                with self._parts.db.write(tenant) as tx:
-                    trails.forget(tx, now)
+                self._parts.db.change(tenant, lambda tx: trails.forget(tx, now))
                 self._searched[key] = now
         except AuditkeepError as error:
             _LOG.error("The trail %s (%s) is read again later: %s", trail.name, trail.url, error)

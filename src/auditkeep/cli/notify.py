@@ -30,8 +30,9 @@ def put_address(
     """Mail a principal's notices to an address, in place of one there may have been."""
     from auditkeep.notifications import addresses
 
-    with _opened(data, account, region) as (parts, tenant), parts.db.write(tenant) as tx:
-        entry = addresses.put(tx, principal, address, parts.clock.now())
+    with _opened(data, account, region) as (parts, tenant):
+        now = parts.clock.now()
+        entry = parts.db.change(tenant, lambda tx: addresses.put(tx, principal, address, now))
         relay = bool(parts.settings.smtp_host)
     report({"principal": entry.principal, "address": entry.address}, as_json=json)
     if not relay:
@@ -62,8 +63,8 @@ def delete_address(
     """Mail a principal nothing more, not even what waits."""
     from auditkeep.notifications import addresses
 
-    with _opened(data, account, region) as (parts, tenant), parts.db.write(tenant) as tx:
-        addresses.delete(tx, principal)
+    with _opened(data, account, region) as (parts, tenant):
+        parts.db.change(tenant, lambda tx: addresses.delete(tx, principal))
     return 0
 
 
@@ -94,9 +95,12 @@ def put_webhook(
     given = None if secret_file is None else _read(secret_file)
     target = sys.stdin.readline().strip() if url is None else url
     sends = send or webhooks.ALL_SENT
-    with _opened(data, account, region) as (parts, tenant), parts.db.write(tenant) as tx:
+    with _opened(data, account, region) as (parts, tenant):
         now = parts.clock.now()
-        secret = webhooks.put(tx, name, target, sends=sends, secret=given, now=now)
+        secret = parts.db.change(
+            tenant,
+            lambda tx: webhooks.put(tx, name, target, sends=sends, secret=given, now=now),
+        )
     made = {"name": name, "sends": ", ".join(sends)}
     report(made if given is not None else {**made, "secret": secret}, as_json=json)
     return 0
@@ -130,8 +134,8 @@ def delete_webhook(
     """Post there no more, not even what waits."""
     from auditkeep.notifications import webhooks
 
-    with _opened(data, account, region) as (parts, tenant), parts.db.write(tenant) as tx:
-        webhooks.delete(tx, name)
+    with _opened(data, account, region) as (parts, tenant):
+        parts.db.change(tenant, lambda tx: webhooks.delete(tx, name))
     return 0
 
 

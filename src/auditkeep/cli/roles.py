@@ -1,11 +1,17 @@
 """`auditkeep roles …`: what one may be for an hour, and who may be it."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from auditkeep.cli.options import Account, Data, Json, report
+
+if TYPE_CHECKING:
+    from auditkeep.access.roles import Role
+    from auditkeep.app.parts import Parts
+    from auditkeep.db.tx import SystemTx
 
 
 def put(
@@ -60,10 +66,15 @@ def put(
         issuers = (OpenId(oidc, tuple(audience or ()), tuple(subject or ())),) if oidc else ()
         trusted = Trust(tuple(principal or ()), tuple(aws or ()), issuers, tuple(tag or ()))
     clock = SystemClock()
-    with app.opened(load(data), clock) as parts, parts.db.system_write() as tx:
+
+    def kept(parts: "Parts", tx: "SystemTx") -> "Role":
         role = roles.put(tx, account, name, policy, trusted, max_seconds, clock.now())
         told = {"roleName": name, "policies": policy, "trust": msgspec.to_builtins(trusted)}
         parts.note(tx, "PutRole", told | {"maxSessionDuration": max_seconds}, account)
+        return role
+
+    with app.opened(load(data), clock) as parts:
+        role = parts.db.system_change(partial(kept, parts))
     report(
         {
             "arn": role.arn,
@@ -109,7 +120,11 @@ def delete(name: str, *, data: Data, account: Account) -> int:
     from auditkeep.settings import load
 
     clock = SystemClock()
-    with app.opened(load(data), clock) as parts, parts.db.system_write() as tx:
+
+    def gone(parts: "Parts", tx: "SystemTx") -> None:
         roles.delete(tx, account, name, clock.now())
         parts.note(tx, "DeleteRole", {"roleName": name}, account)
+
+    with app.opened(load(data), clock) as parts:
+        parts.db.system_change(partial(gone, parts))
     return 0

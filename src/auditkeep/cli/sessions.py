@@ -1,5 +1,6 @@
 """`auditkeep sessions …`: who has taken which role, and ending it."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -8,6 +9,8 @@ from auditkeep.cli.options import Data, Json, report
 
 if TYPE_CHECKING:
     from auditkeep.access.sessions import SessionRecord
+    from auditkeep.app.parts import Parts
+    from auditkeep.db.tx import SystemTx
 
 
 def list_sessions(
@@ -65,7 +68,8 @@ def revoke(
     from auditkeep.settings import load
 
     clock = SystemClock()
-    with app.opened(load(data), clock) as parts, parts.db.system_write() as tx:
+
+    def ended(parts: "Parts", tx: "SystemTx") -> int:
         named = None
         if role is not None:
             found = roles.find_arn(tx, role)
@@ -77,6 +81,10 @@ def revoke(
         )
         told = {"accessKeyId": access_key_id, "role": role, "takenBy": taken_by, "revoked": count}
         parts.note(tx, "RevokeSessions", told)
+        return count
+
+    with app.opened(load(data), clock) as parts:
+        count = parts.db.system_change(partial(ended, parts))
     if access_key_id is not None and count == 0:
         raise SetupError(f"No session in use has the access key id '{access_key_id}'.")
     report({"revoked": count}, as_json=json)

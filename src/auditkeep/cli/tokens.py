@@ -1,5 +1,6 @@
 """`auditkeep log token …` and `auditkeep events token …`: who may come without a signature."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -9,7 +10,9 @@ from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, r
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from auditkeep.access.tokens import Kind
+    from auditkeep.access.tokens import Kind, Token
+    from auditkeep.app.parts import Parts
+    from auditkeep.db.tx import SystemTx
     from auditkeep.ids import Tenant
 
 Name = Annotated[str, Parameter(help="Whose it is: a person, a firm, a monitor, an event bus.")]
@@ -81,12 +84,16 @@ def _create(
     clock = SystemClock()
     now = clock.now()
     ends = None if days is None else Instant(now + days * DAY)
+
+    def create(parts: "Parts", tx: "SystemTx") -> "Token":
+        made = tokens.create(tx, kind, name, now, ends, tenant)
+        parts.note(tx, f"Create{_EVENTS[kind]}", {"tokenId": made.id, "name": name})
+        return made
+
     with app.opened(load(data), clock) as parts:
         if tenant is not None:
             parts.require_active(tenant)
-        with parts.db.system_write() as tx:
-            made = tokens.create(tx, kind, name, now, ends, tenant)
-            parts.note(tx, f"Create{_EVENTS[kind]}", {"tokenId": made.id, "name": name})
+        made = parts.db.system_change(partial(create, parts))
     shown = {"id": made.id, "name": name, "token": made.token}
     report(shown | ({} if ends is None else {"expiresAt": iso(ends)}), as_json=as_json)
     return 0
@@ -125,8 +132,12 @@ def _revoke(kind: "Kind", token_id: str, data: "Path") -> int:
     from auditkeep.settings import load
 
     clock = SystemClock()
-    with app.opened(load(data), clock) as parts, parts.db.system_write() as tx:
+
+    def revoke(parts: "Parts", tx: "SystemTx") -> None:
         tokens.revoke(tx, kind, token_id, clock.now())
         parts.note(tx, f"Revoke{_EVENTS[kind]}", {"tokenId": token_id})
+
+    with app.opened(load(data), clock) as parts:
+        parts.db.system_change(partial(revoke, parts))
     print(f"{token_id} is revoked.")
     return 0

@@ -1,8 +1,12 @@
-"""Opening the database: engine, schema version, and transactions to hand out."""
+"""Opening the database: engine, schema version, and transactions to hand out.
+
+Who has one that may write is waited for by others, and so asks nobody for a key (`crypto.asking`).
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -10,12 +14,15 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
+from auditkeep.crypto.asking import patient, with_keys
 from auditkeep.db import dialect
 from auditkeep.db.connections import OwnConnections, Turns, glancing, transaction
 from auditkeep.db.hold import ConnectionHold, FileHold, Hold
 from auditkeep.db.tx import Fields, Sealer, SystemTx, Tx
 from auditkeep.errors import NewerSchema, SetupError
 from auditkeep.ids import Tenant
+
+T = TypeVar("T")
 
 
 class Database:
@@ -77,10 +84,32 @@ class Database:
     @contextmanager
     def write(self, tenant: Tenant) -> Iterator[Tx]:
         """Commits at the end of the block; what `after_commit` was given runs then."""
-        with self._turn(), transaction(self._engine, self._owned, write=True) as source:
+        with (
+            patient(),
+            self._turn(),
+            transaction(self._engine, self._owned, write=True) as source,
+        ):
             tx = Tx(source, tenant, Fields(self._sealer), writable=True)
             yield tx
         tx.run_after_commit()
+
+    def change(self, tenant: Tenant, work: Callable[[Tx], T]) -> T:
+        """Do `work` in a transaction that may write; in another one, if it needs a distant key."""
+
+        def done() -> T:
+            with self.write(tenant) as tx:
+                return work(tx)
+
+        return with_keys(done)
+
+    def system_change(self, work: Callable[[SystemTx], T]) -> T:
+        """The same for what belongs to the deployment."""
+
+        def done() -> T:
+            with self.system_write() as tx:
+                return work(tx)
+
+        return with_keys(done)
 
     @contextmanager
     def system_read(self) -> Iterator[SystemTx]:
@@ -89,7 +118,11 @@ class Database:
 
     @contextmanager
     def system_write(self) -> Iterator[SystemTx]:
-        with self._turn(), transaction(self._engine, self._owned, write=True) as source:
+        with (
+            patient(),
+            self._turn(),
+            transaction(self._engine, self._owned, write=True) as source,
+        ):
             tx = SystemTx(source, Fields(self._sealer), writable=True)
             yield tx
         tx.run_after_commit()

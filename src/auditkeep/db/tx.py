@@ -311,6 +311,12 @@ class Tx(_Handle):
         tx._after = self._after
         return tx
 
+    def require_field_keys(self) -> None:
+        """KeyNotAtHand, or whatever else keeps from sealing fields of this tenant, now."""
+        keys = self._fields.keys(self, make=True)
+        if keys is not None:
+            self._fields.cipher(self.tenant, keys.ref, schema.tenants.name)
+
     def lock_tenant(self) -> None:
         """Order appends and other writers of this tenant (PostgreSQL; SQLite has one writer)."""
         if not self._locked:

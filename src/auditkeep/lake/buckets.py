@@ -9,36 +9,29 @@ Whose key wraps is decided when a bucket is made (`wrapped_by`): the tenant's, o
 own. Unwrapped keys stay in memory for a while and never elsewhere: a master key that is disabled
 opens nothing any more when that while is over.
 
-A master key in AWS KMS or an HSM is *distant*: asking for it takes time, or for ever. Who holds a
-transaction that others wait for is `patient`: it gets KeyNotAtHand, ends the transaction, lets the
-key be fetched, and begins again.
+A master key in AWS KMS or an HSM is *distant*: nobody whom others wait for asks for it
+(`crypto.asking`).
 """
 
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from auditkeep.clock import Instant, month_of
 from auditkeep.crypto.aead import new_key
+from auditkeep.crypto.asking import at_hand, with_keys
 from auditkeep.crypto.derive import object_key
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers import KeyProvider, is_distant, master_of
 from auditkeep.crypto.ring import OWN, KeyRing, SingleRing
+from auditkeep.db.database import Database
 from auditkeep.db.prepared import Prepared
 from auditkeep.db.schema import assessments, buckets, tenants
 from auditkeep.db.tx import Tx
-from auditkeep.errors import (
-    KeyDestroyed,
-    KeyNotAtHand,
-    KeyUnusable,
-    ObjectMissing,
-    StorageError,
-)
+from auditkeep.errors import KeyDestroyed, KeyUnusable, ObjectMissing, StorageError
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.crashpoints import reach
 
@@ -62,57 +55,30 @@ MANUAL = "manual/"
 
 CACHED_KEYS = 1_000
 """A month of classes for many tenants; each key is 32 bytes."""
+MOST_SPARES = 16
+"""Buckets that one transaction begins under one master: one of each class that it writes to."""
 CACHED_SECONDS = 300.0
 """For how long an unwrapped key is used without asking its master again, unless set otherwise."""
-TRIES = 1_000
-"""Distant keys that one piece of work may ask for, one after the other."""
 LOOKS = 3
 """Snapshots in which something is looked for before it is taken to be lost."""
 
 _KEY = Prepared(tenants.c.kms_key)
-_patient: ContextVar[bool] = ContextVar("patient", default=False)
-
-
-@contextmanager
-def patient() -> Iterator[None]:
-    """Within, nobody asks for a distant key: KeyNotAtHand is raised instead."""
-    token = _patient.set(True)
-    try:
-        yield
-    finally:
-        _patient.reset(token)
-
-
-def with_keys(work: Callable[[], T]) -> T:
-    """Do a piece of work that opens a transaction of its own, and can be begun again.
-
-    Distant keys that it needs are fetched in between, while no transaction is open.
-    """
-
-    def begun() -> T:
-        with patient():
-            return work()
-
-    return fetching(begun)
 
 
 def fetching(work: Callable[[], T]) -> T:
-    """The same for work that says by itself where it is `patient`.
+    """`with_keys`, for work that reads too.
 
-    Begun again too is what found an object or a key gone: its snapshot was older than a compaction
+    Begun again is also what found an object or a key gone: its snapshot was older than a compaction
     or a destruction, and a new one knows where everything is. What is not there then is lost.
     """
     looks = LOOKS
-    for _ in range(TRIES):
+    while True:
         try:
-            return work()
-        except KeyNotAtHand as error:
-            error.fetch()
+            return with_keys(work)
         except (KeyDestroyed, ObjectMissing):
             looks -= 1
             if not looks:
                 raise
-    raise StorageError(f"One piece of work needs more than {TRIES:,} keys: do it in parts.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +115,8 @@ class BucketKeys:
         self._ticks = ticks
         self._lock = threading.Lock()
         self._keys: OrderedDict[tuple[Tenant, str], tuple[float, bytes]] = OrderedDict()
-        self._spares: dict[tuple[Tenant, str], _Spare] = {}
+        self._spares: dict[tuple[Tenant, str], list[_Spare]] = {}
+        self._taken: Counter[tuple[Tenant, str]] = Counter()
         self._tried: dict[tuple[Tenant, str], _Tried] = {}
 
     @property
@@ -194,11 +161,8 @@ class BucketKeys:
         if held is not None and self._ticks() < held[0]:
             return held[1]
         wrapped = self._keystore.get(bucket_id)
-        if _patient.get() and is_distant(master := master_of(wrapped)):
-            raise KeyNotAtHand(
-                f"The key {master} has to be asked for first. Try again in a moment.",
-                lambda: self._unwrap(tenant, bucket_id, wrapped),
-            )
+        if is_distant(master := master_of(wrapped)):
+            at_hand(master, lambda: self._unwrap(tenant, bucket_id, wrapped))
         return self._unwrap(tenant, bucket_id, wrapped)
 
     def require(self, tenant: Tenant, bucket_id: str) -> None:
@@ -210,11 +174,7 @@ class BucketKeys:
         with self._lock:
             tried = self._tried.pop((tenant, name), None)
         if tried is None:
-            if _patient.get():
-                raise KeyNotAtHand(
-                    f"The key {name} has to be asked for first. Try again in a moment.",
-                    lambda: self._try(tenant, name),
-                )
+            at_hand(name, lambda: self._try(tenant, name))
             self._try(tenant, name)
             self.vouch(tenant, name)
         elif tried.refused is not None:
@@ -242,21 +202,31 @@ class BucketKeys:
 
     def _spare(self, tenant: Tenant, master: str) -> _Spare:
         """A key wrapped by a distant master; taken from what was prepared, if anything was."""
+        spare = self._prepared(tenant, master)
+        if spare is None:
+            at_hand(master, lambda: self._prepare(tenant, master))
+            return self._wrapped(tenant, master)
+        return spare
+
+    def _prepared(self, tenant: Tenant, master: str) -> _Spare | None:
         with self._lock:
-            spare = self._spares.pop((tenant, master), None)
-        if spare is not None and self._ticks() < spare.until:
-            return spare
-        if _patient.get():
-            raise KeyNotAtHand(
-                f"The key {master} has to be asked for first. Try again in a moment.",
-                lambda: self._prepare(tenant, master),
-            )
-        return self._wrapped(tenant, master)
+            waiting = self._spares.get((tenant, master), [])
+            while waiting:
+                spare = waiting.pop()
+                if self._ticks() < spare.until:
+                    self._taken[tenant, master] += 1
+                    return spare
+        return None
 
     def _prepare(self, tenant: Tenant, master: str) -> None:
-        spare = self._wrapped(tenant, master)
+        """One more than were taken since the last time: what took them was undone, and will need
+        as many again when it is begun again.
+        """
         with self._lock:
-            self._spares[tenant, master] = spare
+            wanted = 1 + self._taken.pop((tenant, master), 0)
+        made = [self._wrapped(tenant, master) for _ in range(min(wanted, MOST_SPARES))]
+        with self._lock:
+            self._spares.setdefault((tenant, master), []).extend(made)
 
     def _wrapped(self, tenant: Tenant, master: str) -> _Spare:
         bucket_id, key = new_id(), new_key()
@@ -293,6 +263,25 @@ def current(tx: Tx, keys: BucketKeys, klass: str, now: Instant, wrapper: str | N
     )
     found: str | None = tx.scalar(same)
     return open_bucket(tx, keys, klass, now, name) if found is None else found
+
+
+def make_ready(db: Database, keys: BucketKeys, tenant: Tenant, klass: str, now: Instant) -> None:
+    """Have at hand, before it begins, what a write to a class will need of distant keys.
+
+    For who cannot well begin again. What is not at hand all the same is KeyNotAtHand as ever.
+    """
+    with db.read(tenant) as tx:
+        name = wrapped_by(tx, klass)
+        if name == OWN and not is_distant(keys.provider_key):
+            return
+
+    def tried() -> None:
+        with db.write(tenant) as tx:
+            tx.lock_tenant()
+            keys.key(tenant, current(tx, keys, klass, now))
+            tx.require_field_keys()
+
+    with_keys(tried)
 
 
 def open_bucket(

@@ -22,6 +22,7 @@ Each step is one transaction or harmless to repeat: a recovery that was cut off 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -383,16 +384,18 @@ def _declare(
         if tenant == home:
             continue
         record = msgspec.structs.replace(base, id=new_id(), keys=keys)
-        with lake.db.write(tenant) as tx2:
-            _record(tx2, lake, record)
+        lake.db.change(tenant, partial(_record, lake=lake, record=record))
     record = msgspec.structs.replace(
         base, lost=told.lost, keys=keyless.get(home, ()), backup=told.backup
     )
-    with lake.db.write(home) as tx3:
-        _record(tx3, lake, record)
-        system = tx3.system()
+
+    def last(tx: Tx) -> None:
+        _record(tx, lake, record)
+        system = tx.system()
         system.run(system.delete(meta).where(meta.c.key == _UNDECLARED))
         reach("recover.before-declared")
+
+    lake.db.change(home, last)
     return told.lost, buried
 
 

@@ -28,6 +28,7 @@ from auditkeep.clock import SECOND, Clock
 from auditkeep.collection.ingest import Source
 from auditkeep.collection.interest import interest_of
 from auditkeep.collection.push import Pushed, Pusher, push
+from auditkeep.crypto.asking import with_keys
 from auditkeep.db.database import Database
 from auditkeep.errors import (
     Contended,
@@ -38,7 +39,6 @@ from auditkeep.errors import (
     Throttled,
 )
 from auditkeep.ids import Tenant
-from auditkeep.lake.buckets import with_keys
 from auditkeep.operations.call import Deps
 from auditkeep.operations.keys import told
 from auditkeep.wire.errors import JSON, describe, to_response

@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from auditkeep.accounts import quotas
 from auditkeep.clock import Clock, Instant
+from auditkeep.crypto.asking import with_keys
 from auditkeep.db.database import Database
 from auditkeep.db.schema import uploads
 from auditkeep.errors import (
@@ -34,7 +35,6 @@ from auditkeep.errors import (
 )
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.blobs import CHUNK, Blob, delete_blob, get_blob, put_blob
-from auditkeep.lake.buckets import with_keys
 from auditkeep.lake.lake import Lake
 from auditkeep.operations.call import Deps
 from auditkeep.operations.keys import told

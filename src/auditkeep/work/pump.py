@@ -9,8 +9,10 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from auditkeep.clock import SECOND, Clock
+from auditkeep.crypto.asking import with_keys
 from auditkeep.errors import AuditkeepError
 from auditkeep.ids import Tenant
 from auditkeep.work.jobs import LEASE, Failure, Job, Jobs
@@ -103,7 +105,7 @@ class Pump:
         """Run the handler; how it failed, or None."""
         with _KeepingLease(self._jobs, job, self._clock):
             try:
-                handler.run(job.tenant, job.key)
+                with_keys(partial(handler.run, job.tenant, job.key))
             except AuditkeepError as error:
                 _log.warning("Job %s, try %d: %s", job.id, job.tries, error)
                 return handler.retry.failure(job, str(error), self._clock.now(), error)

@@ -16,6 +16,7 @@ from auditkeep.db.tx import Tx
 from auditkeep.errors import NotCollected
 from auditkeep.ids import Tenant
 from auditkeep.lake.append import Appended, Unit, append
+from auditkeep.lake.buckets import make_ready
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
 from auditkeep.sources.pull import Ask, Expired, Page, Puller, Throttled, Unreachable
@@ -77,8 +78,8 @@ class Backfilling:
             self._end(tenant, fetch, reason)
 
     def _end(self, tenant: Tenant, fetch: Fetch, reason: str) -> None:
-        with self.parts.db.write(tenant) as tx:
-            backfills.save(tx, [replace(fetch, state="FAILED", message=reason)])
+        failed = replace(fetch, state="FAILED", message=reason)
+        self.parts.db.change(tenant, lambda tx: backfills.save(tx, [failed]))
 
 
 @dataclass
@@ -128,6 +129,7 @@ class _Fetching:
         line.records += tally.records
         line.unmatched += tally.unmatched.total()
         unit = Unit(page.unit, self.fetch.place.source, f"backfill/{self.fetch.id}")
+        self._make_ready()
         with self.parts.db.write(self.tenant) as tx:
             result = self._append(tx, unit, found)
             line.observations += result.new
@@ -152,10 +154,16 @@ class _Fetching:
         done = replace(
             self.fetch, state="FAILED" if message else "COMPLETE", message=message, resume=None
         )
+        self._make_ready()
         with self.parts.db.write(self.tenant) as tx:
             self._append(tx, self.run.unit, [record])
             backfills.save(tx, [done])
             pulls.forget(tx, self.run)
+
+    def _make_ready(self) -> None:
+        """What is counted while it is kept is counted once: no key is missed in the midst of it."""
+        now = self.parts.clock.now()
+        make_ready(self.parts.db, self.parts.lake.keys, self.tenant, FACTS, now)
 
     def _append(self, tx: Tx, unit: Unit, found: list[Observation]) -> Appended:
         return append(

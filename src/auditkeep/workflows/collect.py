@@ -33,6 +33,7 @@ from auditkeep.db.tx import Tx
 from auditkeep.errors import NotCollected
 from auditkeep.ids import Tenant
 from auditkeep.lake.append import Unit, append
+from auditkeep.lake.buckets import make_ready
 from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation, SourceType
@@ -435,6 +436,7 @@ class _Work:
         if not (waiting or ledger or self._changed):
             return
         now = self.parts.clock.now()
+        self._make_ready(now)
         with self.parts.db.write(self.tenant) as tx:
             tx.lock_tenant()
             for part in waiting:
@@ -463,13 +465,16 @@ class _Work:
         if not result.repeated:
             line.cuts += sum(len(o.cuts) for o in part.observations)
 
+    def _make_ready(self, now: Instant) -> None:
+        """What is counted while it is kept is counted once: no key is missed in the midst of it."""
+        make_ready(self.parts.db, self.parts.lake.keys, self.tenant, FACTS, now)
+
     def put_off(self, error: NotCollected) -> None:
         """Keep what there is, and why it goes on later."""
         trouble = trouble_of(error)
         self.run.trouble = (trouble.reason, trouble.detail, trouble.message)
         self._commit()
-        with self.parts.db.write(self.tenant) as tx:
-            pulls.keep(tx, self.run)
+        self.parts.db.change(self.tenant, lambda tx: pulls.keep(tx, self.run))
 
     def conclude(self, outcome: str) -> None:
         """Make the run a fact."""
@@ -479,6 +484,7 @@ class _Work:
         record = self.run.observation(
             self.tenant, self.place, outcome=told, ended=now, cut_key=self._cut_key
         )
+        self._make_ready(now)
         with self.parts.db.write(self.tenant) as tx:
             append(
                 tx,

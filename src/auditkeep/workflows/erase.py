@@ -19,6 +19,7 @@ from auditkeep.accounts import erasure, store
 from auditkeep.accounts.erasure import Erasure, Gone
 from auditkeep.activity import pending
 from auditkeep.clock import DAY, MINUTE, Clock, Instant, iso
+from auditkeep.crypto.asking import with_keys
 from auditkeep.db import clearing
 from auditkeep.db.database import Database
 from auditkeep.db.schema import buckets
@@ -27,7 +28,7 @@ from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
 from auditkeep.lake import governance
 from auditkeep.lake.blobs import put_blob
-from auditkeep.lake.buckets import ACTIVITY, with_keys
+from auditkeep.lake.buckets import ACTIVITY
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.destruction import destroy_everything
 from auditkeep.lake.governance import Authority, Destruction
@@ -142,11 +143,14 @@ def _certify(eraser: Eraser, tenant: Tenant, erasure_id: str) -> None:
         told = governance.told_since(tx, eraser.lake, found.asked_at)
     await_log(eraser.lake, tenant, max(stored.batch_no for stored, _ in told))
     reach("erase.before-certificate")
+    with eraser.db.read(tenant) as tx:
+        certificate = certificate_of(tx, eraser.lake, found, eraser.deps.settings.key_backup_days)
+    data = certificate.signed(eraser.lake.signer).file_bytes()  # by a key that may be elsewhere
     with eraser.db.write(tenant) as tx:
         tx.lock_tenant()
-        certificate = certificate_of(tx, eraser.lake, found, eraser.deps.settings.key_backup_days)
+        if erasure.get(tx, erasure_id).stage != "log":
+            return  # another run has certified it
         now = eraser.clock.now()
-        data = certificate.signed(eraser.lake.signer).file_bytes()
         put_blob(tx, eraser.lake, governance.CLASS, found.certificate, data, now)
         erasure.end(tx, replace(found, stage="done", ended_at=now))
     reach("erase.certified")

@@ -8,8 +8,10 @@ finds only what is due then. A bucket that a legal hold covers any of stays as a
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from auditkeep.clock import DAY, Instant
+from auditkeep.crypto.asking import with_keys
 from auditkeep.db.schema import (
     batches,
     observation_ids,
@@ -30,7 +32,7 @@ from auditkeep.lake.lake import Lake
 from auditkeep.lake.remains import forget_ids
 from auditkeep.lake.retention import Due
 from auditkeep.reports import store as report_store
-from auditkeep.settings import Settings
+from auditkeep.settings import RetentionKind, Settings
 
 SNAPSHOTS_KEPT = 365 * DAY
 """How long what an expired share request had offered is kept (spec 9.2)."""
@@ -53,36 +55,45 @@ def expire(lake: Lake, settings: Settings, tenant: Tenant, now: Instant) -> Expi
 
     LogError if the database is behind the published log.
     """
-    gone: list[Due] = []
-    held: list[Due] = []
-    observations = files = 0
-    for kind in retention.KINDS:
-        with lake.db.write(tenant) as tx:
-            tx.lock_tenant()
-            if tx.scalar(tx.select(tenants.c.status)) in {*ERASED, None}:
-                return Expired()
-            in_force = retention.rules(tx, settings.retention_days)
-            due = [d for d in retention.due(tx, in_force, now) if kind_of(d.klass) == kind]
-            over = [one for one in due if one.held is None]
-            held += [one for one in due if one.held is not None]
-            if not over:
-                continue
-            reach("expire.chosen")
-            ids = [one.id for one in over]
-            _forget(tx, ids)
-            given = retention.authority(tx, lake, kind, in_force[kind], now)
-            done = destroy_buckets(tx, lake, ids, given, now)
-            if kind == "reports":
-                _drop_reports(tx)
-        reach("expire.done")
-        gone += over
-        if done is not None:
-            observations += done.rows
-            files += done.files
-            _log.info("Retention: %d buckets of %s expired in %s.", len(ids), kind, tenant)
-    if gone:
+    each = [
+        with_keys(partial(_expire, lake, settings, tenant, now, kind)) for kind in retention.KINDS
+    ]
+    if any(one.gone for one in each):
         forget_ids(lake, tenant)
-    return Expired(tuple(gone), tuple(held), observations, files)
+    return Expired(
+        tuple(due for one in each for due in one.gone),
+        tuple(due for one in each for due in one.held),
+        sum(one.observations for one in each),
+        sum(one.files for one in each),
+    )
+
+
+def _expire(
+    lake: Lake, settings: Settings, tenant: Tenant, now: Instant, kind: RetentionKind
+) -> Expired:
+    """What is due of one kind, in one transaction."""
+    with lake.db.write(tenant) as tx:
+        tx.lock_tenant()
+        if tx.scalar(tx.select(tenants.c.status)) in {*ERASED, None}:
+            return Expired()
+        in_force = retention.rules(tx, settings.retention_days)
+        due = [d for d in retention.due(tx, in_force, now) if kind_of(d.klass) == kind]
+        over = [one for one in due if one.held is None]
+        held = tuple(one for one in due if one.held is not None)
+        if not over:
+            return Expired(held=held)
+        reach("expire.chosen")
+        ids = [one.id for one in over]
+        _forget(tx, ids)
+        given = retention.authority(tx, lake, kind, in_force[kind], now)
+        done = destroy_buckets(tx, lake, ids, given, now)
+        if kind == "reports":
+            _drop_reports(tx)
+    reach("expire.done")
+    if done is None:
+        return Expired(tuple(over), held)
+    _log.info("Retention: %d buckets of %s expired in %s.", len(ids), kind, tenant)
+    return Expired(tuple(over), held, done.rows, done.files)
 
 
 def drop_snapshots(lake: Lake, now: Instant) -> int:

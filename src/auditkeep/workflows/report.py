@@ -22,6 +22,7 @@ from auditkeep.assessments.model import Assessment
 from auditkeep.clock import MINUTE, Clock, Instant, day_name, day_of
 from auditkeep.collection import completeness, recorded
 from auditkeep.collection.looks import Plans
+from auditkeep.crypto.asking import begun_again, with_keys
 from auditkeep.crypto.signing import ReportKey
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
@@ -32,7 +33,7 @@ from auditkeep.evidence.progress import last_batch_no
 from auditkeep.ids import Tenant
 from auditkeep.lake import handed_out
 from auditkeep.lake.blobs import get_blob, put_blob
-from auditkeep.lake.buckets import with_keys, wrapped_for
+from auditkeep.lake.buckets import wrapped_for
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Stored
 from auditkeep.lake.proofs import LogReader, places, prove
@@ -114,6 +115,7 @@ def build_report(maker: Maker, tenant: Tenant, report_id: str) -> None:
         with_keys(partial(_keep, maker, tenant, report_id, archive))
 
 
+@begun_again
 def fail_report(maker: Maker, tenant: Tenant, report_id: str, reason: str) -> None:
     """Mark a report FAILED and say why, where its owner will see it."""
     with maker.db.write(tenant) as tx:

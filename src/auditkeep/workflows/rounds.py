@@ -17,6 +17,7 @@ from auditkeep.clock import SECOND, Day, Instant, day_name, day_of, day_start, t
 from auditkeep.collection import gaps, targets
 from auditkeep.collection.plan import Plan
 from auditkeep.collection.targets import NEVER_ASKED, Ended, Place, Target
+from auditkeep.crypto.asking import begun_again
 from auditkeep.db.schema import tenants
 from auditkeep.ids import Tenant
 from auditkeep.repeating import Repeating
@@ -58,6 +59,7 @@ class Rounds:
         self._seen.pop(tenant, None)
         return self._queue(tenant, self.collector.clock.now())
 
+    @begun_again
     def _queue(self, tenant: Tenant, now: Instant) -> int:
         every = self.collector.every
         round_ = targets.round_of(now, every)

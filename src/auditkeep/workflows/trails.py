@@ -301,8 +301,7 @@ class TrailReading:
             self.counts.failures.append(Failure(folder, error))
         finally:
             self.settle()
-        with self._lake.db.write(self._tenant) as tx:
-            self.remember(tx, place)
+        self._lake.db.change(self._tenant, lambda tx: self.remember(tx, place))
 
     def progress_of(self, place: Place) -> Progress:
         return self._known_progress.setdefault(place.folder(LOGS), Progress())
@@ -312,9 +311,12 @@ class TrailReading:
         self.reading.commit()
         afterwards, self._afterwards = self._afterwards, []
         if afterwards:
-            with self._lake.db.write(self._tenant) as tx:
+
+            def follow(tx: Tx) -> None:
                 for then in afterwards:
                     then(tx)
+
+            self._lake.db.change(self._tenant, follow)
 
     def conclude(self, outcome: str, *, quiet: bool = False, **more: object) -> None:
         """Append the run's own record (unless it was about nothing), and let go of what is held."""

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from auditkeep.crypto.asking import require_free
 from auditkeep.errors import KeyAway, KeyUnusable
 
 T = TypeVar("T")
@@ -47,6 +48,7 @@ class Guard:
 
     def ask(self, endpoint: str, key_id: str, work: Callable[[], T]) -> T:
         """What `work` answers; KeyAway at once while it is known that it would not."""
+        require_free(key_id)
         for name in (endpoint, key_id):
             self._require_open(name)
         with self._turn(key_id):

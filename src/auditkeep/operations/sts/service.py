@@ -26,6 +26,7 @@ from auditkeep.activity.heard import Buffer, Heard
 from auditkeep.clock import Clock, Instant, iso
 from auditkeep.crypto.providers import KeyProvider
 from auditkeep.db.database import Database
+from auditkeep.db.tx import SystemTx
 from auditkeep.errors import AccessDenied, RefusedByRule, RequestError, UnknownOperation
 from auditkeep.ids import Tenant
 from auditkeep.lake.buckets import BucketKeys
@@ -265,12 +266,16 @@ class Sts:
     ) -> dict[str, str | Members]:
         now = heard.at
         wanted = Wanted(asked.name, seconds, origin, asked.policy, asking.allowed_tags(asked, role))
-        with self._db.system_write() as tx:
+
+        def made(tx: SystemTx) -> tuple[Issued, dict[str, str | Members]]:
             if once is not None:
                 sessions.use_once(tx, once.digest, now, once.forget_at)
             issued = sessions.issue(tx, self._provider, role, wanted, now)
             answer = _session(issued)
             self._recording.issued(tx, heard, role.account, answer)
+            return issued, answer
+
+        issued, answer = self._db.system_change(made)
         _LOG.info("%s took %s until %s", origin, issued.arn, iso(issued.expires_at))
         return answer
 
