@@ -1,10 +1,11 @@
 """AWS KMS and STS for tests: moto behind a door that keeps keys' states, and can misbehave.
 
 moto goes on encrypting and decrypting with keys that are disabled or pending deletion, and gives
-multi-Region keys ids that its own ciphertexts cannot hold; the door puts both right. Told to, it
-denies what a key's policy would, or lets callers wait.
+multi-Region keys ids that its own ciphertexts cannot hold; the door puts both right, and signs itself:
+moto lacks Ed25519, and hashes what is a digest already. Told to, it denies what a key's policy would, or lets callers wait.
 """
 
+import base64
 import json
 import secrets
 import threading
@@ -15,9 +16,15 @@ from io import BytesIO
 from typing import Any
 
 import boto3
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 REGION = "us-east-1"
-_USES = frozenset({"Encrypt", "Decrypt", "GenerateDataKey", "ReEncrypt"})
+_USES = frozenset({"Encrypt", "Decrypt", "GenerateDataKey", "ReEncrypt", "Sign"})
+_ED25519 = "ECC_NIST_EDWARDS25519"
 
 
 class KmsServer:
@@ -31,6 +38,7 @@ class KmsServer:
         self.silent: set[str] = set()
         """Regions that take requests and answer nothing."""
         self.ended = threading.Event()
+        self.signing: dict[str, Ed25519PrivateKey | rsa.RSAPrivateKey] = {}
 
     def client(self, service: str = "kms", region: str = REGION) -> Any:
         return boto3.client(
@@ -43,7 +51,57 @@ class KmsServer:
 
     def key(self, region: str = REGION, **how: Any) -> str:
         """The ARN of a new key."""
-        return str(self.client(region=region).create_key(**how)["KeyMetadata"]["Arn"])
+        spec = how.get("KeySpec", "")
+        if spec == _ED25519:  # its states are those of another curve's key, which moto has
+            how["KeySpec"] = "ECC_NIST_P256"
+        arn = str(self.client(region=region).create_key(**how)["KeyMetadata"]["Arn"])
+        if spec == _ED25519:
+            self.signing[arn] = Ed25519PrivateKey.generate()
+        elif spec.startswith("RSA_") and how.get("KeyUsage") == "SIGN_VERIFY":
+            self.signing[arn] = rsa.generate_private_key(65537, int(spec.removeprefix("RSA_")))
+        return arn
+
+    def log_key(self) -> str:
+        """The ARN of a new key that signs as the log's does."""
+        return self.key(KeySpec=_ED25519, KeyUsage="SIGN_VERIFY")
+
+    def report_key(self) -> str:
+        """The same for reports."""
+        return self.key(KeySpec="RSA_3072", KeyUsage="SIGN_VERIFY")
+
+    def signed(self, operation: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """What a key that signs answers; None for what moto answers."""
+        key = self.signing.get(body.get("KeyId", ""))
+        if key is None or operation not in {"Sign", "GetPublicKey"}:
+            return None
+        edwards = isinstance(key, Ed25519PrivateKey)
+        how = "ED25519_SHA_512" if edwards else "RSASSA_PKCS1_V1_5_SHA_256"
+        if operation == "GetPublicKey":
+            der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            return {
+                "KeyId": body["KeyId"],
+                "PublicKey": base64.b64encode(der).decode(),
+                "KeyUsage": "SIGN_VERIFY",
+                "SigningAlgorithms": [
+                    "ED25519_PH_SHA_512" if edwards else "RSASSA_PSS_SHA_256",
+                    how,
+                ],
+            }
+        message = base64.b64decode(body["Message"])
+        assert len(message) <= 4096
+        assert (body["SigningAlgorithm"], body["MessageType"]) == (
+            how,
+            "RAW" if edwards else "DIGEST",
+        )
+        if isinstance(key, Ed25519PrivateKey):
+            signature = key.sign(message)
+        else:
+            signature = key.sign(message, padding.PKCS1v15(), Prehashed(SHA256()))
+        return {
+            "KeyId": body["KeyId"],
+            "Signature": base64.b64encode(signature).decode(),
+            "SigningAlgorithm": how,
+        }
 
     def turn(self, call: str, arn: str, *more: object) -> None:
         """`disable_key` and the like, behind the door: moto's own takes no `mrk-` ids of 36."""
@@ -101,7 +159,11 @@ def running_kms() -> Iterator[KmsServer]:
                 "PendingDeletion": "KMSInvalidStateException",
             }.get(state(body["KeyId"]), "")
         if not code:
-            return inner(environ, start)  # type: ignore[no-any-return]
+            ours = server.signed(operation, body)
+            if ours is None:
+                return inner(environ, start)  # type: ignore[no-any-return]
+            start("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
+            return [json.dumps(ours).encode()]
         answer = json.dumps({"__type": code, "message": "no"}).encode()
         start("400 Bad Request", [("Content-Type", "application/x-amz-json-1.1")])
         return [answer]

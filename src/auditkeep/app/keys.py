@@ -15,7 +15,9 @@ from auditkeep.crypto.masters import CREDENTIAL, MasterFile, MasterGiven, Master
 from auditkeep.crypto.providers.hsm import Hsm
 from auditkeep.crypto.providers.kept import KeptKey
 from auditkeep.crypto.providers.kms import Kms
+from auditkeep.crypto.providers.signing import held
 from auditkeep.crypto.ring import KeyRing
+from auditkeep.crypto.signers import Find
 from auditkeep.crypto.uses import Note
 from auditkeep.errors import KeyUnusable
 from auditkeep.settings import Settings
@@ -48,15 +50,30 @@ def create(settings: Settings, name: str) -> None:
 
 def ring(settings: Settings, note: Note) -> KeyRing:
     """All keys of the deployment."""
-    kms = None
-    if settings.kms == "aws":
-        kms = Kms(
-            endpoint_url=settings.kms_endpoint_url,
-            replicas=settings.replica_regions,
-            seconds=settings.kms_timeout_seconds,
-        )
-    hsm = Hsm(settings.pkcs11_module, lambda: pin(settings)) if settings.pkcs11_module else None
-    return KeyRing(masters(settings), kms=kms, hsm=hsm, note=note)
+    return KeyRing(masters(settings), kms=_kms(settings), hsm=_hsm(settings), note=note)
+
+
+def finder(settings: Settings) -> Find:
+    """How keys that sign elsewhere are reached: apart from those that wrap, so that a tenant's key
+    which answers slowly keeps nobody from signing.
+    """
+    kms, hsm = _kms(settings), _hsm(settings)
+    return lambda name, kind: held(name, kind, kms=kms, hsm=hsm)
+
+
+def _kms(settings: Settings) -> Kms | None:
+    if settings.kms != "aws":
+        return None
+    return Kms(
+        endpoint_url=settings.kms_endpoint_url,
+        replicas=settings.replica_regions,
+        seconds=settings.kms_timeout_seconds,
+    )
+
+
+def _hsm(settings: Settings) -> Hsm | None:
+    module = settings.pkcs11_module
+    return Hsm(module, lambda: pin(settings)) if module else None
 
 
 def kept(settings: Settings, of: KeyRing) -> KeptKey:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
 from auditkeep.access import credentials
@@ -22,9 +23,10 @@ from auditkeep.app.setup import ADMINISTRATOR
 from auditkeep.app.stores import store_of
 from auditkeep.clock import MINUTE, Clock, Day, Instant, iso
 from auditkeep.collection.interest import interest_of
+from auditkeep.crypto import durable, signers
 from auditkeep.crypto.asking import begun_again, with_keys
 from auditkeep.crypto.keystore import KeyStore
-from auditkeep.crypto.signing import ReportKey, SigningKey
+from auditkeep.crypto.signing import DigestKey, NoteKey
 from auditkeep.crypto.uses import Uses
 from auditkeep.db import clearing
 from auditkeep.db.database import Database
@@ -74,13 +76,18 @@ class Parts:
     clock: Clock
     db: Database
     lake: Lake
-    report_key: ReportKey
+    report_key: DigestKey
     jobs: DatabaseJobs
     deps: Deps
 
     @property
     def log_key(self) -> str:
         return self.lake.signer.vkey
+
+    def require_signing(self) -> None:
+        """KeyUnusable, saying why, unless log and reports can be signed now."""
+        for key in (self.lake.signer.key, self.report_key):
+            signers.require_signing(key)
 
     def interest(self, tenant: Tenant) -> Interest:
         """What ingest keeps for this tenant: whatever a shipped or custom control could use."""
@@ -345,17 +352,18 @@ def _over(db: Database, settings: Settings, clock: Clock) -> Parts:
     places = Places.of(settings)
     with db.system_read() as tx:
         origin = tx.scalar(tx.select(meta.c.value).where(meta.c.key == "log_origin"))
+        vkey = tx.scalar(tx.select(meta.c.value).where(meta.c.key == "log_key"))
     if origin is None:
         raise SetupError("This database holds no deployment; run 'auditkeep init' first.")
     uses = Uses(clock)
-    ring = keys.ring(settings, uses.note)
+    ring, find = keys.ring(settings, uses.note), keys.finder(settings)
     lake = Lake.open(
         db=db,
         data=settings.data,
         objects=store_of(settings, clock),
         provider=ring,
         keystore=KeyStore(places.bucket_keys),
-        signer=Signer(origin, SigningKey.open(places.log_key, uses.note)),
+        signer=_signer(places, str(origin), vkey, partial(signers.open_log_key, find=find), uses),
         meter=LensMeter(),
         clock=clock,
         secrets=keys.kept(settings, ring),
@@ -372,8 +380,20 @@ def _over(db: Database, settings: Settings, clock: Clock) -> Parts:
         id_secret=found["ids"],
         wake=jobs.wake,
     )
-    report_key = ReportKey.open(places.report_key, uses.note)
+    report_key = signers.open_report_key(places.report_key, find, uses.note)
     return Parts(settings, clock, db, lake, report_key, jobs, deps)
+
+
+def _signer(
+    places: Places, origin: str, vkey: str | None, open_key: Callable[..., NoteKey], uses: Uses
+) -> Signer:
+    """The log's signer; a change of its key that was cut off after its last word is ended."""
+    if places.next_log_key.exists():
+        signer = Signer(origin, open_key(places.next_log_key, note=uses.note))
+        if signer.vkey == vkey:
+            durable.take_place(places.next_log_key, places.log_key)
+            return signer
+    return Signer(origin, open_key(places.log_key, note=uses.note))
 
 
 @contextmanager

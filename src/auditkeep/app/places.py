@@ -12,7 +12,9 @@ class Places:
 
     master_key: Path
     log_key: Path
+    next_log_key: Path
     report_key: Path
+    next_report_key: Path
     bucket_keys: Path
     own_keys: Path
     escrow: Path
@@ -27,7 +29,9 @@ class Places:
         return cls(
             master_key=keys / "master.key",
             log_key=keys / "log.key",
+            next_log_key=keys / "log.key.next",
             report_key=keys / "report.key",
+            next_report_key=keys / "report.key.next",
             bucket_keys=keys / "buckets",
             own_keys=keys / "own",
             escrow=keys / "escrow.json",

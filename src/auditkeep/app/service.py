@@ -58,6 +58,7 @@ class Service:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+        parts.require_signing()
         authorities = of_settings(parts.settings)
         self._told = proven(parts.lake.objects)
         self._hold = parts.db.hold("serve", Places.of(parts.settings).serve_lock)

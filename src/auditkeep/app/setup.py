@@ -14,6 +14,7 @@ from auditkeep.activity.used import used
 from auditkeep.app import keys, secrets
 from auditkeep.app.places import Places
 from auditkeep.clock import Clock
+from auditkeep.crypto import keyfiles, signers
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers.kept import KeptKey
 from auditkeep.crypto.signing import ReportKey, SigningKey
@@ -41,11 +42,23 @@ class Initialised:
     master_key: str
 
 
-def initialise(settings: Settings, home: Tenant, clock: Clock, master_key: str = "") -> Initialised:
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Keys of a new deployment that AWS KMS or an HSM holds, by name; empty: files of our own."""
+
+    master: str = ""
+    log: str = ""
+    report: str = ""
+
+
+def initialise(
+    settings: Settings, home: Tenant, clock: Clock, elsewhere: Elsewhere | None = None
+) -> Initialised:
     """Make a deployment; SetupError where there is one already, which stays as it is.
 
-    `master_key` names one that AWS KMS or an HSM holds; empty: a new one of our own.
+    KeyUnusable where a key that is to be elsewhere cannot be used.
     """
+    named = elsewhere or Elsewhere()
     if not is_account(home.account):
         raise SetupError(f"'{home.account}' is no account id: it has twelve digits.")
     places = Places.of(settings)
@@ -55,19 +68,25 @@ def initialise(settings: Settings, home: Tenant, clock: Clock, master_key: str =
     try:
         db.migrate()
         _require_new(db)
-        keys.create(settings, master_key)
+        keys.create(settings, named.master)
         uses = Uses(clock)
         ring = keys.ring(settings, uses.note)
         if not ring.key_id.startswith("local:"):
             ring.prove(ring.key_id)
         provider = KeptKey.create(ring, KeyStore(places.own_keys))
-        log = (
-            SigningKey.open(places.log_key, uses.note)
-            if places.log_key.exists()
-            else SigningKey.create(places.log_key)
-        )
+        find = keys.finder(settings)
+        if not places.log_key.exists():
+            if named.log:
+                keyfiles.create(places.log_key, signers.log_key_file(named.log, find, uses.note))
+            else:
+                SigningKey.create(places.log_key)
         if not places.report_key.exists():
-            ReportKey.create(places.report_key)
+            if named.report:
+                content = signers.report_key_file(named.report, find, uses.note)
+                keyfiles.create(places.report_key, content)
+            else:
+                ReportKey.create(places.report_key)
+        log = signers.open_log_key(places.log_key, find, uses.note)
         origin = settings.log_origin or f"auditkeep.local/{os.urandom(8).hex()}"
         signer = Signer(origin, log)
         now = clock.now()

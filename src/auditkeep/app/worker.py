@@ -29,6 +29,7 @@ class Worker:
                 "(AUDITKEEP_DATABASE_URL). The embedded one is worked by `auditkeep serve` alone."
             )
         proven(parts.lake.objects)
+        parts.require_signing()
         self._parts = parts
         self._stop = threading.Event()
         handlers = {JOB: report_handler(parts.deps, parts.report_key, parts.clock)}

@@ -1,4 +1,4 @@
-"""`auditkeep keys show|new|rotate|escrow|recover`: the keys that protect data."""
+"""`auditkeep keys show|new|rotate|log|report|escrow|recover`: keys that protect data and sign."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from auditkeep.cli.options import DEFAULT_REGION, Data, Json, Region, report
+
+Signing = Annotated[
+    str, Parameter(help="`local`, a KMS key's ARN or a pkcs11: URI; an HSM makes it if it must.")
+]
 
 
 def new() -> int:
@@ -20,15 +24,56 @@ def new() -> int:
 
 
 def show(*, data: Data, json: Json = False) -> int:
-    """The deployment's master keys by name, newest last: more than one while a rotation lasts."""
+    """The deployment's master keys by name, newest last: more than one while a rotation lasts.
+
+    And where the keys of the log and of reports are.
+    """
     from auditkeep import app
+    from auditkeep.app.places import Places
     from auditkeep.clock import SystemClock
+    from auditkeep.crypto.signers import name_of
     from auditkeep.settings import load
 
     with app.opened(load(data), SystemClock()) as parts:
         ring = parts.lake.keys.ring
         names = list(ring.key_ids)
-        report({"source": ring.masters.source, "keys": names, "current": names[-1]}, as_json=json)
+        body = {"source": ring.masters.source, "keys": names, "current": names[-1]}
+        places = Places.of(parts.settings)
+        signing = {"log": name_of(places.log_key), "report": name_of(places.report_key)}
+        report({**body, **signing}, as_json=json)
+    return 0
+
+
+def log_key(*, data: Data, to: Signing, json: Json = False) -> int:
+    """Sign the log with another key from now on: the log's next epoch, while no server runs.
+
+    The former key vouches for the new one, in every report too: whoever has pinned it can follow.
+    Hand out the new one all the same.
+    """
+    from auditkeep import app
+    from auditkeep.app.signing import change_log_key
+    from auditkeep.clock import SystemClock
+    from auditkeep.settings import load
+
+    with app.opened(load(data), SystemClock()) as parts:
+        vkey = change_log_key(parts, to)
+    report({"logKey": vkey}, as_json=json)
+    return 0
+
+
+def report_key(*, data: Data, to: Signing, json: Json = False) -> int:
+    """Sign reports with another key; a server that runs does so after its next start.
+
+    Nobody need be told: each report carries the log's word for the key that signed it.
+    """
+    from auditkeep import app
+    from auditkeep.app.signing import change_report_key
+    from auditkeep.clock import SystemClock
+    from auditkeep.settings import load
+
+    with app.opened(load(data), SystemClock()) as parts:
+        name = change_report_key(parts, to)
+    report({"reportKey": name}, as_json=json)
     return 0
 
 

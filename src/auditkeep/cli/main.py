@@ -50,6 +50,8 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "keys new": keys.new,
     "keys show": keys.show,
     "keys rotate": keys.rotate,
+    "keys log": keys.log_key,
+    "keys report": keys.report_key,
     "keys escrow": keys.escrow,
     "keys recover": keys.recover,
     "access explain": explaining.explain,

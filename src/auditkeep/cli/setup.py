@@ -17,6 +17,12 @@ def init(
     master_key: Annotated[
         str, Parameter(help="A KMS key's ARN or a pkcs11: URI; empty: a new key in a file.")
     ] = "",
+    log_key: Annotated[
+        str, Parameter(help="The same for the key that signs the log (Ed25519).")
+    ] = "",
+    report_key: Annotated[
+        str, Parameter(help="The same for the key that signs reports (RSA, 3072 bits).")
+    ] = "",
     json: Json = False,
 ) -> int:
     """First start: database, keys, and an administrator's access key (shown once).
@@ -32,7 +38,8 @@ def init(
     from auditkeep.settings import load
 
     settings = load(data)
-    made = app.initialise(settings, Tenant(account, region), SystemClock(), master_key)
+    elsewhere = app.Elsewhere(master_key, log_key, report_key)
+    made = app.initialise(settings, Tenant(account, region), SystemClock(), elsewhere)
     report(
         {
             "data": str(data),

@@ -80,6 +80,13 @@ def remove(path: Path) -> None:
         sync_folder(path.parent)
 
 
+def take_place(new: Path, old: Path) -> None:
+    """Put one file in the place of another of the same folder."""
+    with _as_storage_errors(new):
+        new.replace(old)
+        sync_folder(old.parent)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it that are missing, each one synced into its parent."""
     if folder.is_dir():

@@ -4,8 +4,8 @@ Reports are signed with RSA because auditors check them by hand with what every 
 because `SHA256withRSA` is what the digest files of this field carry. The log's key is a file of its
 own: whoever holds the reports' key cannot rewrite the log.
 
-Secret keys stay inside: no attribute, repr or message shows one. A log key that lives in a KMS or
-an HSM needs only the two members of `NoteKey`.
+Secret keys stay inside: no attribute, repr or message shows one. Keys may be files, or be held
+elsewhere (`crypto.signers`): `NoteKey` and `DigestKey` are all that is asked of either.
 """
 
 import hashlib
@@ -44,6 +44,20 @@ class NoteKey(Protocol):
 
     @property
     def public(self) -> bytes: ...
+
+    def sign(self, data: bytes) -> bytes: ...
+
+
+class DigestKey(Protocol):
+    """An RSA key that signs the digests of reports, wherever it lives."""
+
+    @property
+    def public_der(self) -> bytes: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the public key's SPKI in hex: `publicKeyFingerprint` of a digest."""
+        ...
 
     def sign(self, data: bytes) -> bytes: ...
 

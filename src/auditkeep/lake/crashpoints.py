@@ -56,6 +56,7 @@ Name = Literal[
     "rotate.keys-wrapped",
     "rotate.before-commit",
     "rotate.before-retired",
+    "log-key.epoch-begun",
 ]
 NAMES: tuple[str, ...] = get_args(Name)
 

@@ -21,6 +21,7 @@ from auditkeep.lake.sequencer import Row
 from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.tlog.epoch import Epoch
 from auditkeep.tlog.merkle import EMPTY_ROOT
+from auditkeep.tlog.note import Signer
 
 _NUMBERED = re.compile(r"(?P<name>.*)/epoch-(?P<number>[1-9][0-9]{0,5})")
 
@@ -40,16 +41,18 @@ def begin(
     note_lost: Callable[[SystemTx, Epoch], None],
     *,
     end_known: bool = True,
+    under: Signer | None = None,
 ) -> Lake:
     """End this log and begin the next: the lake under it. Tiles must be those of `kept` already.
 
     `kept` is the newest checkpoint that the database has signed, `last` the newest that was
     published, where it can be read; not `end_known`: more was published than anybody here knows.
-    `note_lost` joins the transaction that begins the epoch.
+    `note_lost` joins the transaction that begins the epoch. `under` signs the new log, if it is not
+    to be the same key: the former one vouches for it.
     """
     size, root = (kept.size, kept.root) if kept is not None else (0, EMPTY_ROOT)
     final = last if last is not None and last.size >= size else Checkpoint("", size, root)
-    signer = lake.signer.renamed(next_name(lake.origin))
+    signer = under or lake.signer.renamed(next_name(lake.origin))
     epoch = Epoch(
         lake.origin,
         signer.vkey,
@@ -60,7 +63,8 @@ def begin(
     )
     former = (*lake.former, FormerLog(lake.signer.vkey, epoch.signed(lake.signer)))
     note = Checkpoint(signer.name, size, root).signed(signer) if size else ""
-    with lake.db.system_write() as tx:
+
+    def begun(tx: SystemTx) -> None:
         tx.lock("log")
         _forget_unsigned(tx, size)
         if note:
@@ -74,10 +78,12 @@ def begin(
         tx.upsert(meta, [{"key": k, "value": v} for k, v in rows.items()], replace=["value"])
         note_lost(tx, epoch)
         reach("recover.before-commit")
+
+    lake.db.system_change(begun)
     reach("recover.committed")
-    begun = lake.renamed(signer, former)
-    publish(begun, note)
-    return begun
+    renamed = lake.renamed(signer, former)
+    publish(renamed, note)
+    return renamed
 
 
 def publish(lake: Lake, note: str) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from auditkeep import clock
 from auditkeep.assessments.model import AssessedControl
 from auditkeep.clock import Instant, day_name, day_of
-from auditkeep.crypto.signing import ReportKey
+from auditkeep.crypto.signing import DigestKey
 from auditkeep.errors import ReportError, StorageError
 from auditkeep.evidence.items import Item
 from auditkeep.ids import Tenant, uuid_text
@@ -120,7 +120,7 @@ class Plan:
     expected: int
     """How many items there will be: decides where listings go, and nothing else."""
     volume_rows: int
-    key: ReportKey
+    key: DigestKey
     stated: Stated
     """What is known of how complete the evidence is."""
 

@@ -90,7 +90,7 @@ class Signer:
             raise KeyUnusable(
                 f"{name!r} cannot name a log key: no spaces, plus signs or control characters."
             )
-        self._key = key
+        self.key = key
         self.verifier = Verifier(name, key.public)
 
     @property
@@ -103,11 +103,11 @@ class Signer:
         return self.verifier.vkey
 
     def sign(self, body: bytes) -> bytes:
-        return self._key.sign(body)
+        return self.key.sign(body)
 
     def renamed(self, name: str) -> "Signer":
         """The same key under another name, for a log that begins anew."""
-        return Signer(name, self._key)
+        return Signer(name, self.key)
 
     def __repr__(self) -> str:
         return f"Signer({self.vkey})"

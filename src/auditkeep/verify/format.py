@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from auditkeep.crypto.signing import ReportKey, fingerprint
+from auditkeep.crypto.signing import DigestKey, fingerprint
 from auditkeep.errors import ProofError
 
 DIGEST = "digest.txt"
@@ -89,7 +89,7 @@ class Digest(
         """What the signature covers: canonical JSON of everything but the signature."""
         return canonical(msgspec.structs.replace(self, hash_signature=""))
 
-    def signed(self, key: ReportKey) -> "Digest":
+    def signed(self, key: DigestKey) -> "Digest":
         """This digest with the signature of `key`, whose fingerprint it must already carry."""
         if self.public_key_fingerprint != key.fingerprint:
             raise ProofError("The digest names another report key than the one that signs it.")

@@ -23,7 +23,7 @@ from auditkeep.clock import MINUTE, Clock, Instant, day_name, day_of
 from auditkeep.collection import completeness, recorded
 from auditkeep.collection.looks import Plans
 from auditkeep.crypto.asking import begun_again, with_keys
-from auditkeep.crypto.signing import ReportKey
+from auditkeep.crypto.signing import DigestKey
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
 from auditkeep.errors import NotFound, ReportError
@@ -77,7 +77,7 @@ class Maker:
     """The parts, the key that signs reports, and the time."""
 
     deps: Deps
-    key: ReportKey
+    key: DigestKey
     clock: Clock
 
     @property
@@ -89,7 +89,7 @@ class Maker:
         return self.deps.lake.db
 
 
-def report_handler(deps: Deps, key: ReportKey, clock: Clock) -> Handler:
+def report_handler(deps: Deps, key: DigestKey, clock: Clock) -> Handler:
     """How the pump runs jobs of kind `reports.model.JOB`."""
     maker = Maker(deps, key, clock)
     return Handler(partial(build_report, maker), partial(fail_report, maker))

@@ -85,7 +85,7 @@ class Hsm:
 
 
 class HsmKey:
-    """One AES-256 key in a token."""
+    """One key in a token: AES-256 where it wraps; `signing` has those that sign."""
 
     def __init__(self, hsm: Hsm, uri: str, token: str, label: str) -> None:
         self._hsm = hsm
@@ -131,6 +131,10 @@ class HsmKey:
             self.key_id,
             lambda: _answer(self.key_id, lambda: self._hsm.with_session(self._token, work)),
         )
+
+    def forget(self) -> None:
+        """Ask the token again, whatever it answered before."""
+        self._hsm.guard.forget()
 
     def _seal(self, nonce: bytes, key: bytes, aad: bytes) -> bytes:
         return self.ask(lambda session: self._sealed(session, nonce, key, aad))

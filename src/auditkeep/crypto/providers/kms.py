@@ -15,6 +15,7 @@ messages are not repeated, for they name callers and policies.
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from auditkeep.crypto.providers import KMS, framed, unframed
@@ -52,6 +53,19 @@ _STATES: Mapping[str, tuple[KeyState, str]] = {
     "IncompleteSignature": ("denied", "was asked for with AWS credentials that do not hold"),
     "InvalidKeyUsageException": ("denied", "is no symmetric key for encryption. Name one that is"),
 }
+SIGNING_STATES: Mapping[str, tuple[KeyState, str]] = {
+    **_STATES,
+    "AccessDeniedException": (
+        "denied",
+        (
+            "may not sign for this deployment. Let its key policy or a grant allow kms:Sign and "
+            "kms:GetPublicKey"
+        ),
+    ),
+    "InvalidKeyUsageException": ("denied", "is no key for signing. Name one that is"),
+    "UnsupportedOperationException": ("denied", "is no key for signing. Name one that is"),
+}
+"""What the same codes mean for a key that signs."""
 _FOREIGN = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 
 
@@ -73,7 +87,7 @@ class Kms:
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}
 
-    def key(self, arn: str) -> "KmsKey":
+    def key(self, arn: str, states: Mapping[str, tuple[KeyState, str]] = _STATES) -> "KmsKey":
         """The provider of one key; KeyUnusable if that is not the ARN of a key."""
         found = ARN.fullmatch(arn)
         if found is None:
@@ -81,7 +95,7 @@ class Kms:
                 f"{arn[:200]!r} is not the ARN of a key in AWS KMS. Write "
                 "arn:aws:kms:REGION:ACCOUNT:key/ID; an alias will not do."
             )
-        return KmsKey(self, arn, found[1], multi_region=found[4] is not None)
+        return KmsKey(self, arn, found[1], states, multi_region=found[4] is not None)
 
     def at(self, region: str) -> Any:
         """The client of one region."""
@@ -98,9 +112,16 @@ class Kms:
             return (own,)
         return (own, *(r for r in self._replicas if r != own))
 
-    def ask(self, key_id: str, region: str, work: Callable[[], T]) -> T:
+    def ask(
+        self,
+        key_id: str,
+        region: str,
+        work: Callable[[], T],
+        states: Mapping[str, tuple[KeyState, str]] = _STATES,
+    ) -> T:
         """What AWS answers; KeyAway, saying why, where it does not."""
-        return self.guard.ask(f"kms/{region}", key_id, lambda: _answer(key_id, region, work))
+        asked = partial(_answer, key_id, region, work, states)
+        return self.guard.ask(f"kms/{region}", key_id, asked)
 
     def _client(self, service: str, region: str) -> Any:
         with self._lock:
@@ -127,14 +148,23 @@ class Kms:
 class KmsKey:
     """One key of AWS KMS."""
 
-    def __init__(self, kms: Kms, arn: str, region: str, *, multi_region: bool) -> None:
+    def __init__(
+        self,
+        kms: Kms,
+        arn: str,
+        region: str,
+        states: Mapping[str, tuple[KeyState, str]],
+        *,
+        multi_region: bool,
+    ) -> None:
         self._kms = kms
         self._region = region
+        self._states = states
         self._multi_region = multi_region
         self.key_id = arn
 
     def wrap(self, key: bytes, context: Mapping[str, str]) -> bytes:
-        answer = self._asked(
+        answer = self.ask(
             lambda client, arn: client.encrypt(
                 KeyId=arn, Plaintext=key, EncryptionContext=dict(context)
             )
@@ -145,7 +175,7 @@ class KmsKey:
         name, blob = unframed(KMS, wrapped)
         if name != self.key_id:
             raise KeyUnusable(f"A key was wrapped by {name}, and {self.key_id} cannot open it.")
-        answer = self._asked(
+        answer = self.ask(
             lambda client, arn: client.decrypt(
                 KeyId=arn, CiphertextBlob=blob, EncryptionContext=dict(context)
             )
@@ -159,7 +189,7 @@ class KmsKey:
         A key that may not be described is taken as it is: using it will tell.
         """
         try:
-            about = self._asked(lambda client, arn: client.describe_key(KeyId=arn))["KeyMetadata"]
+            about = self.ask(lambda client, arn: client.describe_key(KeyId=arn))["KeyMetadata"]
         except KeyAway as error:
             if error.state == "denied":
                 return
@@ -182,7 +212,7 @@ class KmsKey:
         """
         try:
             grantee = _lasting(self._kms.identity(self._region))
-            answer = self._asked(
+            answer = self.ask(
                 lambda client, arn: client.create_grant(
                     KeyId=arn,
                     GranteePrincipal=grantee,
@@ -198,7 +228,7 @@ class KmsKey:
             raise
         return str(answer["GrantId"])
 
-    def _asked(self, ask: Callable[[Any, str], T]) -> T:
+    def ask(self, ask: Callable[[Any, str], T]) -> T:
         """What KMS answers, of a multi-Region key's replicas where its own region is silent."""
         first: KeyAway | None = None
         for region in self._kms.regions(self._region, multi_region=self._multi_region):
@@ -213,20 +243,25 @@ class KmsKey:
 
     def _asked_in(self, region: str, ask: Callable[[Any, str], T]) -> T:
         arn = self.key_id.replace(f":{self._region}:", f":{region}:", 1)
-        return self._kms.ask(arn, region, lambda: ask(self._kms.at(region), arn))
+        return self._kms.ask(arn, region, lambda: ask(self._kms.at(region), arn), self._states)
 
     def __repr__(self) -> str:
         return f"KmsKey({self.key_id})"
 
 
-def _answer(key_id: str, region: str, work: Callable[[], T]) -> T:
+def _answer(
+    key_id: str,
+    region: str,
+    work: Callable[[], T],
+    states: Mapping[str, tuple[KeyState, str]],
+) -> T:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     try:
         return work()
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
-        _refused(code, key_id, error)
+        _refused(code, key_id, states, error)
     except BotoCoreError as error:
         raise KeyAway(
             f"The key {key_id} could not be used: AWS KMS in {region} does not answer "
@@ -235,17 +270,19 @@ def _answer(key_id: str, region: str, work: Callable[[], T]) -> T:
         ) from error
 
 
-def _refused(code: str, key_id: str, error: Exception) -> NoReturn:
+def _refused(
+    code: str, key_id: str, states: Mapping[str, tuple[KeyState, str]], error: Exception
+) -> NoReturn:
     if code in _FOREIGN:
         raise DecryptionFailed(
             f"AWS KMS does not open a wrapped key with {key_id}: it was changed, moved to another "
             "bucket, or wrapped with another key."
         ) from error
-    raise _away(code, key_id) from error
+    raise _away(code, key_id, states) from error
 
 
-def _away(code: str, key_id: str) -> KeyAway:
-    state, told = _STATES.get(code, ("unreachable", f"could not be used: AWS KMS answers {code}"))
+def _away(code: str, key_id: str, states: Mapping[str, tuple[KeyState, str]] = _STATES) -> KeyAway:
+    state, told = states.get(code, ("unreachable", f"could not be used: AWS KMS answers {code}"))
     return KeyAway(
         f"The key {key_id} {told}; nothing here needs repair, and nothing was changed.", state
     )
