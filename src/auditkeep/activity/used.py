@@ -26,8 +26,11 @@ FILE_USES = 500
 
 
 def is_last_word(use: KeyUse) -> bool:
-    """Whether this is a signature of the log, which waits for something else to be written."""
-    return use.operation == "Sign" and use.context.get("purpose") == LOG
+    """Whether this is a signature of the log, which waits for something else to be written.
+
+    One that was refused does not: no checkpoint tells of it, and it is told of once.
+    """
+    return use.operation == "Sign" and use.context.get("purpose") == LOG and not use.error
 
 
 def records(uses: Sequence[KeyUse], home: Tenant) -> list[tuple[Tenant, Noted]]:
