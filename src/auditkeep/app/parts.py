@@ -24,7 +24,7 @@ from auditkeep.app.stores import store_of
 from auditkeep.clock import MINUTE, Clock, Day, Instant, iso
 from auditkeep.collection.interest import interest_of
 from auditkeep.crypto import durable, signers
-from auditkeep.crypto.asking import begun_again, with_keys
+from auditkeep.crypto.asking import begun_again
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.signing import DigestKey, NoteKey
 from auditkeep.crypto.uses import Uses
@@ -39,6 +39,7 @@ from auditkeep.frameworks import store as frameworks
 from auditkeep.frameworks.warnings import doubts
 from auditkeep.ids import Tenant, is_account, new_id
 from auditkeep.lake.blobs import put_blob
+from auditkeep.lake.buckets import fetching
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.recovery import Recovered, recover
 from auditkeep.lake.rotation import Rotated, begin, rotate, rotate_tenant
@@ -105,7 +106,7 @@ class Parts:
                 accounts.require_active(tx)
                 return put_blob(tx, self.lake, manual.STOCK, object_id, file, self.clock.now()).size
 
-        return with_keys(kept)
+        return fetching(kept)
 
     def require_active(self, tenant: Tenant) -> None:
         """AccessDenied unless the tenant has registered."""

@@ -26,7 +26,6 @@ from auditkeep.accounts import quotas
 from auditkeep.accounts import store as accounts
 from auditkeep.activity.heard import Heard
 from auditkeep.clock import SECOND, Clock, Instant
-from auditkeep.crypto.asking import with_keys
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
 from auditkeep.errors import (
@@ -39,6 +38,7 @@ from auditkeep.errors import (
     UnknownOperation,
 )
 from auditkeep.ids import Tenant
+from auditkeep.lake.buckets import fetching
 from auditkeep.operations import hygiene
 from auditkeep.operations.authenticate import Authenticator
 from auditkeep.operations.authorise import Authoriser
@@ -123,7 +123,7 @@ class Dispatcher:
         """The answer, also where the database undid the first try for another change's sake."""
         for _ in range(TRIES):
             try:
-                return with_keys(lambda: self._answer(request, match, heard))
+                return fetching(lambda: self._answer(request, match, heard))
             except KeyAway as error:
                 raise told(error) from error
             except Contended as error:

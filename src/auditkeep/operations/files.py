@@ -21,7 +21,6 @@ from urllib.parse import quote, unquote_to_bytes
 
 from auditkeep.accounts import quotas
 from auditkeep.clock import Clock, Instant
-from auditkeep.crypto.asking import with_keys
 from auditkeep.db.database import Database
 from auditkeep.db.schema import uploads
 from auditkeep.errors import (
@@ -35,6 +34,7 @@ from auditkeep.errors import (
 )
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.blobs import CHUNK, Blob, delete_blob, get_blob, put_blob
+from auditkeep.lake.buckets import fetching
 from auditkeep.lake.lake import Lake
 from auditkeep.operations.call import Deps
 from auditkeep.operations.keys import told
@@ -116,7 +116,7 @@ class Files:
             async for part in _chunks(parts_of(scope, receive, largest)):
                 await self._in_thread(partial(spool.append, part))
             keep = partial(self._keep, tenant, name, spool, now)
-            kept = await self._in_thread(partial(with_keys, keep))
+            kept = await self._in_thread(partial(fetching, keep))
         return Response(200, b"", ((b"etag", f'"{kept.sha256.hex()}"'.encode()),))
 
     def _largest(self, tenant: Tenant) -> int:

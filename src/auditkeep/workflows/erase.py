@@ -19,7 +19,6 @@ from auditkeep.accounts import erasure, store
 from auditkeep.accounts.erasure import Erasure, Gone
 from auditkeep.activity import pending
 from auditkeep.clock import DAY, MINUTE, Clock, Instant, iso
-from auditkeep.crypto.asking import with_keys
 from auditkeep.db import clearing
 from auditkeep.db.database import Database
 from auditkeep.db.schema import buckets
@@ -28,7 +27,7 @@ from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
 from auditkeep.lake import governance
 from auditkeep.lake.blobs import put_blob
-from auditkeep.lake.buckets import ACTIVITY
+from auditkeep.lake.buckets import ACTIVITY, fetching
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.destruction import destroy_everything
 from auditkeep.lake.governance import Authority, Destruction
@@ -95,7 +94,7 @@ def erase(eraser: Eraser, tenant: Tenant, erasure_id: str) -> None:
             found = erasure.find(tx, erasure_id)
         if found is None or found.stage == "done":
             return
-        with_keys(partial(_STEPS[found.stage], eraser, tenant, erasure_id))
+        fetching(partial(_STEPS[found.stage], eraser, tenant, erasure_id))
 
 
 def _destroy_keys(eraser: Eraser, tenant: Tenant, erasure_id: str) -> None:

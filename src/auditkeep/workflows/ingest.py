@@ -29,12 +29,12 @@ from auditkeep.collection.ingest import (
     walk,
 )
 from auditkeep.collection.runs import FACTS, Run
-from auditkeep.crypto.asking import with_keys
 from auditkeep.db.schema import units
 from auditkeep.db.tx import Tx
 from auditkeep.errors import InputError, SetupError
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.append import Appended, Unit, append
+from auditkeep.lake.buckets import fetching
 from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import How, Observation
@@ -280,7 +280,7 @@ class Reading:
                     done.append(result)
             return done
 
-        done = with_keys(kept)
+        done = fetching(kept)
         counts = self.counts
         for part, result in zip(parts, done, strict=True):
             if part.unit.kind != self._source:  # the run's own record, and what digests said

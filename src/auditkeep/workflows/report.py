@@ -22,7 +22,7 @@ from auditkeep.assessments.model import Assessment
 from auditkeep.clock import MINUTE, Clock, Instant, day_name, day_of
 from auditkeep.collection import completeness, recorded
 from auditkeep.collection.looks import Plans
-from auditkeep.crypto.asking import begun_again, with_keys
+from auditkeep.crypto.asking import begun_again
 from auditkeep.crypto.signing import DigestKey
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
@@ -33,7 +33,7 @@ from auditkeep.evidence.progress import last_batch_no
 from auditkeep.ids import Tenant
 from auditkeep.lake import handed_out
 from auditkeep.lake.blobs import get_blob, put_blob
-from auditkeep.lake.buckets import wrapped_for
+from auditkeep.lake.buckets import fetching, wrapped_for
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Stored
 from auditkeep.lake.proofs import LogReader, places, prove
@@ -112,7 +112,7 @@ def build_report(maker: Maker, tenant: Tenant, report_id: str) -> None:
         except (ReportError, NotFound) as error:
             fail_report(maker, tenant, report_id, str(error))
             return
-        with_keys(partial(_keep, maker, tenant, report_id, archive))
+        fetching(partial(_keep, maker, tenant, report_id, archive))
 
 
 @begun_again
