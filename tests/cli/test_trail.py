@@ -15,7 +15,10 @@ from tests.simulator.cloud import Simulator
 from tests.sources.trail_making import BEGIN, BUCKET, HOUR, Trail, event, public_der, public_keys
 
 from auditkeep.app import opened, trails
-from auditkeep.clock import FixedClock, SystemClock, from_datetime
+from auditkeep.clock import FixedClock, Instant, SystemClock, from_datetime
+from auditkeep.collection import backfills
+from auditkeep.collection.backfills import Fetch
+from auditkeep.collection.targets import Place
 from auditkeep.collection.trails import find
 from auditkeep.db.schema import lens_intervals, trail_objects
 from auditkeep.ids import Tenant
@@ -216,12 +219,24 @@ def test_a_lens_that_reaches_back_has_the_past_read(run: Run, data: Path, cloud:
         for key, days in (("config:S3_BUCKET", 2000), ("iam:CreateUser", 40)):
             with parts.db.write(tenant) as tx:
                 tx.insert(lens_intervals, interval(key, BEGIN - (days - 30) * 24 * HOUR))
+        with parts.db.write(tenant) as tx:
+            backfills.save(tx, [fetch_from(Instant(from_datetime(BEGIN - 10 * 24 * HOUR)))])
         thread.pass_over()
         assert read_objects(parts) == 4
         (place,) = trails.listed(parts, tenant)[0]["places"]
         assert place["readFrom"].startswith("2026-03-22")
+        with parts.db.read(tenant) as tx:
+            (fetch,) = backfills.listed(tx, "a")
+        assert fetch.state == "COMPLETE"
         # and not again
         assert thread._past(tenant, trails_of(parts, tenant)) is None
+
+
+def fetch_from(start: Instant) -> Fetch:
+    """A backfill that waits for the account's trail."""
+    place = Place(ACCOUNT, "us-east-1", "AWS_Cloudtrail")
+    end = Instant(from_datetime(BEGIN))
+    return Fetch("f", "a", place, start, end, "RUNNING", None, 0, "", end, "trail")
 
 
 def read_objects(parts: Any) -> int:
@@ -245,5 +260,6 @@ def interval(key: str, opens: Any) -> dict[str, Any]:
         "accounts": "[]",
         "regions": "[]",
         "every": "DAILY",
+        "anchor": from_datetime(opens),
         "frozen": False,
     }

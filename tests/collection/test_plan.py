@@ -9,7 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditkeep.clock import DAY, Day, Instant, day_from_name, parse
-from auditkeep.collection.plan import HOME, Look, Plan, Question, Reach, Reason, make, question_of
+from auditkeep.collection import targets
+from auditkeep.collection.plan import (
+    HOME,
+    TRAIL,
+    Look,
+    Plan,
+    Question,
+    Reach,
+    Reason,
+    make,
+    question_of,
+)
 from auditkeep.evidence import slots
 from auditkeep.evidence.slots import Every
 from auditkeep.ids import GLOBAL_REGION
@@ -96,11 +107,15 @@ def test_an_account_with_a_list_of_regions_is_asked_there_only() -> None:
 def test_whose_events_a_trail_brings_is_not_asked_for_them() -> None:
     plan = make(
         [look("ec2:RunInstances", "config:X", accounts=(ONE, TWO))],
-        Reach(REACH.elsewhere, apart=frozenset({TWO})),
+        Reach(REACH.elsewhere, apart=frozenset({(TWO, "eu-west-1"), (ONE, "us-east-1")})),
     )
-    assert {(a, s) for a, _, s, _ in asked(plan)} == {
-        (ONE, "AWS_Cloudtrail"), (ONE, "AWS_Config"), (TWO, "AWS_Config"),
+    assert {(a, s, w) for a, _, s, w in asked(plan)} == {
+        (ONE, "AWS_Cloudtrail", ""), (ONE, "AWS_Config", ""), (TWO, "AWS_Config", ""),
+        (TWO, "AWS_Cloudtrail", "trail"),
     }  # fmt: skip
+    by_trail = plan.duty(TWO, "eu-west-1", TRAIL)
+    assert by_trail is not None
+    assert targets.to_ask(by_trail, targets.NEVER_ASKED, Instant(OPENED + DAY), DAY) == []
 
 
 def test_a_missed_slot_is_caught_up_once() -> None:

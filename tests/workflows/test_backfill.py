@@ -8,9 +8,10 @@ import pytest
 from tests.workflows.collect_house import HERE, ONE, A, House
 
 from auditkeep.clock import DAY, MINUTE, Instant
-from auditkeep.collection import backfills
+from auditkeep.collection import backfills, trails
 from auditkeep.collection.backfills import Fetch
 from auditkeep.collection.looks import Plans
+from auditkeep.collection.trails import Progress, Trail
 from auditkeep.ids import Tenant
 from auditkeep.lake.lake import Lake
 from auditkeep.sources.pull import Denied, Unreachable
@@ -60,6 +61,37 @@ def test_it_is_fetched_to_its_end_and_told_as_a_run(house: House) -> None:
     (run,) = house.runs()
     assert run["outcome"] == "completed"
     assert run["asked"][0]["counts"]["observations"] == 3
+
+
+def test_the_past_of_a_trail_is_read_by_whoever_reads_the_trail(house: House) -> None:
+    now = house.clock.now()
+    place = f"AWSLogs/{ONE}/CloudTrail/{HERE}/"
+    with house.lake.db.write(house.tenant) as tx:
+        trails.save(tx, Trail(name="main", bucket="central-logs"), now)
+        known = Progress(read_from=Instant(now - DAY), read_to=now)
+        trails.keep_progress(tx, "main", place, known, now)
+    (one,) = start(house, 400)
+    assert (one.what, one.start) == ("trail", now - 400 * DAY)  # the bucket may have it all
+    assert work(house).state == "RUNNING"
+    assert house.trail.asked == []
+    far = {(ONE, HERE): Instant(now - 399 * DAY)}
+    with house.lake.db.write(house.tenant) as tx:
+        assert backfills.read_by_trails(tx, far) == 0
+        assert backfills.read_by_trails(tx, {(ONE, HERE): Instant(now - 400 * DAY)}) == 1
+    assert work(house).state == "COMPLETE"
+
+
+def test_the_past_of_a_trail_that_is_no_more_is_failed(house: House) -> None:
+    with house.lake.db.write(house.tenant) as tx:
+        trails.save(tx, Trail(name="main", bucket="central-logs"), house.clock.now())
+        known = Progress(read_from=Instant(1), read_to=house.clock.now())
+        place = f"AWSLogs/{ONE}/CloudTrail/{HERE}/"
+        trails.keep_progress(tx, "main", place, known, house.clock.now())
+    start(house, 30)
+    with house.lake.db.write(house.tenant) as tx:
+        assert backfills.read_by_trails(tx, {}) == 1
+    done = work(house)
+    assert (done.state, "ask for the backfill again" in done.message) == ("FAILED", True)
 
 
 def test_whoever_takes_over_goes_on_behind_the_last_page(house: House) -> None:

@@ -7,12 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from tests.workflows.collect_house import ONE, TWO, A, House
+from tests.workflows.collect_house import HERE, ONE, TWO, A, House
 
 from auditkeep.clock import DAY, MINUTE, Instant, day_name, iso, parse
-from auditkeep.collection import accounts, baseline
+from auditkeep.collection import accounts, baseline, coverage, targets, trails
 from auditkeep.collection.accounts import Asked
+from auditkeep.collection.coverage import Looking
+from auditkeep.collection.plan import Reason
+from auditkeep.collection.trails import Progress, Trail
 from auditkeep.evidence import lens
 from auditkeep.ids import Tenant
 from auditkeep.lake.append import append
@@ -339,6 +343,44 @@ def test_one_account_may_tell_of_all_accounts_events(house: House) -> None:
     assert told == {
         (THREE, "AWS_Cloudtrail"), (ONE, "AWS_Config"), (TWO, "AWS_Config"),
     }  # fmt: skip
+
+
+def test_what_a_trail_brings_is_not_asked_for_until_it_fails(house: House) -> None:
+    house.trail.resources[ONE, ""] = ["e1"]
+    house.look("ec2:RunInstances", accounts=(ONE, TWO))
+    tell = Trail(name="main", bucket="central-logs")
+    place = f"AWSLogs/o-x/{TWO}/CloudTrail/{HERE}/"
+    read = Progress(read_from=Instant(1), read_to=house.clock.now())
+    with house.lake.db.write(house.tenant) as tx:
+        trails.save(tx, tell, house.clock.now())
+        trails.keep_progress(tx, "main", place, read, house.clock.now())
+    house.collect()
+    assert {a.account for a in house.trail.asked} == {ONE}
+    assert covered(house) == ("collecting", 2, 2)
+    house.clock.at = Instant(house.clock.at + 4 * HOUR)
+    house.collect()
+    # nobody has read it for four hours
+    assert covered(house) == ("partly", 2, 1)
+    with house.lake.db.write(house.tenant) as tx:
+        trails.fail(tx, "main", "denied: The role lacks s3:ListBucket.", house.clock.now())
+    house.collect()
+    assert {a.account for a in house.trail.asked} == {ONE, TWO}
+    assert covered(house) == ("collecting", 2, 2)
+    with house.lake.db.write(house.tenant) as tx:
+        trails.save(tx, msgspec.structs.replace(tell, partial=True), house.clock.now())
+        trails.keep_progress(tx, "main", place, read, house.clock.now())
+        assert trails.brought(tx) == frozenset()
+
+
+def covered(house: House) -> tuple[str, int, int]:
+    """The coverage of the one control that looks."""
+    looking = Looking(Reason("assessment", A, "1"), "a", frozenset({"ec2:RunInstances"}), ())
+    now = house.clock.now()
+    with house.lake.db.read(house.tenant) as tx:
+        plan = house.collector.plans.of(tx, now)
+        known = {**targets.every(tx), **trails.states(tx, now)}
+    (one,) = coverage.of([looking], plan, known, {}, now, asks=True, every=house.collector.every)
+    return one.state, one.expected, one.answered
 
 
 def test_a_baseline_is_asked_for_without_any_assessment(house: House) -> None:

@@ -13,7 +13,7 @@ from auditkeep.collection.accounts import Asked
 from auditkeep.collection.coverage import Coverage
 from auditkeep.collection.gaps import Gap
 from auditkeep.collection.looks import Plans
-from auditkeep.collection.plan import Plan, Question, Reason
+from auditkeep.collection.plan import TRAIL, Plan, Question, Reason
 from auditkeep.collection.policy import actions, conformance_pack, policy, stackset
 from auditkeep.collection.targets import Place
 from auditkeep.crypto.asking import begun_again
@@ -58,6 +58,8 @@ def plan_of(parts: Parts, tenant: Tenant) -> dict[str, Any]:
             row["regions"].add(territory.region)
             row["reasons"] |= duty.reasons
             row["often"] |= {r.every for r in duty.rhythms}
+            if question == TRAIL:
+                continue
             rounds = (
                 duty.rounds_a_month
                 if question.scheduled
@@ -85,7 +87,8 @@ def _by_name(item: tuple[Question, Any]) -> tuple[str, str]:
 def _planned(
     question: Question, row: dict[str, Any], names: dict[str, str], parts: Parts
 ) -> dict[str, Any]:
-    often = "/".join(sorted(row["often"])) or f"every {parts.settings.collect_minutes} min"
+    often = "with its trail" if question == TRAIL else "/".join(sorted(row["often"]))
+    often = often or f"every {parts.settings.collect_minutes} min"
     reasons = sorted(row["reasons"])
     return {
         "source": SHORT[question.source],
@@ -247,10 +250,14 @@ def needs_of(parts: Parts, tenant: Tenant, account: str | None) -> list[str]:
 
     def needs(question: Question) -> frozenset[str]:
         puller = asking.get(question.source)
-        if puller is None or (
-            store is not None
-            and question.source == puller.source == "AWS_Cloudtrail"
-            and account not in (None, store.account)
+        if (
+            puller is None
+            or question == TRAIL
+            or (
+                store is not None
+                and question.source == puller.source == "AWS_Cloudtrail"
+                and account not in (None, store.account)
+            )
         ):
             return frozenset()
         return puller.actions(question.what)

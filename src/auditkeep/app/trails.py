@@ -15,8 +15,8 @@ from typing import Any
 
 from auditkeep.accounts import store as accounts
 from auditkeep.app.parts import Parts
-from auditkeep.clock import DAY, MINUTE, Instant, iso
-from auditkeep.collection import trails
+from auditkeep.clock import DAY, Instant, iso
+from auditkeep.collection import backfills, trails
 from auditkeep.collection.trails import Trail
 from auditkeep.crypto.asking import begun_again
 from auditkeep.errors import AuditkeepError
@@ -26,7 +26,6 @@ from auditkeep.sources.pull import Clients
 from auditkeep.workflows.trails import Interrupted, TrailCounts, TrailProgress, read_trail, read_url
 
 PRINCIPAL = "auditkeep serve"
-LIST_BESIDE_QUEUE = 6 * 60 * MINUTE
 FURTHER_BACK = 14 * DAY
 
 _LOG = logging.getLogger("auditkeep.trails")
@@ -69,6 +68,7 @@ def listed(parts: Parts, tenant: Tenant) -> list[dict[str, Any]]:
             "role": t.role,
             "digests": t.digests,
             "accounts": list(t.accounts),
+            "partial": t.partial,
             "places": [
                 {
                     "place": place,
@@ -230,7 +230,7 @@ class TrailsThread:
         listing = (
             further
             or not trail.queue
-            or now - self._listed.get(key, Instant(0)) >= LIST_BESIDE_QUEUE
+            or now - self._listed.get(key, Instant(0)) >= trails.LIST_BESIDE_QUEUE
         )
         asked = partial(
             read,
@@ -253,8 +253,13 @@ class TrailsThread:
                     self._tell(trail, counts)
                 self._parts.db.change(tenant, lambda tx: trails.forget(tx, now))
                 self._searched[key] = now
+            with self._parts.db.write(tenant) as tx:
+                far = {place: p.read_from for place, p in trails.read_places(tx).items()}
+                backfills.read_by_trails(tx, far)
         except AuditkeepError as error:
             _LOG.error("The trail %s (%s) is read again later: %s", trail.name, trail.url, error)
+            with self._parts.db.write(tenant) as tx:
+                trails.fail(tx, trail.name, str(error), now)
         except Interrupted:
             return
         except Exception:  # noqa: BLE001 - the thread goes on, whatever one trail meets

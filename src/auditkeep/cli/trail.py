@@ -37,6 +37,10 @@ def add(
         list[str] | None,
         Parameter(help="An account to read, of several in the trail.", negative=""),
     ] = None,
+    partial: Annotated[
+        bool,
+        Parameter(help="It lacks management events: ask for them as well.", negative=""),
+    ] = False,
 ) -> int:
     """Have the server read a trail; a trail of that name is replaced."""
     from auditkeep import app
@@ -57,6 +61,7 @@ def add(
         external_id=external_id,
         digests=digests,
         accounts=tuple(sorted(only or ())),
+        partial=partial,
     )
     with app.opened(load(data), SystemClock()) as parts:
         trails.add(parts, Tenant(account, region), trail)

@@ -5,7 +5,9 @@
     FAILED      – (asking for the same backfill again makes it RUNNING)
 
 One fetch is one source of one account and region; only sources that keep a history have any. How
-far it is, is written with each page, so that whoever takes over goes on behind it.
+far it is, is written with each page, so that whoever takes over goes on behind it. Where a trail
+brings an account's events, its past is read by whoever reads the trail (`read_by_trails`): a fetch
+of that kind is no job.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,15 +17,18 @@ from typing import Any, Literal
 from sqlalchemy import Row
 
 from auditkeep.clock import DAY, Instant
-from auditkeep.collection.plan import Plan, Question
+from auditkeep.collection.plan import HOME, TRAIL, Plan, Question
 from auditkeep.collection.targets import Place
 from auditkeep.db.schema import backfills
 from auditkeep.db.tx import Tx
-from auditkeep.ids import named_id
+from auditkeep.ids import GLOBAL_REGION, named_id
 from auditkeep.observations import SourceType
 
 JOB = "backfill"
 """Jobs that fetch; their keys are the ids of fetches."""
+
+IN_TRAIL = "It is read from the account's trail: `auditkeep trail list` says how far."
+NO_TRAIL = "No trail brings its events any more: ask for the backfill again."
 
 FetchState = Literal["RUNNING", "COMPLETE", "FAILED"]
 
@@ -48,6 +53,7 @@ class Fetch:
     observations: int
     message: str
     created_at: Instant
+    what: str = ""
 
     def went_on(self, resume: str | None, observations: int) -> "Fetch":
         return replace(self, resume=resume, observations=self.observations + observations)
@@ -66,26 +72,47 @@ def planned(
         source = duty.question.source
         if source not in kept or all(r.id != assessment_id for r in duty.reasons):
             continue
-        begin = max(start, Instant(now - kept[source]))
+        by_trail = duty.question == TRAIL
+        begin = start if by_trail else max(start, Instant(now - kept[source]))
         if begin >= end:
             continue
-        named = (assessment_id, account, region, source, str(start), str(end))
+        named = (assessment_id, account, region, source, duty.question.what, str(start), str(end))
         yield Fetch(
             id=named_id("backfill", *named),
             assessment_id=assessment_id,
             place=Place(account, region, source),
+            what=duty.question.what,
             start=begin,
             end=end,
             state="RUNNING",
             resume=None,
             observations=0,
-            message="",
+            message=IN_TRAIL if by_trail else "",
             created_at=now,
         )
 
 
 def question(fetch: Fetch) -> Question:
-    return Question(fetch.place.source, "")
+    return Question(fetch.place.source, fetch.what)
+
+
+def read_by_trails(tx: Tx, far: Mapping[tuple[str, str], Instant]) -> int:
+    """End those fetches that trails were to bring, and have: how far back each place was read.
+
+    What no trail brings any more is not fetched. How many fetches ended.
+    """
+    t = backfills.c
+    query = tx.select(backfills).where(t.state == "RUNNING", t.what == TRAIL.what)
+    ended = []
+    for fetch in map(_fetch, tx.all(query)):
+        region = HOME if fetch.place.region == GLOBAL_REGION else fetch.place.region
+        back = far.get((fetch.place.account, region))
+        if back is None:
+            ended.append(replace(fetch, state="FAILED", message=NO_TRAIL))
+        elif back <= fetch.start:
+            ended.append(replace(fetch, state="COMPLETE"))
+    save(tx, ended)
+    return len(ended)
 
 
 def listed(tx: Tx, assessment_id: str) -> list[Fetch]:
@@ -108,6 +135,7 @@ def save(tx: Tx, fetches: Iterable[Fetch]) -> None:
             "origin_account": f.place.account,
             "origin_region": f.place.region,
             "source": f.place.source,
+            "what": f.what,
             "start_at": f.start,
             "end_at": f.end,
             "state": f.state,
@@ -126,6 +154,7 @@ def _fetch(row: Row[Any]) -> Fetch:
         id=row.id,
         assessment_id=row.assessment_id,
         place=Place(row.origin_account, row.origin_region, row.source),
+        what=row.what,
         start=Instant(row.start_at),
         end=Instant(row.end_at),
         state=row.state,

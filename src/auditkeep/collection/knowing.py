@@ -7,7 +7,7 @@ from sqlalchemy import func
 from auditkeep.assessments import store
 from auditkeep.assessments.model import Assessment
 from auditkeep.clock import Instant
-from auditkeep.collection import coverage, targets
+from auditkeep.collection import coverage, targets, trails
 from auditkeep.collection.coverage import Coverage, Looking
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.plan import Reason
@@ -26,7 +26,7 @@ def of_assessment(
     return coverage.of(
         controls,
         plans.of(tx, now),
-        targets.every(tx),
+        {**targets.every(tx), **trails.states(tx, now)},
         _newest(tx, keys),
         now,
         asks=asks,

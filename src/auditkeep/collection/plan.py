@@ -8,7 +8,9 @@ question, however many frameworks they belong to, and it is asked on the days of
     AWS_API_Call           each call on its slots                            each region, or once
     AWS_Config             all rules that are looked at, every so often      each region
     AWS_Security_Hub       all controls that are looked at, every so often   each region
-    AWS_Cloudtrail         new events, every so often                        each region, and once
+    AWS_Cloudtrail         new events, every so often                        each region, and once;
+                                                                             where a trail brings
+                                                                             them, nobody is asked
 
 Services that have no region are asked once per account, in `ids.GLOBAL_REGION`. Accounts that are
 looked at alike share their part of a plan, so that its size follows from how many ways there are
@@ -200,17 +202,19 @@ class Reach:
 
     `elsewhere` are the regions of a look at all regions, of accounts without a list; `lists` those
     of accounts that have one: what is not on it, an opt-in region for one, is never asked.
-    `everywhere` tells of a keyword whether its service has no regions; `apart` are accounts whose
-    events a trail brings, so that nobody asks for them.
+    `everywhere` tells of a keyword whether its service has no regions; `apart` are accounts and
+    regions whose events a trail brings, so that nobody asks for them.
     """
 
     elsewhere: frozenset[str]
     lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
     everywhere: Callable[[str], bool] = lambda keyword: keyword.partition("_")[0] in GLOBAL_SERVICES
-    apart: frozenset[str] = frozenset()
+    apart: frozenset[tuple[str, str]] = frozenset()
 
 
 _EVENTS = Question("AWS_Cloudtrail", "")
+TRAIL = Question("AWS_Cloudtrail", "trail")
+"""What a trail brings: looked at, and asked of nobody."""
 _ANY = "*"
 
 
@@ -234,11 +238,14 @@ def make(looks: Iterable[Look], reach: Reach) -> Plan:
         for account in accounts:
             members.setdefault(account, []).append(len(bundles))
         bundles.append(_Bundle.of(some, regions, reach.everywhere))
-    alike: dict[tuple[tuple[int, ...], frozenset[str], bool], list[str]] = {}
+    trails: dict[str, set[str]] = {}
+    for account, region in reach.apart:
+        trails.setdefault(account, set()).add(region)
+    alike: dict[tuple[tuple[int, ...], frozenset[str], frozenset[str]], list[str]] = {}
     for account, numbers in sorted(members.items()):
         listed = reach.lists.get(account)
         allowed = frozenset({_ANY}) if listed is None else listed
-        key = (tuple(numbers), allowed, account in reach.apart)
+        key = (tuple(numbers), allowed, frozenset(trails.get(account, ())))
         alike.setdefault(key, []).append(account)
     territories: list[Territory] = []
     merged: dict[tuple[object, ...], tuple[Duty, ...]] = {}
@@ -246,7 +253,8 @@ def make(looks: Iterable[Look], reach: Reach) -> Plan:
         places = _regions(which, bundles, allowed, reach.elsewhere)
         for region, asking in sorted(places.items()):
             events = places.get(GLOBAL_REGION, ()) if region == HOME else ()
-            at = _At(region == GLOBAL_REGION, HOME in places, events, apart)
+            by_trail = (HOME if region == GLOBAL_REGION else region) in apart
+            at = _At(region == GLOBAL_REGION, HOME in places, events, by_trail)
             part = merged.get((at, asking))
             if part is None:
                 part = merged[at, asking] = _duties(bundles, asking, at)
@@ -264,7 +272,8 @@ class _At:
     """Whether the accounts are asked in the home region, which has all global events."""
     events: tuple[int, ...]
     """The bundles whose global events are asked for here, because it is the home region."""
-    apart: bool
+    by_trail: bool
+    """Whether a trail brings its events."""
 
 
 @dataclass(slots=True)
@@ -351,8 +360,8 @@ def _duties(bundles: list[_Bundle], asking: tuple[int, ...], at: _At) -> tuple[D
     for number in at.events:
         if _EVENTS in bundles[number].everywhere:
             merged.setdefault(_EVENTS, _Asked()).merge(bundles[number].everywhere[_EVENTS])
-    if at.apart:
-        merged.pop(_EVENTS, None)
+    if at.by_trail and _EVENTS in merged:
+        merged[TRAIL] = merged.pop(_EVENTS)
     return tuple(
         Duty(
             question=question,

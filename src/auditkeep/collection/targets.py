@@ -23,7 +23,7 @@ import msgspec
 from sqlalchemy import Row
 
 from auditkeep.clock import Day, Instant, day_of
-from auditkeep.collection.plan import Duty, Question
+from auditkeep.collection.plan import TRAIL, Duty, Question
 from auditkeep.db.schema import collection_targets
 from auditkeep.db.tx import Tx
 from auditkeep.evidence import slots
@@ -122,6 +122,8 @@ def round_of(now: Instant, every: int) -> Instant:
 
 def to_ask(duty: Duty, target: Target, now: Instant, every: int) -> list[Todo]:
     """What to ask of a target now; `every` is how long a round of what has no slot is."""
+    if duty.question == TRAIL:
+        return []
     if target.again_at is not None and target.again_at > now:
         return []
     under_way = target.under_way

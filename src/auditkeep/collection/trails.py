@@ -14,11 +14,14 @@ from typing import Literal
 
 import msgspec
 
-from auditkeep.clock import DAY, Instant
+from auditkeep.clock import DAY, MINUTE, Instant
+from auditkeep.collection import targets
+from auditkeep.collection.plan import HOME, TRAIL
 from auditkeep.db.schema import lens_intervals, trail_objects, trail_places, trails
 from auditkeep.db.tx import Tx
 from auditkeep.errors import SetupError
-from auditkeep.ids import is_account
+from auditkeep.evidence import lens
+from auditkeep.ids import GLOBAL_REGION, is_account
 from auditkeep.sources.digest_chain import Link
 from auditkeep.sources.trail_layout import aimed, owner_prefix
 
@@ -38,7 +41,8 @@ Digests = Literal["wait", "off"]
 
 class Trail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`accounts`: only these are read of it, all if there are none; `digests`: `wait` for the
-    digest that names a log file before it is read, or leave digests alone (`off`).
+    digest that names a log file before it is read, or leave digests alone (`off`). A trail
+    that is `partial` lacks some management events: they are asked for as well.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     external_id: str = ""
     digests: Digests = "wait"
     accounts: tuple[str, ...] = ()
+    partial: bool = False
 
     @property
     def url(self) -> str:
@@ -90,6 +95,16 @@ class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
     read_to: Instant = Instant(0)
     failure: str = ""
 
+    @property
+    def brings(self) -> bool:
+        """Whether it was read, and can be."""
+        return self.read_to > 0 and not self.failure
+
+
+LIST_BESIDE_QUEUE = 6 * 60 * MINUTE
+"""How often a bucket is listed whose trail has a queue: for what that has lost."""
+
+_FOLDER = re.compile(r"AWSLogs/(?:o-[^/]+/)?(\d{12})/CloudTrail/([a-z0-9-]+)/?$")
 
 _URL = re.compile(r"s3://([^/]+)(?:/(.*))?")
 
@@ -112,6 +127,7 @@ def save(tx: Tx, trail: Trail, now: Instant) -> None:
     document = msgspec.json.encode(trail).decode()
     row = {"name": trail.name, "document": document, "created_at": now}
     tx.upsert(trails, [row], replace=["document"])
+    lens.changed(tx)
 
 
 def listed(tx: Tx) -> list[Trail]:
@@ -132,6 +148,7 @@ def remove(tx: Tx, name: str) -> None:
     find(tx, name)
     tx.run(tx.delete(trails).where(trails.c.name == name))
     tx.run(tx.delete(trail_places).where(trail_places.c.trail == name))
+    lens.changed(tx)
 
 
 def progress_of(tx: Tx, trail: str) -> dict[str, Progress]:
@@ -154,9 +171,56 @@ def _events(match_keys: str) -> bool:
 
 
 def keep_progress(tx: Tx, trail: str, place: str, progress: Progress, now: Instant) -> None:
+    """Write down how far a place was read; whether a trail brings its events may change by it."""
+    t = trail_places.c
+    before = tx.first(tx.select(t.document).where(t.trail == trail, t.place == place))
+    known = None if before is None else msgspec.json.decode(before.document, type=Progress)
     document = msgspec.json.encode(progress).decode()
     row = {"trail": trail, "place": place, "document": document, "updated_at": now}
     tx.upsert(trail_places, [row], replace=["document", "updated_at"])
+    if progress.brings != (known is not None and known.brings):
+        lens.changed(tx)
+
+
+def fail(tx: Tx, trail: str, failure: str, now: Instant) -> None:
+    """A trail as a whole could not be read: none of its places was."""
+    for place, progress in progress_of(tx, trail).items():
+        failed = msgspec.structs.replace(progress, failure=failure)
+        keep_progress(tx, trail, place, failed, now)
+
+
+def read_places(tx: Tx) -> dict[tuple[str, str], Progress]:
+    """Account and region of every place that some trail brings the events of, and how far."""
+    whole = {t.name for t in listed(tx) if not t.partial}
+    found: dict[tuple[str, str], Progress] = {}
+    for row in tx.all(tx.select(trail_places)):
+        folder = _FOLDER.search(row.place)
+        if folder is None or row.trail not in whole:
+            continue
+        progress = msgspec.json.decode(row.document, type=Progress)
+        if progress.brings:
+            found[folder[1], folder[2]] = progress
+    return found
+
+
+def brought(tx: Tx) -> frozenset[tuple[str, str]]:
+    """Accounts and regions whose events nobody need be asked for."""
+    return frozenset(read_places(tx))
+
+
+def states(tx: Tx, now: Instant) -> dict[tuple[targets.Place, str], targets.Target]:
+    """The places of trails as coverage counts them: answered when they were read last.
+
+    What has a queue is listed seldom, and read meanwhile.
+    """
+    slack = LIST_BESIDE_QUEUE if any(t.queue for t in listed(tx)) else 0
+    found = {}
+    for (account, region), progress in read_places(tx).items():
+        state = targets.Target(done_at=Instant(min(now, progress.read_to + slack)))
+        found[targets.Place(account, region, TRAIL.source), TRAIL.what] = state
+        if region == HOME:
+            found[targets.Place(account, GLOBAL_REGION, TRAIL.source), TRAIL.what] = state
+    return found
 
 
 def object_id(question: bytes, bucket: str, key: str, etag: str) -> bytes:

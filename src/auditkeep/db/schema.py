@@ -618,6 +618,7 @@ backfills = _owned(
     _text("origin_account"),
     _text("origin_region"),
     _text("source"),
+    _text("what"),  # "trail" where whoever reads the account's trail fetches it, "" otherwise
     _int("start_at"),
     _int("end_at"),
     _text("state"),  # RUNNING | COMPLETE | FAILED

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from auditkeep.collection import backfills, pulls
 from auditkeep.collection.backfills import Fetch
-from auditkeep.collection.plan import Duty
+from auditkeep.collection.plan import TRAIL, Duty
 from auditkeep.collection.pulls import Pulling
 from auditkeep.collection.targets import Todo
 from auditkeep.crypto.derive import hkdf
@@ -41,7 +41,7 @@ class Backfilling:
         now = self.parts.clock.now()
         with self.parts.db.read(tenant) as tx:
             fetch = backfills.find(tx, fetch_id)
-            if fetch is None or fetch.state != "RUNNING":
+            if fetch is None or fetch.state != "RUNNING" or backfills.question(fetch) == TRAIL:
                 return
             place = fetch.place
             plan = self.parts.plans.of(tx, now)

@@ -10,6 +10,7 @@ from auditkeep.assessments.model import Assessment
 from auditkeep.clock import SECOND, Instant, iso, wire
 from auditkeep.collection import backfills
 from auditkeep.collection.looks import Plans
+from auditkeep.collection.plan import TRAIL
 from auditkeep.errors import InvalidRequest
 from auditkeep.evidence import lens, selection
 from auditkeep.operations.auditmanager.scoping import look
@@ -69,7 +70,7 @@ def fetch(call: Call, assessment_id: str, start_at: Instant) -> int:
     wanted = backfills.planned(plan, assessment_id, start_at, assessment.created_at, call.now, kept)
     new = [f for f in wanted if f.id not in before or before[f.id].state == "FAILED"]
     backfills.save(call.tx, new)
-    for one in new:
+    for one in (f for f in new if backfills.question(f) != TRAIL):
         enqueue(call.tx, backfills.JOB, one.id, call.now, int(call.now), lane=one.place.account)
     if new:
         call.tx.after_commit(call.deps.wake)
