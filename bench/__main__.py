@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.result import Result
 
-PARTS = ("ingest", "lake", "audit", "verify", "api", "collect")
+PARTS = ("ingest", "lake", "audit", "verify", "api", "collect", "objects")
 
 
 def machine() -> dict[str, object]:

@@ -12,6 +12,7 @@ arrived, with nothing of the client's.
 import base64
 import hashlib
 import hmac
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -110,8 +111,8 @@ class S3Server:
 
 
 @contextmanager
-def running_s3() -> Iterator[S3Server]:
-    """S3 on a free port of this machine with one empty bucket."""
+def running_s3(context: ssl.SSLContext | None = None) -> Iterator[S3Server]:
+    """S3 on a free port of this machine with one empty bucket; with a context, over TLS."""
     import moto.server
     from werkzeug.serving import make_server
 
@@ -151,13 +152,16 @@ def running_s3() -> Iterator[S3Server]:
                 return _refuse(start, "500 InternalError", asked.method)
             return list(inner(environ, start))
 
-    httpd = make_server("127.0.0.1", 0, door, threaded=True)
+    httpd = make_server("127.0.0.1", 0, door, threaded=True, ssl_context=context)
     httpd.log = lambda *_, **__: None  # type: ignore[method-assign]
     server.url = f"http://127.0.0.1:{httpd.port}"
+    if context is not None:
+        server.url = f"https://localhost:{httpd.port}"
     thread = threading.Thread(target=httpd.serve_forever, daemon=True)
     thread.start()
     try:
-        server.bucket()
+        if context is None:
+            server.bucket()
         yield server
     finally:
         server.ended.set()

@@ -1,8 +1,16 @@
+import datetime as dt
 import io
 import os
+import ssl
+from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.s3 import BUCKET, S3Server, end_locks
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from tests.s3 import BUCKET, S3Server, end_locks, running_s3
 
 from auditkeep.clock import DAY, FixedClock, SystemClock, parse
 from auditkeep.errors import ObjectExists, ObjectMissing, StorageError, StoreAway
@@ -176,6 +184,53 @@ def test_without_a_region_nothing_is_asked(s3: S3Server, copies: Copies) -> None
     store = S3Objects(s3.place(region=""), copies, SystemClock())
     with pytest.raises(StoreAway, match="AUDITKEEP_OBJECTS_REGION"):
         store.get("a/b")
+
+
+def test_a_store_must_prove_who_it_is(s3: S3Server, copies: Copies, tmp_path: Path) -> None:
+    """Over TLS, with an authority of one's own: obstore's connections and botocore's alike."""
+    authority, context = _tls(tmp_path)
+    with running_s3(context) as server:
+        trusting = S3Objects(server.place(ca_file=authority), copies, SystemClock())
+        trusting.put("a/b", b"data")
+        assert trusting.get("a/b") == b"data"
+        trusting.control.list_one()
+        doubting = S3Objects(server.place(timeout_seconds=1.0), copies, SystemClock())
+        for ask in (lambda: doubting.get("a/b"), doubting.control.list_one):
+            with pytest.raises(StoreAway, match="AUDITKEEP_OBJECTS_CA_FILE"):
+                ask()
+
+
+def _tls(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """An authority's certificate, and a server's context with one for `localhost` that it signed."""
+    now = dt.datetime.now(dt.UTC)
+
+    def signed(name: str, by: x509.Name, key: Any, with_key: Any, *, ca: bool) -> x509.Certificate:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(by)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .sign(with_key, hashes.SHA256())
+        )
+
+    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    by = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
+    authority = signed("authority", by, authority_key, authority_key, ca=True)
+    leaf = signed("localhost", by, key, authority_key, ca=False)
+    pem = serialization.Encoding.PEM
+    (folder / "ca.pem").write_bytes(authority.public_bytes(pem))
+    (folder / "leaf.pem").write_bytes(leaf.public_bytes(pem))
+    (folder / "leaf.key").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "leaf.pem", folder / "leaf.key")
+    return folder / "ca.pem", context
 
 
 # --- versions and locks --------------------------------------------------------------------------
