@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from tests.evidence.making import NOW, fact, keep
 from tests.vectors.make import jcs
 
-from auditkeep.clock import Instant
+from auditkeep.clock import Day, Instant
 from auditkeep.db.database import Database
 from auditkeep.db.schema import (
     batches,
@@ -23,7 +23,7 @@ from auditkeep.db.schema import (
 )
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant
-from auditkeep.lake import governance
+from auditkeep.lake import governance, read, sums
 from auditkeep.lake.batch import DESTROYED
 from auditkeep.lake.blobs import put_blob
 from auditkeep.lake.destruction import destroy_class, destroy_everything
@@ -36,6 +36,7 @@ from auditkeep.lake.seal import seal
 
 pytestmark = pytest.mark.both_databases
 
+KEYS = {fact(NOW).match_key}
 ASKED = governance.authority(governance.DELETE_ASSESSMENT, "arn:u", "req-1", "a", NOW)
 
 
@@ -53,6 +54,12 @@ def test_a_destroyed_class_leaves_its_place_in_the_log_only(
     with db.read(tenant) as tx:
         left = {bytes(r.id) for r in tx.all(tx.select(observation_ids))}
         assert {s.batch_no for s in find(tx, lake, left).values()} == {stays, stays + 1}
+        seen = read.rollups(tx, match_keys=KEYS, first_day=Day(0), last_day=None)
+        assert sum(row.items for row in seen) == 1, "what is destroyed counts no more"
+        sums_seen = sums.sums(tx, match_keys=KEYS, first_day=Day(0), last_day=None)
+        assert [row.items for row in sums_seen] == [1]
+        counted = {row.bucket_id for row in tx.all(tx.select(rollups.c.bucket_id))}
+        assert len(counted) == 3, "no key waits for its counts to be deleted"
     assert forget_ids(lake, tenant) == 2
     assert forget_ids(lake, tenant) == 0
     with db.read(tenant) as tx:

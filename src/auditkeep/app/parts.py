@@ -42,6 +42,7 @@ from auditkeep.lake.blobs import put_blob
 from auditkeep.lake.buckets import fetching
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.recovery import Recovered, recover
+from auditkeep.lake.rollups import still_count
 from auditkeep.lake.rotation import Rotated, begin, rotate, rotate_tenant
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer
@@ -240,7 +241,8 @@ class Parts:
         totals: dict[str, int] = {}
         first: int | None = None
         with self.db.read(tenant) as tx:
-            rows = tx.all(tx.select(t.origin_account, t.day, t["items"].label("total"), t.source))
+            counts = tx.select(t.origin_account, t.day, t["items"].label("total"), t.source)
+            rows = tx.all(counts.where(still_count(tx)))
         for row in rows:
             if row.source in ("RUN", "MANUAL", "ACTIVITY", "GOVERNANCE"):
                 continue

@@ -13,6 +13,7 @@ from auditkeep.collection.looks import Plans
 from auditkeep.collection.plan import Reason
 from auditkeep.db.schema import rollups
 from auditkeep.db.tx import Tx
+from auditkeep.lake.rollups import still_count
 
 _IN = 500
 
@@ -52,7 +53,9 @@ def _newest(tx: Tx, keys: Collection[str]) -> dict[str, Instant]:
     found: dict[str, Instant] = {}
     for start in range(0, len(wanted), _IN):
         some = wanted[start : start + _IN]
-        query = tx.select(t.match_key, func.max(t.last_time)).where(t.match_key.in_(some))
+        query = tx.select(t.match_key, func.max(t.last_time)).where(
+            t.match_key.in_(some), still_count(tx)
+        )
         for key, last in map(tuple, tx.all(query.group_by(t.match_key))):
             found[key] = Instant(last)
     return found

@@ -649,7 +649,7 @@ buckets = _owned(
     _int("generation"),
     _int("created_at"),
     _int("destroyed_at", null=True),
-    _flag("ids_gone"),  # destroyed, and the ids of what was in it too
+    _flag("ids_gone"),  # destroyed, and the ids and counts of what was in it too
     _text("successor", null=True),  # the next generation, once this one is being cut down
     Index("buckets_class", "account", "region", "class"),
     key=("id",),

@@ -1,10 +1,11 @@
-"""Destroying classes: their buckets' rows, counts, objects and, for good, their keys.
+"""Destroying classes: their buckets' rows, objects and, for good, their keys.
 
 Rows go in the caller's transaction, together with the records that say so (`governance`); keys and
 objects follow once that is durable, keys first. So a destruction that is rolled back has destroyed
 nothing, and one that is interrupted leaves only what `sweep` finishes: keys of buckets that are
-marked destroyed, objects that no row refers to, and ids (`remains`), of which there are as many as
-there were observations: all else costs what batches, segments and counts there were.
+marked destroyed, objects that no row refers to, and ids and counts (`remains`), which are as many
+as there were observations or grow with them: until a key is gone takes as long as there were
+batches and segments, however large.
 
 Fields that lie in other tables open no more once the buckets of their class are destroyed; their
 rows are for others to delete.
@@ -26,7 +27,6 @@ from auditkeep.db.schema import (
     blobs,
     buckets,
     replaced,
-    rollups,
     segments,
     tail,
     tenants,
@@ -173,7 +173,6 @@ def _delete_rows(tx: Tx, bucket_id: str, now: Instant) -> list[str]:
     mine = tx.select(batches.c.batch_no).where(batches.c.bucket_id == bucket_id)
     tx.run(tx.delete(tail).where(tail.c.batch_no.in_(mine)))
     tx.run(tx.delete(unit_table).where(unit_table.c.batch_no.in_(mine)))
-    tx.run(tx.delete(rollups).where(rollups.c.bucket_id == bucket_id))
     tx.run(tx.delete(blobs).where(blobs.c.bucket_id == bucket_id))
     names += [
         object_name(tx.tenant, row[0])

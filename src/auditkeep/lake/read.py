@@ -28,6 +28,7 @@ from auditkeep.lake.batch import DESTROYED
 from auditkeep.lake.columns import Columns, tail_object, unpack
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Header, Rollup, Stored, View
+from auditkeep.lake.rollups import still_count
 from auditkeep.lake.segments import opening_of
 
 __all__ = [
@@ -162,7 +163,9 @@ def rollups(
     columns = [t[name] for name in Rollup.__struct_fields__]
     found: list[Rollup] = []
     for keys in _chunks(sorted(set(match_keys)), _IN):
-        query = tx.select(*columns).where(t.match_key.in_(keys), t.day >= first_day)
+        query = tx.select(*columns).where(
+            t.match_key.in_(keys), t.day >= first_day, still_count(tx)
+        )
         if last_day is not None:
             query = query.where(t.day <= last_day)
         if accounts is not None:

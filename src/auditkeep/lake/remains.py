@@ -1,25 +1,29 @@
-"""Ids of observations that were destroyed: forgotten afterwards, a few at a time.
+"""Ids and counts of observations that were destroyed: forgotten afterwards, a few at a time.
 
-A destruction touches what it must in one transaction: buckets, batches, segments, roll-ups. Ids are
-as many as there were observations, and tell nothing by themselves; so that no other writer waits
-for them, they go after it, in pieces of the time that the bucket's observations are from (an id
-begins with its event's second). Until then they are found and lead nowhere.
+A destruction touches what it must in one transaction: buckets, batches, segments. Ids are as many
+as there were observations, and tell nothing by themselves; counts are fewer, but grow with them.
+So that no key lives longer and no other writer waits for their number, they go after it: counts by
+their days, ids in pieces of the time that the bucket's observations are from (an id begins with its
+event's second). Until then ids are found and lead nowhere, and counts do not count
+(`rollups.still_count`).
 """
+
+from collections.abc import Sequence
 
 from sqlalchemy import func
 
 from auditkeep.clock import SECOND
-from auditkeep.db.schema import batches, buckets, observation_ids
+from auditkeep.db.schema import batches, buckets, observation_ids, rollups
 from auditkeep.ids import Tenant
 from auditkeep.lake.lake import Lake
 
 SOME = 10_000
-"""Ids looked through in one transaction."""
+"""Ids looked through, or counts deleted, in one transaction."""
 _ID_SIZE = 16
 
 
 def forget_ids(lake: Lake, tenant: Tenant) -> int:
-    """Forget the ids of all that was destroyed and whose ids are still there; how many.
+    """Forget ids and counts of all that was destroyed and that have them still; how many ids.
 
     Interrupted, it is simply run again; the sweeper does.
     """
@@ -31,6 +35,7 @@ def forget_ids(lake: Lake, tenant: Tenant) -> int:
 
 
 def _forget(lake: Lake, tenant: Tenant, bucket_id: str) -> int:
+    _forget_counts(lake, tenant, bucket_id)
     t, b = observation_ids.c, batches.c
     with lake.db.read(tenant) as tx:
         span = tx.select(func.min(b.min_time).label("first"), func.max(b.max_time).label("last"))
@@ -50,6 +55,32 @@ def _forget(lake: Lake, tenant: Tenant, bucket_id: str) -> int:
     with lake.db.write(tenant) as tx:
         tx.run(tx.update(buckets).where(buckets.c.id == bucket_id).values(ids_gone=True))
     return gone
+
+
+def _forget_counts(lake: Lake, tenant: Tenant, bucket_id: str) -> None:
+    t = rollups.c
+    mine = t.bucket_id == bucket_id
+    with lake.db.read(tenant) as tx:
+        days = tx.all(
+            tx.select(t.day, func.count(t.day).label("counts")).where(mine).group_by(t.day)
+        )
+    some: list[int] = []
+    counts = 0
+    for day in sorted(days):
+        some.append(day.day)
+        counts += day.counts
+        if counts >= SOME:
+            _forget_days(lake, tenant, bucket_id, some)
+            some, counts = [], 0
+    if some:
+        _forget_days(lake, tenant, bucket_id, some)
+
+
+def _forget_days(lake: Lake, tenant: Tenant, bucket_id: str, days: Sequence[int]) -> None:
+    t = rollups.c
+    with lake.db.write(tenant) as tx:
+        some = (t.day >= days[0], t.day <= days[-1], t.bucket_id == bucket_id)
+        tx.run(tx.delete(rollups).where(*some))
 
 
 def _bound(second: int) -> bytes:

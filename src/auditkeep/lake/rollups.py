@@ -1,15 +1,39 @@
-"""Counting at append: one row for each (day, match key, origin, source, raw verdict, bucket)."""
+"""Counting at append: one row for each (day, match key, origin, source, raw verdict, bucket).
+
+The counts of a bucket that is destroyed are deleted behind it (`remains`), for there may be many:
+whoever reads counts asks for those that still count.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from sqlalchemy import ColumnElement, and_, bindparam, select
+
 from auditkeep.clock import DAY
 from auditkeep.db.bulk import merge_rollups
+from auditkeep.db.schema import buckets, rollups
 from auditkeep.db.tx import Tx
 from auditkeep.observations import Observation, verdict_of
 
 _Key = tuple[int, str, str, str, str, str]
 Groups = Mapping[_Key, Sequence[int]]
 """What `counted` gives."""
+
+
+_REMAINS = and_(buckets.c.destroyed_at.is_not(None), buckets.c.ids_gone.is_(False))
+
+STILL_COUNT = rollups.c.bucket_id.not_in(
+    select(buckets.c.id).where(
+        buckets.c.account == bindparam("_account"),
+        buckets.c.region == bindparam("_region"),
+        _REMAINS,
+    )
+)
+"""`still_count` for a prepared statement."""
+
+
+def still_count(tx: Tx) -> ColumnElement[bool]:
+    """That the bucket which a count is of is not destroyed."""
+    return rollups.c.bucket_id.not_in(tx.select(buckets.c.id).where(_REMAINS))
 
 
 def add(tx: Tx, bucket_id: str, batch_no: int, groups: Groups) -> None:

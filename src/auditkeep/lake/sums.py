@@ -12,6 +12,7 @@ from auditkeep.db.prepared import Prepared
 from auditkeep.db.schema import rollups
 from auditkeep.db.tx import Tx
 from auditkeep.lake.model import Rollup
+from auditkeep.lake.rollups import STILL_COUNT, still_count
 
 _IN = 500
 """Values of one SQL IN list."""
@@ -45,7 +46,7 @@ def sums(
                 func.max(t.last_time),
                 func.max(t.last_batch),
             )
-            .where(t.match_key.in_(keys), t.day >= first_day)
+            .where(t.match_key.in_(keys), t.day >= first_day, still_count(tx))
             .group_by(*group)
         )
         if last_day is not None:
@@ -59,7 +60,7 @@ def sums(
 
 _MANUAL = Prepared(
     *(rollups.c[name] for name in Rollup.__struct_fields__),
-    where=[rollups.c.day == bindparam("day"), rollups.c.source == "MANUAL"],
+    where=[rollups.c.day == bindparam("day"), rollups.c.source == "MANUAL", STILL_COUNT],
 )
 
 
