@@ -19,8 +19,10 @@ from auditkeep.sources.pull import Puller
 from auditkeep.sources.securityhubpull import SecurityHubFindings
 from auditkeep.sources.sessions import Sessions
 from auditkeep.work.pump import Handler, Pump
+from auditkeep.workflows import gap_notices
 from auditkeep.workflows.backfill import Backfilling
 from auditkeep.workflows.collect import KIND, Collector
+from auditkeep.workflows.gap_notices import GapNotices
 from auditkeep.workflows.rounds import Rounds, repeating
 
 
@@ -59,12 +61,23 @@ def collector_of(parts: Parts) -> Collector:
         clients=sessions.of,
         interest=parts.interest,
         secret=parts.deps.id_secret,
+        told=notices_of(parts).hear,
     )
 
 
-def handlers_of(collector: Collector) -> Mapping[str, Handler]:
-    """The kinds of jobs that ask AWS."""
-    return {KIND: collector.handler(), backfills.JOB: Backfilling(collector).handler()}
+def notices_of(parts: Parts) -> GapNotices:
+    """Who tells owners of gaps."""
+    plans = Plans(parts.deps.library, parts.settings)
+    return GapNotices(parts.db, parts.settings, parts.clock, plans, parts.jobs.wake)
+
+
+def handlers_of(collector: Collector, notices: GapNotices) -> Mapping[str, Handler]:
+    """The kinds of jobs that ask AWS, and tell of what was not had."""
+    return {
+        KIND: collector.handler(),
+        backfills.JOB: Backfilling(collector).handler(),
+        gap_notices.KIND: notices.handler(),
+    }
 
 
 class Collecting:
@@ -74,7 +87,7 @@ class Collecting:
         settings = parts.settings
         self._on = settings.collect == "aws"
         collector = collector_of(parts)
-        handlers = handlers_of(collector)
+        handlers = handlers_of(collector, notices_of(parts))
         count = settings.collect_threads
         self._pump = Pump(parts.jobs, handlers, parts.clock, threads=count, name="collect")
         rounds = Rounds(collector, parts.jobs.wake)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from auditkeep.app.collecting import collector_of, event_store, handlers_of, pullers
+from auditkeep.app.collecting import collector_of, event_store, handlers_of, notices_of, pullers
 from auditkeep.app.parts import Parts
 from auditkeep.assessments import store
 from auditkeep.clock import MINUTE, iso
@@ -188,7 +188,7 @@ def run_now(parts: Parts, tenant: Tenant) -> dict[str, Any]:
         raise SetupError("This deployment asks nobody: set AUDITKEEP_COLLECT=aws.")
     collector = collector_of(parts)
     queued = Rounds(collector, parts.jobs.wake).queue_for(tenant)
-    pump = Pump(parts.jobs, handlers_of(collector), parts.clock, threads=1)
+    pump = Pump(parts.jobs, handlers_of(collector, notices_of(parts)), parts.clock, threads=1)
     runs = pump.drain()
     lasting = gaps_of(parts, tenant, only_open=True)
     return {"jobs": queued, "runs": runs, "openGaps": len(lasting)}

@@ -21,12 +21,13 @@ from auditkeep.collection.coverage import NOT_YET, Coverage, Why
 from auditkeep.collection.gaps import Gap
 from auditkeep.collection.knowing import looking
 from auditkeep.collection.looks import Plans
-from auditkeep.collection.plan import Duty, Look, Plan, Question, Reason, make, question_of
+from auditkeep.collection.plan import Duty, Plan, Question, make, question_of
 from auditkeep.collection.targets import NEVER_ASKED, NOT_RUNNING, Place, Target
+from auditkeep.collection.touching import Touching, duties, looks
 from auditkeep.db.tx import Tx
 from auditkeep.evidence import lens, slots
 from auditkeep.evidence.ids import is_pinned
-from auditkeep.evidence.lens import FOREVER, Interval, Lens
+from auditkeep.evidence.lens import Interval, Lens
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Rollup, View
 from auditkeep.lake.read import headers, rollups
@@ -55,7 +56,7 @@ def of_assessment(
         controls={c.ordinal: c for c in controls},
         lenses={one.ordinal: one for one in lenses},
         now=plans.of(tx, now),
-        ever=make(_looks(lenses, now), plans.reach(tx)),
+        ever=make(looks(lenses, now), plans.reach(tx)),
         known=targets.every(tx),
         covered={
             int(one.reason.control): one
@@ -85,22 +86,6 @@ def _time(lenses: Sequence[Lens], assessment: Assessment, now: Instant) -> tuple
     first = min((i.opens_at for i in timed), default=assessment.created_at)
     last = max((min(i.closes_at, now) for i in timed), default=now)
     return min(first, now), max(last, first) if timed else now
-
-
-def _looks(lenses: Iterable[Lens], now: Instant) -> Iterator[Look]:
-    """All that was ever looked at, also through intervals that have closed."""
-    for one in lenses:
-        for interval in one.intervals:
-            if interval.accounts is not None and interval.opens_at <= now:
-                yield Look(
-                    reason=Reason("assessment", one.assessment_id, str(one.ordinal)),
-                    match_keys=interval.match_keys,
-                    accounts=interval.accounts,
-                    regions=interval.regions,
-                    opens_at=interval.opens_at,
-                    every=interval.every,
-                    anchor=interval.anchor,
-                )
 
 
 _Key = tuple[int, str, str, str]
@@ -153,7 +138,7 @@ class _Work:
     def place_all(self) -> None:
         """Everything that is asked for now, and what was asked for until its interval closed."""
         open_now: set[tuple[Place, Question, int]] = set()
-        for place, duty, ordinals in self._duties(self.now):
+        for place, duty, ordinals in duties(self.now, self.lenses):
             for ordinal in ordinals:
                 open_now.add((place, duty.question, ordinal))
                 state = self.known.get((place, duty.question.what), NEVER_ASKED)
@@ -162,23 +147,12 @@ class _Work:
                 self._question(
                     place, ordinal, state, [*why, *coverage.missing_of(duty, state, keys)]
                 ).ended = False
-        for place, duty, ordinals in self._duties(self.ever):
+        for place, duty, ordinals in duties(self.ever, self.lenses):
             for ordinal in ordinals:
                 if (place, duty.question, ordinal) not in open_now:
                     state = self.known.get((place, duty.question.what), NEVER_ASKED)
                     self._question(place, ordinal, state, _never(duty.question.what, state))
                 self._slots(place, duty, ordinal)
-
-    def _duties(self, plan: Plan) -> Iterator[tuple[Place, Duty, list[int]]]:
-        assessment = next(iter(self.lenses.values())).assessment_id if self.lenses else ""
-        for account, region, duty in plan.questions():
-            ordinals = sorted(
-                int(r.control)
-                for r in duty.reasons
-                if r.of == "assessment" and r.id == assessment and int(r.control) in self.lenses
-            )
-            if ordinals:
-                yield Place(account, region, duty.question.source), duty, ordinals
 
     def _question(
         self, place: Place, ordinal: int, state: Target, lacking: list[tuple[str, Why]]
@@ -253,38 +227,13 @@ class _Work:
 
     def ledger(self, listed: Iterable[Gap]) -> None:
         """The lines of the ledger that touch a control while it looked."""
-        asking: dict[tuple[Place, str], list[tuple[Duty, list[int]]]] = {}
-        for place, duty, ordinals in self._duties(self.ever):
-            for what in (duty.question.what, *sorted(duty.match_keys)):
-                asking.setdefault((place, what), []).append((duty, ordinals))
+        touching = Touching(self.ever, self.lenses)
         for gap in listed:
-            touched = {
-                ordinal
-                for duty, ordinals in asking.get((gap.place, gap.what), ())
-                for ordinal in ordinals
-                if self._looked(ordinal, duty.question, gap)
-            }
+            touched = touching.ordinals(gap)
             if touched:
                 self._gaps.append(_line(gap, touched))
                 for ordinal in touched:
                     self._touched[ordinal] = self._touched.get(ordinal, 0) + 1
-
-    def _looked(self, ordinal: int, question: Question, gap: Gap) -> bool:
-        """Whether a control looked at what a gap is about while it lasted."""
-        closes = gap.closes_at if gap.closes_at is not None else FOREVER
-        return any(
-            i.opens_at < closes
-            and gap.opens_at < i.closes_at
-            and (i.accounts is None or gap.place.account in i.accounts)
-            and (
-                gap.what in i.match_keys
-                or (
-                    gap.what == question.what
-                    and any(question_of(k) == question for k in i.match_keys)
-                )
-            )
-            for i in self.lenses[ordinal].intervals
-        )
 
     # --- the whole ------------------------------------------------------------------------------
 

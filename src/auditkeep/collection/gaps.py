@@ -5,11 +5,11 @@ looks any more; see `collection.targets` for when that is. At most one gap of a 
 Lines of the ledger are never taken out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, or_
+from sqlalchemy import Row, and_, or_
 
 from auditkeep.clock import Instant
 from auditkeep.collection.targets import Ended, Missed, Place
@@ -17,6 +17,10 @@ from auditkeep.db.schema import collection_gaps
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant, named_id
 
+NOTHING, OPENED, ALL = 0, 1, 2
+"""What owners know of a gap: nothing, that it opened, all of it."""
+
+_IN = 500
 _OPEN = collection_gaps.c.closes_at.is_(None)
 
 
@@ -101,13 +105,35 @@ def planned(
 
 def begin(tx: Tx, gap: Gap) -> None:
     """Write a new line; one that was closed and begins at the same time again is open again."""
-    tx.upsert(collection_gaps, [_row(gap)], replace=["closes_at", "filled"])
+    tx.upsert(collection_gaps, [_row(gap)], replace=["closes_at", "filled", "told"])
 
 
 def close(tx: Tx, gap: Gap, ended: Ended) -> None:
     closes_at = max(ended.closes_at, gap.opens_at)
     changed = {"closes_at": closes_at, "filled": ended.filled}
     tx.run(tx.update(collection_gaps).where(collection_gaps.c.id == gap.id).values(**changed))
+
+
+def untold(tx: Tx) -> list[tuple[Gap, bool]]:
+    """Gaps of which owners do not know yet that they opened, or are over; and whether they know
+    that it opened.
+    """
+    t = collection_gaps.c
+    news = or_(t.told == NOTHING, and_(t.told == OPENED, t.closes_at.is_not(None)))
+    rows = tx.all(tx.select(collection_gaps).where(news).order_by(t.opens_at, t.id))
+    return [(_gap(row), row.told == OPENED) for row in rows]
+
+
+def told(tx: Tx, some: Iterable[Gap]) -> None:
+    """Note that owners know of gaps what there is to know by now."""
+    t = collection_gaps.c
+    known: dict[int, list[str]] = {}
+    for gap in some:
+        known.setdefault(OPENED if gap.closes_at is None else ALL, []).append(gap.id)
+    for what, ids in known.items():
+        for start in range(0, len(ids), _IN):
+            chosen = t.id.in_(ids[start : start + _IN])
+            tx.run(tx.update(collection_gaps).where(chosen).values(told=what))
 
 
 def _row(gap: Gap) -> Mapping[str, Any]:
@@ -125,6 +151,7 @@ def _row(gap: Gap) -> Mapping[str, Any]:
         "filled": gap.filled,
         "noted_at": gap.noted_at,
         "run": gap.run,
+        "told": NOTHING,
     }
 
 

@@ -607,7 +607,9 @@ collection_gaps = _owned(
     _flag("filled"),  # what was missed was had later, from the source's own history
     _int("noted_at"),
     _text("run"),  # the run that noted it, "" where none did
+    _int("told"),  # what owners know of it: 0 nothing, 1 that it opened, 2 all
     Index("collection_gaps_open", "account", "region", "closes_at"),
+    Index("collection_gaps_told", "account", "region", "told"),
     key=("id",),
 )
 

@@ -1,10 +1,12 @@
 """What people and systems are told (spec sections 8.1 and 8.2).
 
-*Notices* go to owners and delegates. Exactly three things make one: a control set is delegated,
+*Notices* go to owners and delegates. As at AWS, three things make one: a control set is delegated,
 handed back, and its review completed. *Events* go to systems: one for each of six things that
-happen to an assessment. A *message* is either of them on its way out of the house.
+happen to an assessment. Beyond AWS, gaps of collecting make one of each, gathered (ADR 0032). A
+*message* is either of them on its way out of the house.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -13,7 +15,9 @@ from auditkeep import clock
 from auditkeep.clock import Instant
 from auditkeep.ids import Tenant
 
-NoticeKind = Literal["CONTROL_SET_DELEGATED", "CONTROL_SET_HANDED_BACK", "CONTROL_SET_REVIEWED"]
+NoticeKind = Literal[
+    "CONTROL_SET_DELEGATED", "CONTROL_SET_HANDED_BACK", "CONTROL_SET_REVIEWED", "COLLECTION_GAPS"
+]
 
 DetailType = Literal[
     "Assessment Created",
@@ -22,6 +26,7 @@ DetailType = Literal[
     "Assessment ControlSet Delegation Created",
     "Assessment ControlSet Reviewed",
     "Assessment Control Reviewed",
+    "Assessment Collection Gaps",
 ]
 EventName = Literal["CREATE", "UPDATE_METADATA", "DELETE", "REVIEWED"]
 EventType = Literal["ASSESSMENT", "DELEGATION", "CONTROL_SET", "CONTROL"]
@@ -33,11 +38,15 @@ OCCURRENCES: dict[DetailType, tuple[EventName, EventType]] = {
     "Assessment ControlSet Delegation Created": ("CREATE", "DELEGATION"),
     "Assessment ControlSet Reviewed": ("REVIEWED", "CONTROL_SET"),
     "Assessment Control Reviewed": ("REVIEWED", "CONTROL"),
+    "Assessment Collection Gaps": ("UPDATE_METADATA", "ASSESSMENT"),
 }
 """`eventName` (ActionEnum) and `eventType` (ObjectTypeEnum) of each kind of event."""
 
 AWS_SOURCE = "aws.auditmanager"
 """The source that AWS's own events carry. On a real bus it is reserved: only AWS may use it."""
+
+OWN_SOURCE = "auditkeep"
+"""The source of what AWS has no event for, and who says what nobody did."""
 
 SUBJECT = "Audit Manager notification"
 
@@ -49,7 +58,7 @@ the bus, and `MESSAGE/NAME` for a webhook.
 
 
 class About(msgspec.Struct, frozen=True):
-    """The control set a notice is about."""
+    """The control set a notice is about; "" where it is about the whole assessment."""
 
     assessment_id: str
     assessment_name: str
@@ -80,11 +89,11 @@ class Telling(msgspec.Struct, frozen=True, kw_only=True, tag="notice"):
 
     def body(self) -> dict[str, object]:
         """The JSON of spec 8.1; `eventTime` in epoch milliseconds, as in events."""
+        set_id = self.about.set_id
         return {
             "assessmentId": self.about.assessment_id,
             "assessmentName": self.about.assessment_name,
-            "controlSetId": self.about.set_id,
-            "controlSetName": self.about.set_id,
+            **({"controlSetId": set_id, "controlSetName": set_id} if set_id else {}),
             "source": self.source,
             "description": self.description,
             "eventTime": _milliseconds(self.at),
@@ -92,8 +101,16 @@ class Telling(msgspec.Struct, frozen=True, kw_only=True, tag="notice"):
         }
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
-    """One event of spec 8.2."""
+class Gaps(msgspec.Struct, frozen=True, rename="camel"):
+    """How many gaps an event is about: new ones, those that are over, and those that last."""
+
+    gaps_opened: int
+    gaps_closed: int
+    gaps_lasting: int
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event", omit_defaults=True):
+    """One event of spec 8.2, or of gaps."""
 
     id: str
     detail_type: DetailType
@@ -104,6 +121,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
     assessment_id: str
     assessment_name: str
     at: Instant
+    gaps: Gaps | None = None
 
     @property
     def resources(self) -> list[str]:
@@ -120,6 +138,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
             "eventName": name,
             "eventType": kind,
             "assessmentID": self.assessment_id,
+            **({} if self.gaps is None else msgspec.to_builtins(self.gaps)),
         }
 
     def envelope(self, source: str = AWS_SOURCE) -> dict[str, object]:
@@ -128,7 +147,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
             "version": "0",
             "id": self.id,
             "detail-type": self.detail_type,
-            "source": source,
+            "source": source if self.gaps is None else OWN_SOURCE,
             "account": self.account,
             "time": clock.to_datetime(self.at).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "region": self.region,
@@ -149,6 +168,25 @@ def sentence(kind: NoticeKind, set_id: str) -> str:
             return f"The control set '{set_id}' is now UNDER_REVIEW."
         case "CONTROL_SET_REVIEWED":
             return f"The control set '{set_id}' is now REVIEWED."
+        case "COLLECTION_GAPS":
+            return "Evidence was not collected as it should be, or is again."
+
+
+def deliveries(
+    message_id: str,
+    *,
+    topic: bool = False,
+    hooks: Iterable[str] = (),
+    mails: Iterable[str] = (),
+    bus: bool = False,
+) -> list[tuple[str, str, str]]:
+    """The jobs that deliver a message and its notices: kind, key and lane of each."""
+    return [
+        *([(SNS, message_id, "")] if topic else []),
+        *((WEBHOOK, f"{message_id}/{name}", name) for name in hooks),
+        *((MAIL, notice, "") for notice in mails),
+        *([(BUS, message_id, "")] if bus else []),
+    ]
 
 
 def _milliseconds(at: Instant) -> int:

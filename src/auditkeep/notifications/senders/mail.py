@@ -26,6 +26,7 @@ _OPENINGS: dict[NoticeKind, str] = {
     "CONTROL_SET_DELEGATED": "A control set was delegated to you.",
     "CONTROL_SET_HANDED_BACK": "A control set was handed back to you for review.",
     "CONTROL_SET_REVIEWED": "The review of a control set was completed.",
+    "COLLECTION_GAPS": "The collection of evidence for an assessment has gaps, or has closed some.",
 }
 
 
@@ -56,7 +57,7 @@ def compose(notice: Notice, sender: str, recipient: str) -> EmailMessage:
         "",
         f"Assessment:   {_one_line(notice.about.assessment_name)}",
         f"              {notice.about.assessment_id}",
-        f"Control set:  {_one_line(notice.about.set_id)}",
+        *([f"Control set:  {_one_line(notice.about.set_id)}"] if notice.about.set_id else []),
         f"By:           {notice.source}",
         f"For:          {notice.recipient}",
         f"At:           {to_datetime(notice.created_at):%Y-%m-%d %H:%M:%S} UTC",

@@ -24,15 +24,12 @@ from auditkeep.assessments.model import Assessment
 from auditkeep.ids import new_id
 from auditkeep.notifications import outgoing, store, webhooks
 from auditkeep.notifications.model import (
-    BUS,
-    MAIL,
-    SNS,
-    WEBHOOK,
     About,
     DetailType,
     Event,
     NoticeKind,
     Telling,
+    deliveries,
     sentence,
 )
 from auditkeep.operations.call import Call
@@ -60,16 +57,13 @@ def tell(
         at=call.now,
     )
     told = store.tell(call.tx, recipients, telling)
-    queued = []
     account = accounts.find(call.tx)
-    if account is not None and account.settings.sns_topic:
-        queued.append((SNS, telling.id, ""))
-    queued += _posts(telling.id, webhooks.names(call.tx, "notices"))
-    if queued:
+    topic = account is not None and bool(account.settings.sns_topic)
+    hooks = webhooks.names(call.tx, "notices")
+    if topic or hooks:
         outgoing.put(call.tx, telling)
-    if call.deps.settings.smtp_host:
-        queued += [(MAIL, notice, "") for notice in told]
-    _queue(call, queued)
+    mails = told if call.deps.settings.smtp_host else ()
+    _queue(call, deliveries(telling.id, topic=topic, hooks=hooks, mails=mails))
 
 
 def emit(call: Call, assessment: Assessment, detail_type: DetailType) -> None:
@@ -84,16 +78,11 @@ def emit(call: Call, assessment: Assessment, detail_type: DetailType) -> None:
         assessment_name=assessment.name,
         at=call.now,
     )
-    queued = _posts(event.id, webhooks.names(call.tx, "events"))
-    if call.deps.settings.event_bus:
-        queued.append((BUS, event.id, ""))
+    bus = bool(call.deps.settings.event_bus)
+    queued = deliveries(event.id, hooks=webhooks.names(call.tx, "events"), bus=bus)
     if queued:
         outgoing.put(call.tx, event)
     _queue(call, queued)
-
-
-def _posts(message_id: str, names: Iterable[str]) -> list[tuple[str, str, str]]:
-    return [(WEBHOOK, f"{message_id}/{name}", name) for name in names]
 
 
 def _queue(call: Call, jobs: Iterable[tuple[str, str, str]]) -> None:
