@@ -315,6 +315,12 @@ class Settings(BaseSettings):
         description="The longest that any backup of the key directory is kept: so long after a "
         "destruction it may be undone from one. Certificates of destruction state it.",
     )
+    key_backups: Path | None = Field(
+        default=None,
+        description="The folder that takes backups of the key directory, apart from those of data, "
+        "where `auditkeep backup create` is told no other. `serve` takes away there, every hour, "
+        "what is older than promised.",
+    )
     threads: int = Field(default=4, ge=1, le=64, description="Threads that answer requests.")
     link_minutes: int = Field(
         default=15, ge=1, le=720, description="How long presigned links for files are valid."

@@ -16,6 +16,7 @@ from auditkeep.accounts import erasure
 from auditkeep.activity.batcher import ActivityThread, Batcher
 from auditkeep.anchoring.authorities import of_settings
 from auditkeep.anchoring.thread import Anchoring, AnchoringThread
+from auditkeep.app import backups
 from auditkeep.app.collecting import Collecting
 from auditkeep.app.compacting import Compacting
 from auditkeep.app.door import Door
@@ -238,6 +239,7 @@ class Service:
                 self._sweep(now)
                 self._forget(now)
                 self._mail_checkpoints()
+                self._prune_key_backups(now)
                 swept = now
 
     def _mail_checkpoints(self) -> None:
@@ -245,6 +247,18 @@ class Service:
             mail_checkpoints(self.parts)
         except AuditkeepError as error:
             _log.warning("The month's checkpoint is mailed later: %s", error)
+
+    def _prune_key_backups(self, now: Instant) -> None:
+        """Certificates say how long one is kept at most: nobody has to remember it."""
+        place = self.parts.settings.key_backups
+        if place is None or not place.is_dir():
+            return
+        try:
+            backups.prune_keys(self.parts.settings, place, now)
+        except Busy:
+            return  # one is being made, which prunes too
+        except AuditkeepError as error:
+            _log.error("Backups of keys that are too old could not be taken away: %s", error)
 
     def _forget(self, now: Instant) -> None:
         """Take out of the outbox what was over long ago, and the messages that went with it."""

@@ -12,6 +12,7 @@ from auditkeep import __version__
 from auditkeep.cli import (
     access,
     activity,
+    backup,
     collect,
     credentials,
     explaining,
@@ -105,6 +106,11 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "events token create": tokens.create_events,
     "events token list": tokens.list_events,
     "events token revoke": tokens.revoke_events,
+    "backup create": backup.create,
+    "backup verify": backup.verify,
+    "backup restore": backup.restore,
+    "backup list": backup.list_backups,
+    "backup prune": backup.prune,
     "notify address put": notify.put_address,
     "notify address list": notify.list_addresses,
     "notify address delete": notify.delete_address,
@@ -147,6 +153,7 @@ def build() -> App:
     about = {
         "access": "Who may do what.",
         "access policies": "Identity policies: IAM's JSON documents.",
+        "backup": "Backups of data, and apart from them of keys.",
         "collect": "What is asked of AWS, what came of it, and what it needs.",
         "organization": "Which accounts belong together.",
         "keys": "Access keys of the API's users, and the keys that protect data.",

@@ -1,5 +1,6 @@
 """Progress lines of long work: what was done and the rate, on a terminal only."""
 
+import sys
 import time
 from types import TracebackType
 from typing import Self
@@ -91,3 +92,21 @@ class RotationProgress(_Line):
             f"to {done.master}: {done.keys:,} keys wrapped anew, {done.unchanged:,} were already, "
             f"{self._rate(done.keys):,.0f} keys/s"
         )
+
+
+class BackupProgress(_Line):
+    """Called with what is being done of a backup, how many of it, and how many bytes.
+
+    On a terminal one line that changes; elsewhere, as in a nightly log, one line for each thing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(quiet=not sys.stderr.isatty())
+        self._doing = ""
+
+    def __call__(self, doing: str, count: int, size: int = 0) -> None:
+        bytes_ = f", {size / 1e6:,.1f} MB" if size else ""
+        self._show(f"{doing}: {count:,}{bytes_}")
+        if self._live is None and doing != self._doing:
+            print(f"auditkeep: {doing}", file=sys.stderr)
+        self._doing = doing

@@ -89,6 +89,16 @@ def lock(connection: Connection, name: str) -> None:
     )
 
 
+def go_on_counting(connection: Connection, table: str, column: str) -> None:
+    """Have a column's own numbers begin behind the largest there is, on PostgreSQL."""
+    connection.execute(
+        text(
+            f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), "
+            f"coalesce(max({column}), 0) + 1, false) FROM {table}"
+        )
+    )
+
+
 def skip_locked(statement: Select[Any]) -> Select[Any]:
     """Lock the rows found, passing over those that others hold; SQLite has one writer anyway."""
     return statement.with_for_update(skip_locked=True)

@@ -57,6 +57,13 @@ Name = Literal[
     "rotate.before-commit",
     "rotate.before-retired",
     "log-key.epoch-begun",
+    "backup.object-copied",
+    "backup.snapshot",
+    "backup.before-manifest",
+    "backup.keys-kept",
+    "restore.some-objects",
+    "restore.before-commit",
+    "restore.committed",
 ]
 NAMES: tuple[str, ...] = get_args(Name)
 
