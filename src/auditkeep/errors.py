@@ -274,8 +274,12 @@ class StorageFull(StorageError):
 
 class StoreAway(StorageError):
     """The object store does not answer, or refuses: nothing was acknowledged, and what was before
-    is safe. It may come back as it is.
+    is safe. It may come back as it is. `silent`: it was asked in vain for as long as one may.
     """
+
+    def __init__(self, message: str, *, silent: bool = False) -> None:
+        super().__init__(message)
+        self.silent = silent
 
 
 class Contended(StorageError):

@@ -69,6 +69,10 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def anew(self, key: str) -> Path:
+        """The same of one object, with the bytes that the store itself holds now."""
+        ...
+
     def size(self, key: str) -> int: ...
 
     def exists(self, key: str) -> bool: ...
@@ -131,6 +135,9 @@ class LocalObjects:
             if not self.exists(key):
                 raise ObjectMissing(f"There is no object {key!r}.")
         return [self.path(key) for key in keys]
+
+    def anew(self, key: str) -> Path:
+        return self.near([key])[0]
 
     def size(self, key: str) -> int:
         try:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -263,7 +264,11 @@ def _collect(openings: Sequence[Opening], scans: Sequence[pl.LazyFrame]) -> list
         return pl.collect_all(scans)
     except (pl.exceptions.PolarsError, OSError) as error:
         if len(scans) == 1:
-            raise _explained(openings[0], error) from error
+            told = _explained(openings[0], error)
+            if isinstance(told, DecryptionFailed):
+                with suppress(StorageError):  # was it only the copy? Then the next reading opens
+                    openings[0].objects.anew(openings[0].name)
+            raise told from error
     return [_collect([o], [s])[0] for o, s in zip(openings, scans, strict=True)]
 
 

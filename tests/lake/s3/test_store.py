@@ -2,6 +2,7 @@ import datetime as dt
 import io
 import os
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,11 @@ def test_a_store_that_stays_away_is_said_so(s3: S3Server, copies: Copies) -> Non
     silent = S3Objects(s3.place(timeout_seconds=0.3), copies, SystemClock())
     with pytest.raises(StoreAway, match="does not answer"):
         silent.get("a/b")
+    started = time.monotonic()
+    for ask in (silent.get, silent.exists, silent.delete):
+        with pytest.raises(StoreAway, match="does not answer"):
+            ask("a/b")
+    assert time.monotonic() - started < 0.2, "each waited for itself"
     s3.silent = False
     s3.ended.set()
     s3.ended.clear()
@@ -128,6 +134,17 @@ def test_uploads_that_a_crash_left_are_tidied_away(s3: S3Server, store: S3Object
     s3.client().create_multipart_upload(**told | {"Key": "deployment/one/other"})
     store.tidy("a/")
     assert [key for key, _ in store.control.uploads("")] == ["other"]
+
+
+def test_a_copy_may_be_taken_anew(s3: S3Server, store: S3Objects) -> None:
+    store.put("a/b", b"data")
+    (copy,) = store.near(["a/b"])
+    copy.write_bytes(b"rotten")
+    assert store.near(["a/b"])[0].read_bytes() == b"rotten"
+    assert store.anew("a/b").read_bytes() == b"data"
+    assert store.near(["a/b"])[0].read_bytes() == b"data"
+    with pytest.raises(ObjectMissing):
+        store.anew("a/none")
 
 
 def test_an_empty_object_is_one(store: S3Objects) -> None:

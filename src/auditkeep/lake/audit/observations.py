@@ -207,7 +207,7 @@ class Observations:
 
     def _hash_of(self, name: str) -> tuple[int, bytes]:
         state, size = sha256(), 0
-        with self._lake.objects.open(name) as stream:
+        with self._lake.objects.anew(name).open("rb") as stream:  # the file that is read after
             while part := stream.read(1 << 20):
                 state.update(part)
                 size += len(part)

@@ -15,6 +15,7 @@ from typing import Any
 
 from auditkeep.clock import Instant, from_datetime, to_datetime
 from auditkeep.errors import AuditkeepError, StorageError
+from auditkeep.lake.s3.breaker import Breaker
 from auditkeep.lake.s3.credentials import Ambient
 from auditkeep.lake.s3.place import Place
 from auditkeep.lake.s3.refusals import explained, is_denied
@@ -51,9 +52,10 @@ class Version:
 class Control:
     """One bucket through one client of botocore's, which is made when it is first needed."""
 
-    def __init__(self, place: Place, ambient: Ambient) -> None:
+    def __init__(self, place: Place, ambient: Ambient, breaker: Breaker) -> None:
         self._place = place
         self._ambient = ambient
+        self._breaker = breaker
 
     @cached_property
     def client(self) -> Any:
@@ -238,10 +240,13 @@ class Control:
             ) from error
 
     def _asked(self, operation: str, key: str, action: str, **told: Any) -> Any:
-        try:
-            return self.ask(operation, key, action, **told)
-        except _Refused as refused:
-            raise refused.error from refused
+        def ask() -> Any:
+            try:
+                return self.ask(operation, key, action, **told)
+            except _Refused as refused:
+                raise refused.error from refused
+
+        return self._breaker.through(ask)
 
     def _how(self, mark: str, until: Instant | None) -> dict[str, Any]:
         """What every object is put with."""

@@ -53,6 +53,11 @@ class Copies:
             self._trim()
         return [self._objects.path(key) for key in keys]
 
+    def anew(self, key: str, data: bytes) -> Path:
+        """A copy of these bytes, in place of one that may be there; readers of that go on."""
+        self._objects.replace(key, data)
+        return self._objects.path(key)
+
     def forget(self, key: str) -> None:
         """Take a copy away, if there is one."""
         self._objects.delete(key)

@@ -37,6 +37,7 @@ _ELSEWHERE = frozenset(
         "307",
     }
 )
+_BUSY = frozenset({"SlowDown", "InternalError", "ServiceUnavailable", "500", "502", "503", "504"})
 _TAKEN = frozenset({"PreconditionFailed", "412"})
 _NO_KEY = frozenset({"NoSuchKey", "NoSuchVersion", "404"})
 _DENIALS = frozenset({"AccessDenied", "AllAccessDisabled", "AccountProblem", "403"})
@@ -49,7 +50,7 @@ def explained(error: Exception, place: Place, key: str, action: str) -> StorageE
         return ObjectExists(f"There is an object {key!r} already; it is never overwritten.")
     if code in _NO_KEY:
         return ObjectMissing(f"There is no object {key!r}.")
-    return StoreAway(_sentence(code, text, place, action))
+    return StoreAway(_sentence(code, text, place, action), silent=not code or code in _BUSY)
 
 
 def is_denied(error: Exception) -> bool:

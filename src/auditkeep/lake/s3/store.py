@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 from auditkeep.clock import DAY, Clock, Instant, from_datetime
 from auditkeep.errors import ObjectExists, ObjectMissing, StoreAway
 from auditkeep.lake.objects import Entry, Held, parts_of
+from auditkeep.lake.s3.breaker import Breaker
 from auditkeep.lake.s3.control import MARK, Control, Version
 from auditkeep.lake.s3.copies import Copies
 from auditkeep.lake.s3.credentials import Ambient
@@ -51,6 +52,7 @@ class S3Objects:
         self.place = place
         self._copies = copies
         self._clock = clock
+        self._breaker = Breaker()
 
     @cached_property
     def ambient(self) -> Ambient:
@@ -58,7 +60,7 @@ class S3Objects:
 
     @cached_property
     def control(self) -> Control:
-        return Control(self.place, self.ambient)
+        return Control(self.place, self.ambient, self._breaker)
 
     def now(self) -> Instant:
         """What time locks are reckoned from."""
@@ -99,6 +101,10 @@ class S3Objects:
 
     def near(self, keys: Sequence[str]) -> list[Path]:
         return self._copies.near([_plain(key) for key in keys], self._ranges)
+
+    def anew(self, key: str) -> Path:
+        name = _plain(key)
+        return self._copies.anew(name, self.get(name))
 
     def size(self, key: str) -> int:
         return int(self._head(key)["size"])
@@ -222,13 +228,18 @@ class S3Objects:
         """What the store answers, its errors as ours; `missing`: no object is an answer too."""
         from obstore.exceptions import BaseError  # noqa: PLC0415 - heavy
 
+        def asking() -> T:
+            try:
+                return ask()
+            except (BaseError, FileNotFoundError, OSError) as error:
+                raise explained(error, self.place, key, action) from error
+
         try:
-            return ask()
-        except (BaseError, FileNotFoundError, OSError) as error:
-            told = explained(error, self.place, key, action)
-            if missing and isinstance(told, ObjectMissing):
+            return self._breaker.through(asking)
+        except ObjectMissing:
+            if missing:
                 return cast("T", None)
-            raise told from error
+            raise
 
     # --- versions and locks -----------------------------------------------------------------------
 
