@@ -10,6 +10,9 @@ import msgspec
 
 from auditkeep.clock import Instant
 
+KeepPolicy = Literal["library", "matched", "all"]
+"""Which of the facts that arrive a tenant keeps, see `lake.keeping`."""
+
 SourceType = Literal[
     "AWS_Cloudtrail",
     "AWS_Config",

@@ -24,9 +24,11 @@ auditkeep:GetBaseline                                       A M R O . . .
 auditkeep:GetCollectionPlan                                 A M R O . . .
 auditkeep:GetCoverage                                       A M R O . U .
 auditkeep:GetErasure                                        A M R O . . .
+auditkeep:GetKeepPolicy                                     A M R O . . .
 auditkeep:GetRetention                                      A M R O . . .
 auditkeep:ListLegalHolds                                    A M R O . . .
 auditkeep:PlaceLegalHold                                    A . . . . . .
+auditkeep:PutKeepPolicy                                     A . . . . . .
 auditkeep:PutRetention                                      A . . . . . .
 auditkeep:ReleaseLegalHold                                  A . . . . . .
 auditkeep:ListGaps                                          A M R O . U .

@@ -100,3 +100,24 @@ def test_no_tenant_was_destroyed_yet(run: Run, data: Path) -> None:
     words = ("tenant", "certificate", "--data", str(data), "--account", ACCOUNT)
     code, _, error = run(*words)
     assert (code, "was ever destroyed as a whole" in error) == (1, True)
+
+
+def test_what_is_kept_is_shown_and_set(run: Run, data: Path) -> None:
+    where = ("--data", str(data), "--account", ACCOUNT)
+    shown = _json(run("keeping", "show", *where, "--json"))
+    assert (shown["policy"], shown["since"]) == ("library", None)
+    done = _json(run("keeping", "set", "matched", *where, "--json"))
+    assert (done["policy"], done["observations"]) == ("matched", 0)
+    _, text, _ = run("keeping", "show", *where)
+    assert "policy        matched\n" in text
+    assert run("keeping", "set", "some", *where)[0] == 2
+    _, acts, _ = run("activity", "list", "--data", str(data), "--json")
+    assert "PutKeepPolicy" in {json.loads(line)["eventName"] for line in acts.splitlines()}
+
+
+def test_what_is_kept_for_ever_is_said_in_words(run: Run, data: Path) -> None:
+    where = ("--data", str(data), "--account", ACCOUNT)
+    _, text, _ = run("retention", "show", *where)
+    assert "facts 731 days (the deployment's value)" in text
+    assert "reports for ever (the deployment's value)" in text
+    assert "None" not in text

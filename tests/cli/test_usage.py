@@ -66,6 +66,8 @@ def test_usage_names_counts_and_what_aws_would_have_charged(
     monkeypatch.setenv("AUDITKEEP_USAGE_PRICE", "250")
     found = _json(run("usage", "--data", str(data), "--json"))
     (tenant,) = found["tenants"]
+    keeping = tenant.pop("keeping")
+    assert (keeping["policy"], keeping["seen"]) == ("library", 4)
     assert tenant == {
         "account": ACCOUNT,
         "region": "us-east-1",

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.config import Config
+from tests.operations.keep import Keep
 from tests.operations.world import HOME, NOTHING, OTHER, VALIDATION, Made, World
 
-import auditkeep
 from auditkeep.clock import DAY, FixedClock, Instant, iso, parse, to_datetime, wire
 from auditkeep.db import schema
 from auditkeep.errors import KeyUnusable
@@ -40,25 +39,6 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path / "data", url)
     yield made
     made.close()
-
-
-class Keep:
-    """The operations of the service `auditkeep`, asked as an administrator with a boto3 client."""
-
-    def __init__(self, world: World) -> None:
-        self._api = world.api
-        key = world.api.admin
-        self._client = auditkeep.client(
-            "http://127.0.0.1:8080",
-            region_name="us-east-1",
-            aws_access_key_id=key.access_key_id,
-            aws_secret_access_key=key.secret_access_key,
-            config=Config(retries={"max_attempts": 0}, parameter_validation=False),
-        )
-        self._client.meta.events.register("before-send.auditkeep", world.api._send)
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda **members: self._api.call(getattr(self._client, name), **members)
 
 
 @pytest.fixture

@@ -23,11 +23,13 @@ from tests.operations.in_process import Api
 from auditkeep import settings as settings_room
 from auditkeep.access.credentials import AccessKey
 from auditkeep.clock import MINUTE, SECOND, FixedClock, Instant, parse
+from auditkeep.collection.keeping import LensKeeper
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.signing import SigningKey
 from auditkeep.db import schema
 from auditkeep.db.database import Database
+from auditkeep.evidence.metering import LensMeter
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.append import Unit, append
 from auditkeep.lake.lake import Lake
@@ -108,6 +110,8 @@ class World:
         self.db = Database(database or f"sqlite:///{folder / 'audit.db'}")
         self.db.migrate()
         keys = folder / "keys"
+        chosen = settings_room.load(folder).model_copy(update=settings)
+        meter = LensMeter()
         lake = Lake.open(
             db=self.db,
             data=folder,
@@ -115,10 +119,12 @@ class World:
             provider=LocalKeyProvider.create(keys / "master.key"),
             keystore=KeyStore(keys / "buckets"),
             signer=Signer("auditkeep.test/log", SigningKey.create(keys / "log.key")),
+            meter=meter,
+            keeper=LensKeeper(meter, _library(), chosen),
         )
         self.clock = FixedClock(parse("2026-05-01T12:00:00Z"))
         self.deps = Deps(
-            settings=settings_room.load(folder).model_copy(update=settings),
+            settings=chosen,
             library=_library(),
             lake=lake,
             links=Links(b"l" * 32, 15 * MINUTE),

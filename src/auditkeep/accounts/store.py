@@ -58,7 +58,9 @@ def deregister(tx: Tx) -> None:
 
 def forget_settings(tx: Tx) -> None:
     """Leave nothing of what the tenant has set, when it is erased."""
-    tx.run(tx.update(_TABLE).values(settings=None, kms_key=OWN_KEY))
+    tx.run(
+        tx.update(_TABLE).values(settings=None, kms_key=OWN_KEY, keeps="library", keeps_since=None)
+    )
 
 
 def save_settings(tx: Tx, settings: TenantSettings, kms_key: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from auditkeep.app.collecting import collector_of, event_store, handlers_of, notices_of, pullers
+from auditkeep.app.keeping import kept
 from auditkeep.app.parts import Parts
 from auditkeep.assessments import store
 from auditkeep.clock import MINUTE, iso
@@ -21,6 +22,7 @@ from auditkeep.errors import NotFound, SetupError
 from auditkeep.frameworks import keys
 from auditkeep.frameworks import store as frameworks
 from auditkeep.ids import Tenant
+from auditkeep.operations.auditkeep.keeping import kept as kept_of
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.collect import SHORT
 from auditkeep.workflows.rounds import Rounds
@@ -39,6 +41,7 @@ def plan_of(parts: Parts, tenant: Tenant) -> dict[str, Any]:
         plan = Plans(parts.deps.library, parts.settings).of(tx, now)
         known = targets.every(tx)
         names = {a.id: a.name for a in store.active(tx)}
+        keeping = kept(kept_of(parts.operator(tx, tenant)))
     rows: dict[Question, dict[str, Any]] = {}
     total = 0.0
     for territory in plan.territories:
@@ -76,6 +79,7 @@ def plan_of(parts: Parts, tenant: Tenant) -> dict[str, Any]:
         "questions": plan.size,
         "accounts": len(plan.accounts),
         "callsPerMonth": round(total),
+        "keeping": keeping,
         "plan": [_planned(q, row, names, parts) for q, row in sorted(rows.items(), key=_by_name)],
     }
 

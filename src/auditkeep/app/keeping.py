@@ -1,5 +1,7 @@
-"""Holds and retention as the operator's commands ask for them: the API's own operations, on behalf
-of the operator, each with its record in the activity log.
+"""Holds, retention and what is kept, as the operator's commands ask for them.
+
+They are the API's own operations, on behalf of the operator, each with its record in the activity
+log.
 """
 
 from typing import Any
@@ -12,7 +14,8 @@ from auditkeep.crypto.asking import begun_again
 from auditkeep.errors import SetupError
 from auditkeep.ids import Tenant
 from auditkeep.lake import retention
-from auditkeep.operations.auditkeep import holds
+from auditkeep.observations import KeepPolicy
+from auditkeep.operations.auditkeep import holds, keeping
 from auditkeep.settings import RetentionKind
 from auditkeep.wire.models import auditkeep as ak
 from auditkeep.workflows.expire import Expired, drop_snapshots, expire
@@ -95,6 +98,34 @@ def set_retention(
         parts.note(tx.system(), "PutRetention", told, tenant.account, tenant.region)
         holds.put_retention(parts.operator(tx, tenant), ask)
     return show_retention(parts, tenant)
+
+
+def show_keeping(parts: Parts, tenant: Tenant) -> dict[str, Any]:
+    """Which facts are kept, and what they amount to."""
+    with parts.db.read(tenant) as tx:
+        return kept(keeping.kept(parts.operator(tx, tenant)))
+
+
+def set_keeping(parts: Parts, tenant: Tenant, policy: KeepPolicy) -> dict[str, Any]:
+    """Set which facts are kept from now on."""
+    with parts.db.write(tenant) as tx:
+        _require_kept(accounts.find(tx), tenant)
+        told = {"policy": policy}
+        parts.note(tx.system(), "PutKeepPolicy", told, tenant.account, tenant.region)
+        ask = ak.PutKeepPolicyRequest(policy=policy)
+        return kept(keeping.put_keep_policy(parts.operator(tx, tenant), ask).keeping)
+
+
+def kept(told: ak.Keeping) -> dict[str, Any]:
+    """The same for people, and for other commands."""
+    return {
+        "policy": told.policy,
+        "since": None if told.since is None else iso(Instant(round(told.since * SECOND))),
+        "observations": told.observations,
+        "seen": told.seen,
+        "rawBytes": told.raw_bytes,
+        "storedBytes": told.stored_bytes,
+    }
 
 
 def run_retention(parts: Parts, tenant: Tenant | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from auditkeep.app.setup import ADMINISTRATOR
 from auditkeep.app.stores import store_of
 from auditkeep.clock import MINUTE, Clock, Day, Instant, iso
 from auditkeep.collection.interest import interest_of
+from auditkeep.collection.keeping import LensKeeper
 from auditkeep.crypto import durable, signers
 from auditkeep.crypto.asking import begun_again
 from auditkeep.crypto.keystore import KeyStore
@@ -360,6 +361,7 @@ def _over(db: Database, settings: Settings, clock: Clock) -> Parts:
         raise SetupError("This database holds no deployment; run 'auditkeep init' first.")
     uses = Uses(clock)
     ring, find = keys.ring(settings, uses.note), keys.finder(settings)
+    meter, library = LensMeter(), Library.load()
     lake = Lake.open(
         db=db,
         data=settings.data,
@@ -367,7 +369,8 @@ def _over(db: Database, settings: Settings, clock: Clock) -> Parts:
         provider=ring,
         keystore=KeyStore(places.bucket_keys),
         signer=_signer(places, str(origin), vkey, partial(signers.open_log_key, find=find), uses),
-        meter=LensMeter(),
+        meter=meter,
+        keeper=LensKeeper(meter, library, settings),
         clock=clock,
         secrets=keys.kept(settings, ring),
         uses=uses,
@@ -377,7 +380,7 @@ def _over(db: Database, settings: Settings, clock: Clock) -> Parts:
     jobs = DatabaseJobs(db)
     deps = Deps(
         settings=settings,
-        library=Library.load(),
+        library=library,
         lake=lake,
         links=Links(found["links"], settings.link_minutes * MINUTE),
         id_secret=found["ids"],

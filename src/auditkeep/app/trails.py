@@ -17,13 +17,22 @@ from auditkeep.accounts import store as accounts
 from auditkeep.app.parts import Parts
 from auditkeep.clock import DAY, Instant, iso
 from auditkeep.collection import backfills, trails
+from auditkeep.collection.keeping import wanted_since
 from auditkeep.collection.trails import Trail
 from auditkeep.crypto.asking import begun_again
 from auditkeep.errors import AuditkeepError
 from auditkeep.ids import Tenant
+from auditkeep.lake import keeping
 from auditkeep.repeating import Repeating
 from auditkeep.sources.pull import Clients
-from auditkeep.workflows.trails import Interrupted, TrailCounts, TrailProgress, read_trail, read_url
+from auditkeep.workflows.trails import (
+    OVERLAP,
+    Interrupted,
+    TrailCounts,
+    TrailProgress,
+    read_trail,
+    read_url,
+)
 
 PRINCIPAL = "auditkeep serve"
 FURTHER_BACK = 14 * DAY
@@ -269,12 +278,21 @@ class TrailsThread:
                 self._listed[key] = now
 
     def _past(self, tenant: Tenant, trail: Trail) -> Instant | None:
-        """From when on to read, if a lens looks further back than some place was read."""
+        """From when on to read, if a lens looks further back than some place was read.
+
+        Where only what is seen is kept, what a place held was passed over unless somebody looked.
+        """
         with self._parts.db.read(tenant) as tx:
             looked = trails.looked_at_since(tx)
-            places = trails.progress_of(tx, trail.name).values()
-        known = [p.read_from for p in places if not p.failure]
-        return looked if looked is not None and known and looked < max(known) else None
+            places = [p for p in trails.progress_of(tx, trail.name).values() if not p.failure]
+            owed = None
+            if places and keeping.of(tx).policy == "matched":
+                owed = wanted_since(tx, min(p.version for p in places))
+        known = [p.read_from for p in places]
+        if looked is not None and known and looked < max(known):
+            return looked
+        recent = self._parts.clock.now() - OVERLAP
+        return owed if owed is not None and owed < recent else None
 
     def _go_on(self, _counts: TrailCounts) -> None:
         if self._turns.stopping:

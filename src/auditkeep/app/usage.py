@@ -4,6 +4,7 @@ from typing import Any
 
 from auditkeep.accounts import usage
 from auditkeep.accounts.usage import Metered
+from auditkeep.app.keeping import show_keeping
 from auditkeep.app.parts import Parts
 from auditkeep.ids import Tenant
 from auditkeep.settings import Settings
@@ -26,6 +27,7 @@ def usage_of(
         "charge": str(usage.cost(total, settings.usage_price)),
         "tenants": [
             _of_tenant(tenant, [r for r in rows if r.tenant == tenant], settings)
+            | {"keeping": show_keeping(parts, tenant)}
             for tenant in sorted({r.tenant for r in rows})
         ],
     }

@@ -39,6 +39,11 @@ def plan(
         f"{found['questions']:,} questions to {found['accounts']:,} accounts, about "
         f"{found['callsPerMonth']:,} calls a month"
     )
+    keeping = found["keeping"]
+    print(
+        f"Kept by the policy '{keeping['policy']}': {keeping['observations']:,} facts, "
+        f"{keeping['storedBytes']:,} bytes; assessments look at {keeping['seen']:,} of them"
+    )
     if not found["asks"]:
         print("Nobody asks: AUDITKEEP_COLLECT is none.")
     return 0

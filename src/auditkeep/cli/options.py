@@ -33,7 +33,7 @@ def _print(body: dict[str, Any], indent: str) -> None:
         if isinstance(value, list):
             print(f"{indent}{name:<{width}}  {len(value)}")
             for line in value[:20]:
-                text = line if isinstance(line, str) else " ".join(str(v) for v in line.values())
+                text = line if isinstance(line, str) else " ".join(map(_shown, line.values()))
                 print(f"{indent}{'':<{width}}  {text}")
             if len(value) > 20:
                 print(f"{indent}{'':<{width}}  and {len(value) - 20} more (--json lists all)")
@@ -41,7 +41,12 @@ def _print(body: dict[str, Any], indent: str) -> None:
             print(f"{indent}{name}")
             _print(value, f"{indent}  ")
         else:
-            print(f"{indent}{name:<{width}}  {value}")
+            print(f"{indent}{name:<{width}}  {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    """A value as people read it: what there is none of is a dash."""
+    return "-" if value is None else str(value)
 
 
 def instant(text: str) -> "Instant":

@@ -1,6 +1,6 @@
 """`auditkeep retention …`: how long evidence is kept, and its end."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -19,7 +19,8 @@ def show(
     from auditkeep.settings import load
 
     with app.opened(load(data), SystemClock()) as parts:
-        report(keeping.show_retention(parts, Tenant(account, region)), as_json=json)
+        found = keeping.show_retention(parts, Tenant(account, region))
+    _report(found, as_json=json)
     return 0
 
 
@@ -47,8 +48,22 @@ def set_days(
         done = keeping.set_retention(
             parts, Tenant(account, region), kind, number, default=days == "default"
         )
-    report(done, as_json=json)
+    _report(done, as_json=json)
     return 0
+
+
+def _report(found: dict[str, Any], *, as_json: bool) -> None:
+    """In words: no days are for ever."""
+    if not as_json:
+        found["policies"] = [_said(one) for one in found["policies"]]
+        found["next"] = found["next"] or "never"
+    report(found, as_json=as_json)
+
+
+def _said(one: dict[str, Any]) -> str:
+    kept = "for ever" if one["days"] is None else f"{one['days']:,} days"
+    by = "the deployment's value" if one["setBy"] == "deployment" else f"set {one['setAt']}"
+    return f"{one['class']} {kept} ({by})"
 
 
 def run(

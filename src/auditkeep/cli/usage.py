@@ -43,6 +43,11 @@ def usage(
             f"assessments, {tenant['manual']:,} manual items; AWS would have charged "
             f"{tenant['charge']} {found['currency']}"
         )
+        keeping = tenant["keeping"]
+        print(
+            f"  kept by the policy '{keeping['policy']}': {keeping['observations']:,} facts, "
+            f"{keeping['storedBytes']:,} bytes; assessments look at {keeping['seen']:,} of them"
+        )
         for line in tenant["sources"]:
             place = f"{line['account']} {line['region']}"
             print(f"  {place:<32}  {line['source']:<18}{line['count']:>12,}")

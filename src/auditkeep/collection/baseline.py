@@ -71,14 +71,14 @@ def put(
         "since": now,
     }
     tx.upsert(baselines, [row], replace=["frameworks", "accounts", "since"])
-    lens.changed(tx)
+    lens.widened(tx)
     return kept
 
 
 def library_changed(tx: Tx) -> None:
     """A custom control or framework is another now: what the baseline asks for may be, too."""
     if find(tx).frameworks:
-        lens.changed(tx)
+        lens.widened(tx)
 
 
 def looks(tx: Tx, library: Shelf, settings: Settings) -> Iterator[Look]:

@@ -82,13 +82,12 @@ class Watcher(Protocol):
 
 def question(source: Source, context: Context) -> bytes:
     """A digest of all that decides, beside a file's content, what is read from it."""
-    keys = context.interest.keys
     asked = (
         "auditkeep/question/1",
         source,
         _READERS[source],
         context.reads,
-        None if keys is None else sorted(keys),
+        context.interest.fingerprint,
         context.rules.fingerprint(),
         context.observed_at,
     )

@@ -1,8 +1,9 @@
-"""What is worth keeping for a tenant: whatever a shipped or custom control could use."""
+"""What is worth keeping for a tenant, by its policy (`lake.keeping`)."""
 
 from auditkeep.db.tx import Tx
 from auditkeep.frameworks import keys
 from auditkeep.frameworks import store as frameworks
+from auditkeep.lake import keeping
 from auditkeep.library.library import Library
 from auditkeep.mapping.interest import Interest
 
@@ -10,6 +11,11 @@ _ALL = 1_000_000
 
 
 def interest_of(tx: Tx, library: Library) -> Interest:
+    """What to read sources for: whatever a shipped or custom control could use, or everything."""
+    choice = keeping.of(tx)
+    if choice.policy == "all":
+        return Interest.every_record()
     own = frameworks.list_controls(tx, library, "Custom", limit=_ALL)
     found = [keys.match_keys_of(c, library.group) for c in own]
-    return Interest.of(library.match_keys.union(*found))
+    version = choice.wanted_version if choice.policy == "matched" else None
+    return Interest.of(library.match_keys.union(*found), version)

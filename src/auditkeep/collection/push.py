@@ -15,11 +15,12 @@ from msgspec import structs
 from auditkeep.clock import Instant, iso
 from auditkeep.collection.counts import Counts
 from auditkeep.collection.ingest import PARSERS, Source, question
-from auditkeep.collection.runs import FACTS, Run
+from auditkeep.collection.runs import Run
 from auditkeep.db.tx import Tx
 from auditkeep.errors import InvalidRequest
 from auditkeep.ids import new_id
 from auditkeep.lake.append import MAX_ROWS, Unit, append
+from auditkeep.lake.keeping import FACTS, UNSEEN
 from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
@@ -86,6 +87,9 @@ def push(
         return result
     counts.observations, counts.duplicates = done.new, done.duplicates
     counts.conflicts = done.conflicts
+    if done.unkept:
+        counts.unmatched += done.unkept
+        counts.reasons[UNSEEN] += done.unkept
     counts.cuts = sum(len(o.cuts) for o in found)
     for position, reason in done.refused:
         index, _, inner = position.partition("/")

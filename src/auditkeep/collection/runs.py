@@ -21,9 +21,6 @@ from auditkeep.observations import How, Observation, Provenance
 SOFTWARE = f"auditkeep/{__version__}"
 READER = "run/1"
 
-FACTS = "facts"
-"""The class of buckets that sources' facts lie in, and the runs that brought them."""
-
 TOLD = 100
 """Rejections that a run names; it counts all."""
 

@@ -85,7 +85,8 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
     """How far one place of a trail was read: the last link of each chain of its digests, until
     when all is verified, what was broken, and why the last pass could not go on ("": it could).
-    Everything delivered from `read_from` (0: not known yet) to `read_to` was looked at.
+    Everything delivered from `read_from` (0: not known yet) to `read_to` was looked at, for all
+    that was wanted at `version` (`lake.keeping`: of tenants who keep only what is seen).
     """
 
     links: dict[str, Link] = msgspec.field(default_factory=dict)
@@ -94,6 +95,7 @@ class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
     read_from: Instant = Instant(0)
     read_to: Instant = Instant(0)
     failure: str = ""
+    version: int = 0
 
     @property
     def brings(self) -> bool:
@@ -158,10 +160,13 @@ def progress_of(tx: Tx, trail: str) -> dict[str, Progress]:
     return {row.place: msgspec.json.decode(row.document, type=Progress) for row in rows}
 
 
-def looked_at_since(tx: Tx) -> Instant | None:
-    """From when on lenses look at events of CloudTrail, backfilled ones too; None if none does."""
+def looked_at_since(tx: Tx, after: int = -1) -> Instant | None:
+    """From when on lenses look at events of CloudTrail, backfilled ones too; None if none does.
+
+    With `after`, those that have opened since what was wanted had that version.
+    """
     t = lens_intervals.c
-    query = tx.select(t.opens_at, t.match_keys).where(t.frozen.is_(False))
+    query = tx.select(t.opens_at, t.match_keys).where(t.frozen.is_(False), t.version > after)
     found = [row.opens_at for row in tx.all(query.order_by(t.opens_at)) if _events(row.match_keys)]
     return Instant(found[0]) if found else None
 

@@ -239,6 +239,10 @@ tenants = _owned(
     Column("last_evidence_batch", BigInteger, nullable=False, default=0),
     # rises with every change of an interval: what is remembered of lenses
     Column("lens_version", BigInteger, nullable=False, default=0),
+    # rises when more is seen than before: what was read earlier may hold more that is wanted
+    Column("wanted_version", BigInteger, nullable=False, default=0),
+    Column("keeps", Text, nullable=False, default="library"),  # see observations.KeepPolicy
+    _int("keeps_since", null=True),
     key=(),
 )
 
@@ -484,6 +488,19 @@ uploads = _owned(
 
 # --- evidence --------------------------------------------------------------------------------
 
+unkept = _owned(
+    "unkept",  # what arrived and no lens saw, where only what is seen is kept: see lake.keeping
+    _int("day"),  # of the event
+    _text("source"),
+    _text("match_key"),
+    _text("origin_account"),
+    _text("origin_region"),
+    _int("first_time"),  # of events
+    _int("last_time"),
+    _int("last_at"),  # when something of this kind was last passed over
+    key=("day", "source", "match_key", "origin_account", "origin_region"),
+)
+
 lens_intervals = _owned(
     "lens_intervals",
     _text("id"),
@@ -497,6 +514,7 @@ lens_intervals = _owned(
     _text("every"),  # DAILY | WEEKLY | MONTHLY: which days it sees, see evidence.slots
     _int("anchor"),  # from when its slots are counted: kept where an interval is opened anew
     _flag("frozen"),  # its assessment is INACTIVE and sees no later batch
+    Column("version", BigInteger, nullable=False, default=0),  # wanted_version that it made
     Index("lens_intervals_control", "account", "region", "assessment_id", "ordinal"),
     key=("id",),
 )

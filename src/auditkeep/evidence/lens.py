@@ -191,9 +191,9 @@ def open_for_controls(
         for ordinal, match_keys in ((o, frozenset(k)) for o, k in keys.items())
         if match_keys
     ]
-    tx.insert(lens_intervals, *rows)
     if rows:
-        changed(tx)
+        version = widened(tx)
+        tx.insert(lens_intervals, *(row | {"version": version} for row in rows))
 
 
 def close(tx: Tx, assessment_id: str, at: Instant, ordinals: Collection[int] | None = None) -> None:
@@ -233,6 +233,16 @@ def delete(tx: Tx, assessment_id: str) -> None:
 def changed(tx: Tx) -> None:
     """What was remembered of the tenant's lenses, or follows from them, holds no longer."""
     tx.run(tx.update(tenants).values(lens_version=tenants.c.lens_version + 1))
+
+
+def widened(tx: Tx) -> int:
+    """The same where something is seen that was not before; the version of what is wanted now.
+
+    Whoever passed over something that nobody saw did so under an earlier version, and looks again.
+    """
+    changed(tx)
+    tx.run(tx.update(tenants).values(wanted_version=tenants.c.wanted_version + 1))
+    return int(tx.scalar(tx.select(tenants.c.wanted_version)) or 0)
 
 
 def first_openings(tx: Tx, assessment_id: str) -> dict[int, Instant]:

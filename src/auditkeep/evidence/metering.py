@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import msgspec
 from sqlalchemy import case, func
 
-from auditkeep.clock import DAY, Day, Instant
+from auditkeep.clock import DAY, Day, Instant, day_of
 from auditkeep.db.schema import lens_intervals
 from auditkeep.db.tx import Tx
 from auditkeep.evidence.ids import is_pinned
@@ -37,7 +37,7 @@ _Key = tuple[int, str, str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
+class Window:
     """Places, and the stretch [opens, closes) of event time in which they are seen."""
 
     accounts: frozenset[str]
@@ -50,11 +50,21 @@ class _Window:
     def looks_on(self, day: Day) -> bool:
         return self.every == "DAILY" or is_slot(self.every, self.anchor, day)
 
+    def sees(self, observation: Observation) -> bool:
+        """Whether one observation of its match key lies in it."""
+        at = observation.event_time
+        return (
+            self.opens_at <= at < self.closes_at
+            and observation.account in self.accounts
+            and (self.regions is None or observation.region in self.regions)
+            and self.looks_on(day_of(at))
+        )
 
-_Windows = Mapping[str, Sequence[_Window]]
+
+Windows = Mapping[str, Sequence[Window]]
 
 
-def _memo() -> Memo[_Windows]:
+def _memo() -> Memo[Windows]:
     return Memo(TENANTS)
 
 
@@ -62,15 +72,15 @@ def _memo() -> Memo[_Windows]:
 class LensMeter:
     """The lake's meter: asks the lenses. Safe to share between threads."""
 
-    _known: Memo[_Windows] = field(default_factory=_memo)
+    _known: Memo[Windows] = field(default_factory=_memo)
 
     def seen(
         self, tx: Tx, lens_version: int, observations: Sequence[Observation], groups: Groups
     ) -> Mapping[Origin, int]:
         """See `lake.metering.Meter`."""
-        windows = self._windows(tx, lens_version)
+        windows = self.windows(tx, lens_version)
         counts: dict[Origin, int] = {}
-        partial: dict[_Key, list[_Window]] = {}
+        partial: dict[_Key, list[Window]] = {}
         for key, sums in groups.items():
             day, match_key, account, region, source, _ = key
             whole, touching = False, []
@@ -90,18 +100,19 @@ class LensMeter:
             _count_each(observations, partial, counts)
         return counts
 
-    def _windows(self, tx: Tx, lens_version: int) -> _Windows:
+    def windows(self, tx: Tx, lens_version: int) -> Windows:
+        """Where and when something of each match key is seen."""
         key = (tx.tenant, lens_version)
         windows = self._known.get(key)
         if windows is None:
-            windows = _read(tx)
+            windows = read_windows(tx)
             self._known.put(key, windows)
         return windows
 
 
 def _count_each(
     observations: Iterable[Observation],
-    partial: Mapping[_Key, Sequence[_Window]],
+    partial: Mapping[_Key, Sequence[Window]],
     counts: dict[Origin, int],
 ) -> None:
     """Add those observations of some groups that lie in one of their windows."""
@@ -114,8 +125,8 @@ def _count_each(
                 break
 
 
-def _read(tx: Tx) -> _Windows:
-    """The windows of everything that is not frozen."""
+def read_windows(tx: Tx, *, frozen: bool = False) -> Windows:
+    """The windows of everything that is not frozen, or of what is frozen, too."""
     t = lens_intervals.c
     closes = func.coalesce(t.closes_at, FOREVER)
     places = (t.match_keys, t.accounts, t.regions, t.every)
@@ -125,14 +136,14 @@ def _read(tx: Tx) -> _Windows:
     # Thirty assessments of one framework and scope are one row here where they are open.
     query = (
         tx.select(*places, func.min(t.opens_at), closes, anchor)
-        .where(t.frozen.is_(False))
+        .where(t.frozen.in_([False, frozen]))
         .group_by(*places, opened, closes, anchor)
     )
-    texts: dict[str, list[_Window]] = {}
+    texts: dict[str, list[Window]] = {}
     sets: dict[str, frozenset[str]] = {}
     for match_keys, accounts, regions, every, *times in map(tuple, tx.all(query)):
         opens_at, closes_at, counted = map(Instant, times)
-        window = _Window(
+        window = Window(
             accounts=_set(accounts, sets),
             regions=None if regions == "null" else _set(regions, sets),
             opens_at=opens_at,
@@ -141,7 +152,7 @@ def _read(tx: Tx) -> _Windows:
             anchor=counted,
         )
         texts.setdefault(match_keys, []).append(window)
-    by_key: dict[str, set[_Window]] = {}
+    by_key: dict[str, set[Window]] = {}
     for text, windows in texts.items():
         merged = _merged(windows)
         for match_key in msgspec.json.decode(text, type=list[str]):
@@ -156,9 +167,9 @@ def _set(text: str, known: dict[str, frozenset[str]]) -> frozenset[str]:
     return found
 
 
-def _merged(windows: Iterable[_Window]) -> list[_Window]:
+def _merged(windows: Iterable[Window]) -> list[Window]:
     """Windows of the same places that overlap or touch become one, if they look every day."""
-    found: list[_Window] = []
+    found: list[Window] = []
     open_in: dict[tuple[frozenset[str], frozenset[str] | None], int] = {}
     for window in sorted(windows, key=lambda w: w.opens_at):
         if window.every != "DAILY":
@@ -168,7 +179,7 @@ def _merged(windows: Iterable[_Window]) -> list[_Window]:
         at = open_in.get(place)
         if at is not None and window.opens_at <= found[at].closes_at:
             longer = max(found[at].closes_at, window.closes_at)
-            found[at] = _Window(*place, found[at].opens_at, longer)
+            found[at] = Window(*place, found[at].opens_at, longer)
         else:
             open_in[place] = len(found)
             found.append(window)

@@ -32,7 +32,7 @@ from auditkeep.db.schema import (
 from auditkeep.db.tx import Tx
 from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
-from auditkeep.lake import buckets, metering, published, rollups, segments
+from auditkeep.lake import buckets, keeping, metering, published, rollups, segments
 from auditkeep.lake.admission import Row, admit, same, without_copies
 from auditkeep.lake.batch import keep_leaves, new_opening, seal_opening
 from auditkeep.lake.columns import Columns, Heavy, Light, pack, tail_object
@@ -71,7 +71,9 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of a unit. `refused` names position and reason of what cannot be kept."""
+    """What became of a unit. `refused` names position and reason of what cannot be kept; `unkept`
+    is how many the tenant's policy does not keep (`lake.keeping`).
+    """
 
     batch_no: int | None
     new: int
@@ -79,6 +81,7 @@ class Appended:
     conflicts: int
     repeated: bool
     refused: tuple[tuple[str, str], ...] = ()
+    unkept: int = 0
 
 
 def append(
@@ -102,7 +105,12 @@ def append(
     repeated = tx.first(tx.select(units.c.batch_no).where(units.c.id == unit.id))
     if repeated is not None:
         return Appended(repeated.batch_no, 0, 0, 0, repeated=True)
-    batch_no, lens_version = _next_batch(tx, klass)
+    batch_no, lens_version, only_seen = _next_batch(tx, klass)
+    unkept = 0
+    if only_seen and klass == keeping.FACTS:
+        observations, passed = _seen(tx, lake, lens_version, observations)
+        keeping.pass_over(tx, passed, now)
+        unkept = len(passed)
     writer = EnvelopeWriter(tx.tenant, unit.id, provenance, now)
     rows, refused = admit(observations, writer, now)
     rows, copies, clashes = without_copies(rows)
@@ -122,6 +130,7 @@ def append(
         conflicts=len(clashes),
         repeated=False,
         refused=tuple(refused),
+        unkept=unkept,
     )
     tx.insert(units, _unit_row(unit, result, provenance, now))
     reach("append.before-commit")
@@ -129,6 +138,18 @@ def append(
     if new:
         tx.after_commit(lake.appended.set)
     return result
+
+
+def _seen(
+    tx: Tx, lake: Lake, lens_version: int, observations: Sequence[Observation]
+) -> tuple[list[Observation], list[Observation]]:
+    """What an open lens sees, and the rest."""
+    kept: list[Observation] = []
+    passed: list[Observation] = []
+    wanted = lake.keeper.wanted(tx, lens_version, observations)
+    for observation, seen in zip(observations, wanted, strict=True):
+        (kept if seen else passed).append(observation)
+    return kept, passed
 
 
 def _without_known(
@@ -162,17 +183,19 @@ def _earlier(tx: Tx, ids: Sequence[bytes], batch_no: int) -> dict[bytes, bytes]:
     return found
 
 
-def _next_batch(tx: Tx, klass: str) -> tuple[int, int]:
-    """The number this batch will have, and the version of the lenses that will see it first."""
+def _next_batch(tx: Tx, klass: str) -> tuple[int, int, bool]:
+    """The number this batch will have, the version of the lenses that will see it first, and
+    whether only what they see is kept.
+    """
     t = tenants.c
-    found = tx.first(tx.select(t.last_batch_no, t.lens_version, t.status))
+    found = tx.first(tx.select(t.last_batch_no, t.lens_version, t.status, t.keeps))
     if found is None:
         raise StorageError(
             f"Account {tx.tenant.account} has no registration in {tx.tenant.region}: nothing can "
             "be kept for it. Register the account first."
         )
     buckets.require_open(tx, found.status, klass)
-    return int(found.last_batch_no) + 1, int(found.lens_version)
+    return int(found.last_batch_no) + 1, int(found.lens_version), found.keeps == "matched"
 
 
 def _commit_batch(
@@ -344,6 +367,7 @@ def _unit_row(
         "duplicates": result.duplicates,
         "conflicts": result.conflicts,
         "refused": len(result.refused),
+        **({"unkept": result.unkept} if result.unkept else {}),
     }
     return {
         "id": unit.id,

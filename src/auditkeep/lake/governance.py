@@ -39,6 +39,9 @@ DEREGISTER_ACCOUNT: Final = "DeregisterAccount"
 PUT_RETENTION: Final = "PutRetention"
 """An authority of a class: `subject` is the kind of class and how many days it is kept, or "-"."""
 
+PUT_KEEP_POLICY: Final = "PutKeepPolicy"
+"""What is kept of the facts that arrive from then on: `subject` is the policy."""
+
 OPENINGS_EACH = 1_000
 """Openings of one observation: some 400 KB."""
 MOST_TOLD = 10_000

@@ -18,6 +18,7 @@ from auditkeep.errors import KeyUnusable
 from auditkeep.lake.buckets import CACHED_SECONDS, BucketKeys
 from auditkeep.lake.columns import ColumnsCache
 from auditkeep.lake.fields import SealedFields, deployment_secret
+from auditkeep.lake.keeping import Keeper, Nobody
 from auditkeep.lake.metering import Meter, Unmetered
 from auditkeep.lake.objects import ObjectStore
 from auditkeep.tlog.note import Signer, Verifier
@@ -71,6 +72,8 @@ class Lake:
     """Set after each append that has something for the log; the sequencer's thread waits for it."""
     meter: Meter = field(default_factory=Unmetered)
     """Says which new observations are seen by a lens."""
+    keeper: Keeper = field(default_factory=Nobody)
+    """Says which are kept where only what is seen is."""
     former: tuple[FormerLog, ...] = ()
     """The logs before this one, oldest first; see `epochs`."""
     restored: Restored | None = None
@@ -100,6 +103,7 @@ class Lake:
         keystore: KeyStore,
         signer: Signer,
         meter: Meter | None = None,
+        keeper: Keeper | None = None,
         clock: Clock | None = None,
         secrets: KeyProvider | None = None,
         uses: Uses | None = None,
@@ -145,6 +149,7 @@ class Lake:
             tail=ColumnsCache(),
             appended=threading.Event(),
             meter=meter or Unmetered(),
+            keeper=keeper or Nobody(),
             former=former,
             restored=None if back is None else msgspec.json.decode(back, type=Restored),
         )

@@ -12,6 +12,7 @@ from auditkeep.operations.auditkeep import (
     collection,
     erasure,
     holds,
+    keeping,
     log,
     observations,
 )
@@ -66,6 +67,7 @@ _PAIRS: Final = (
     *collection.OPERATIONS,
     *observations.OPERATIONS,
     *holds.OPERATIONS,
+    *keeping.OPERATIONS,
     *erasure.OPERATIONS,
 )
 

@@ -87,11 +87,9 @@ class Ask:
     @cached_property
     def digest(self) -> bytes:
         """Of all that decides, beside the answers, what is read from them."""
-        keys = self.wanted.keys
         place = (self.source, self.account, self.region, self.what)
         told = ("auditkeep/ask/1", *place, self.slot, self.at)
-        interest = None if keys is None else sorted(keys)
-        return sha256(msgspec.json.encode((told, interest))).digest()
+        return sha256(msgspec.json.encode((told, self.wanted.fingerprint))).digest()
 
 
 @dataclass(frozen=True, slots=True)

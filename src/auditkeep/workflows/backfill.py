@@ -17,6 +17,7 @@ from auditkeep.errors import NotCollected
 from auditkeep.ids import Tenant
 from auditkeep.lake.append import Appended, Unit, append
 from auditkeep.lake.buckets import make_ready
+from auditkeep.lake.keeping import FACTS
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
 from auditkeep.sources.pull import Ask, Expired, Page, Puller, Throttled, Unreachable
@@ -24,7 +25,7 @@ from auditkeep.sources.records import Context, Rejected, Tally
 from auditkeep.sources.secrets import Cutter
 from auditkeep.sources.sessions import AccountClients
 from auditkeep.work.pump import Handler
-from auditkeep.workflows.collect import FACTS, PATIENCE, Collector
+from auditkeep.workflows.collect import PATIENCE, Collector
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class _Fetching:
             region=place.region,
             since=self.fetch.start,
             until=self.fetch.end,
-            wanted=Interest.of(self.duty.match_keys),
+            wanted=Interest.of(self.duty.match_keys, self._context.interest.version),
         )
         for page in puller.get(clients, ask, self.fetch.resume):
             self._keep(puller, page)
@@ -135,6 +136,7 @@ class _Fetching:
             line.observations += result.new
             line.duplicates += len(found) if result.repeated else result.duplicates
             line.conflicts += result.conflicts
+            line.unmatched += result.unkept
             line.refuse(result.refused)
             if not result.repeated:
                 line.cuts += sum(len(o.cuts) for o in found)

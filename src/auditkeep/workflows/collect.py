@@ -34,6 +34,7 @@ from auditkeep.errors import NotCollected
 from auditkeep.ids import Tenant
 from auditkeep.lake.append import Unit, append
 from auditkeep.lake.buckets import make_ready
+from auditkeep.lake.keeping import FACTS
 from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation, SourceType
@@ -59,7 +60,6 @@ from auditkeep.work.retry import Retry
 KIND = "collect"
 """Jobs of this room; keys are ACCOUNT/REGION/SOURCE/WHEN."""
 
-FACTS = "facts"
 TOGETHER_PAGES = 64
 TOGETHER_ROWS = 16_384
 TOGETHER_BYTES = 32 * 1024 * 1024
@@ -266,7 +266,7 @@ class _Work:
             slot=todo.slot,
             since=todo.since,
             at=todo.at,
-            wanted=Interest.of(todo.duty.match_keys),
+            wanted=Interest.of(todo.duty.match_keys, self._context.interest.version),
         )
 
     def _take(self, puller: Puller, todo: Todo, page: Page) -> None:
@@ -461,6 +461,7 @@ class _Work:
         line.observations += result.new
         line.duplicates += len(part.observations) if result.repeated else result.duplicates
         line.conflicts += result.conflicts
+        line.unmatched += result.unkept
         line.refuse(result.refused)
         if not result.repeated:
             line.cuts += sum(len(o.cuts) for o in part.observations)

@@ -22,7 +22,7 @@ from auditkeep.db.schema import (
 from auditkeep.db.tx import Tx
 from auditkeep.frameworks import sharing_store
 from auditkeep.ids import Tenant
-from auditkeep.lake import retention
+from auditkeep.lake import keeping, retention
 from auditkeep.lake.blobs import has_blob
 from auditkeep.lake.buckets import ERASED
 from auditkeep.lake.crashpoints import reach
@@ -77,6 +77,8 @@ def _expire(
         if tx.scalar(tx.select(tenants.c.status)) in {*ERASED, None}:
             return Expired()
         in_force = retention.rules(tx, settings.retention_days)
+        if kind == keeping.FACTS and (days := in_force[kind].days) is not None:
+            keeping.forget_passed_over(tx, Instant(now - days * DAY))
         due = [d for d in retention.due(tx, in_force, now) if kind_of(d.klass) == kind]
         over = [one for one in due if one.held is None]
         held = tuple(one for one in due if one.held is not None)

@@ -28,13 +28,14 @@ from auditkeep.collection.ingest import (
     unit_id,
     walk,
 )
-from auditkeep.collection.runs import FACTS, Run
+from auditkeep.collection.runs import Run
 from auditkeep.db.schema import units
 from auditkeep.db.tx import Tx
 from auditkeep.errors import InputError, SetupError
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.append import Appended, Unit, append
 from auditkeep.lake.buckets import fetching
+from auditkeep.lake.keeping import FACTS, UNSEEN
 from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import How, Observation
@@ -290,6 +291,9 @@ class Reading:
             counts.duplicates += len(part.observations) if result.repeated else 0
             counts.conflicts += result.conflicts
             counts.cuts += _cuts(part.observations)
+            if result.unkept:
+                counts.unmatched += result.unkept
+                counts.reasons[UNSEEN] += result.unkept
             for position, reason in result.refused:
                 self._reject(part.unit.name, position, reason)
 

@@ -24,6 +24,7 @@ from typing import BinaryIO, TypeVar
 from auditkeep.clock import DAY, MINUTE, Clock, Day, Instant, SystemClock, day_of
 from auditkeep.collection import trails
 from auditkeep.collection.findings import log_changed, log_missing, text_hash
+from auditkeep.collection.keeping import wanted_since
 from auditkeep.collection.runs import Run
 from auditkeep.collection.trails import Progress, Trail
 from auditkeep.db.tx import Tx
@@ -244,6 +245,7 @@ class TrailReading:
         self._progress = progress
         run = Run(new_id(), "cloudtrail", principal, self.now, secrets.token_bytes(32), COLLECTOR)
         context = Context(tenant, interest, Cutter(run.cut_key), reads=reads)
+        self._version = interest.version
         self.reading = Reading(lake, "cloudtrail", context, run, clock, lambda _: self.told())
         self.counts = TrailCounts(self.reading.counts)
         self._keys: FindKeys = KeyRing(clients).find
@@ -295,13 +297,23 @@ class TrailReading:
         try:
             judged = self._digests(place, window) if self.trail.digests == "wait" else None
             self._logs(place, window, judged)
-            _looked(progress, window.since, min(window.until, self.now))
+            self._looked(progress, window)
         except NotCollected as error:
             progress.failure = f"{error.reason}: {error}"
             self.counts.failures.append(Failure(folder, error))
         finally:
             self.settle()
         self._lake.db.change(self._tenant, lambda tx: self.remember(tx, place))
+
+    def _looked(self, progress: Progress, window: Window) -> None:
+        """Note that all of a window was looked at; for what is wanted now, if it reached back."""
+        _looked(progress, window.since, min(window.until, self.now))
+        if self._version is None or self._version <= progress.version:
+            return
+        with self._lake.db.read(self._tenant) as tx:
+            owed = wanted_since(tx, progress.version)
+        if (owed is None or window.since <= owed) and window.until >= self.now:
+            progress.version = self._version
 
     def progress_of(self, place: Place) -> Progress:
         return self._known_progress.setdefault(place.folder(LOGS), Progress())

@@ -2,17 +2,21 @@
 
 Nothing that was kept is copied. Each control that collects by itself gets an interval from `start`
 up to where its first one opens. Where this deployment asks AWS, what sources still know of that
-time is fetched; what neither was kept nor is known any more stays missing.
+time is fetched; what neither was kept nor is known any more stays missing, and what was passed over
+is named.
 """
 
 from auditkeep.assessments import rules, store
 from auditkeep.assessments.model import Assessment
 from auditkeep.clock import SECOND, Instant, iso, wire
-from auditkeep.collection import backfills
+from auditkeep.collection import backfills, not_kept
 from auditkeep.collection.looks import Plans
+from auditkeep.collection.not_kept import NotKept
 from auditkeep.collection.plan import TRAIL
+from auditkeep.db.tx import Tx
 from auditkeep.errors import InvalidRequest
 from auditkeep.evidence import lens, selection
+from auditkeep.operations.auditkeep.keeping import not_kept as to_wire
 from auditkeep.operations.auditmanager.scoping import look
 from auditkeep.operations.auditmanager.standing import assessment_for, log_assessment
 from auditkeep.operations.call import Call, pair
@@ -78,7 +82,7 @@ def fetch(call: Call, assessment_id: str, start_at: Instant) -> int:
 
 
 def get_backfill(call: Call, ask: ak.GetBackfillRequest) -> ak.GetBackfillResponse:
-    assessment_for(call, ask.assessment_id, "GetAssessment")
+    assessment = assessment_for(call, ask.assessment_id, "GetAssessment")
     return ak.GetBackfillResponse(
         fetches=tuple(
             ak.BackfillFetch(
@@ -92,8 +96,16 @@ def get_backfill(call: Call, ask: ak.GetBackfillRequest) -> ak.GetBackfillRespon
                 message=f.message or None,
             )
             for f in backfills.listed(call.tx, ask.assessment_id)
-        )
+        ),
+        not_kept=tuple(map(to_wire, missing_of(call.tx, assessment))),
     )
+
+
+def missing_of(tx: Tx, assessment: Assessment) -> list[NotKept]:
+    """What an assessment would see and was not kept."""
+    ordinals = [c.ordinal for c in store.controls(tx, assessment.id)]
+    lenses = lens.load(tx, assessment.id, ordinals, assessment.frozen_at_batch)
+    return not_kept.of_assessment(tx, assessment.id, lenses)
 
 
 def _later_openings(call: Call, assessment: Assessment, start: Instant) -> dict[int, Instant]:

@@ -9,6 +9,7 @@ from auditkeep.collection.coverage import Coverage
 from auditkeep.collection.gaps import Gap
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.plan import Plan, Question
+from auditkeep.operations.auditkeep.keeping import kept
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.standing import assessment_for
 from auditkeep.operations.call import Call, pair
@@ -54,6 +55,7 @@ def get_collection_plan(
         asks=call.deps.settings.collect == "aws",
         questions=plan.size,
         plan=tuple(_planned(plan)),
+        keeping=kept(call),
     )
 
 

@@ -46,8 +46,33 @@ class BackfillFetch(Shape, frozen=True, kw_only=True):
 BackfillFetches = tuple[BackfillFetch, ...]
 
 
-class GetBackfillResponse(Shape, frozen=True, kw_only=True):
+class NotKept(
+    Shape,
+    frozen=True,
+    kw_only=True,
+    rename={
+        "first_day": "firstDay",
+        "last_day": "lastDay",
+        "last_at": "lastAt",
+        "read_again": "readAgain",
+    },
+):
+    source: str
+    account: str
+    region: str
+    keywords: Count
+    first_day: str
+    last_day: str
+    last_at: float
+    read_again: bool
+
+
+NotKeptList = tuple[NotKept, ...]
+
+
+class GetBackfillResponse(Shape, frozen=True, kw_only=True, rename={"not_kept": "notKept"}):
     fetches: BackfillFetches
+    not_kept: NotKeptList
 
 
 GET_BACKFILL = Operation(
@@ -195,10 +220,31 @@ class PlannedQuestion(Shape, frozen=True, kw_only=True):
 PlannedQuestions = tuple[PlannedQuestion, ...]
 
 
+KeepPolicy = Literal["library", "matched", "all"]
+
+
+LargeCount = Annotated[int, Meta(ge=0)]
+
+
+class Keeping(
+    Shape,
+    frozen=True,
+    kw_only=True,
+    rename={"raw_bytes": "rawBytes", "stored_bytes": "storedBytes"},
+):
+    policy: KeepPolicy
+    observations: LargeCount
+    seen: LargeCount
+    raw_bytes: LargeCount
+    stored_bytes: LargeCount
+    since: float | None = None
+
+
 class GetCollectionPlanResponse(Shape, frozen=True, kw_only=True):
     asks: bool
     questions: Count
     plan: PlannedQuestions
+    keeping: Keeping
 
 
 GET_COLLECTION_PLAN = Operation(
@@ -423,6 +469,32 @@ GET_INCLUSION_PROOF = Operation(
         Binding("batchNo", "batchNo", "uri", "integer"),
         Binding("treeSize", "treeSize", "querystring", "integer"),
     ),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
+class GetKeepPolicyRequest(Shape, frozen=True, kw_only=True):
+    pass
+
+
+class GetKeepPolicyResponse(Shape, frozen=True, kw_only=True):
+    keeping: Keeping
+
+
+GET_KEEP_POLICY = Operation(
+    service="auditkeep",
+    name="GetKeepPolicy",
+    method="GET",
+    path="/auditkeep/keepPolicy",
+    request=GetKeepPolicyRequest,
+    response=GetKeepPolicyResponse,
+    bindings=(),
     errors=(
         "AccessDeniedException",
         "InternalServerException",
@@ -664,6 +736,32 @@ PUT_BASELINE = Operation(
 )
 
 
+class PutKeepPolicyRequest(Shape, frozen=True, kw_only=True):
+    policy: KeepPolicy
+
+
+class PutKeepPolicyResponse(Shape, frozen=True, kw_only=True):
+    keeping: Keeping
+
+
+PUT_KEEP_POLICY = Operation(
+    service="auditkeep",
+    name="PutKeepPolicy",
+    method="PUT",
+    path="/auditkeep/keepPolicy",
+    request=PutKeepPolicyRequest,
+    response=PutKeepPolicyResponse,
+    bindings=(),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
 ObservationSource = Literal["cloudtrail", "config", "ocsf", "prowler", "sarif", "securityhub"]
 
 
@@ -816,11 +914,13 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     GET_COVERAGE,
     GET_ERASURE,
     GET_INCLUSION_PROOF,
+    GET_KEEP_POLICY,
     GET_RETENTION,
     LIST_GAPS,
     LIST_LEGAL_HOLDS,
     PLACE_LEGAL_HOLD,
     PUT_BASELINE,
+    PUT_KEEP_POLICY,
     PUT_OBSERVATIONS,
     PUT_RETENTION,
     RELEASE_LEGAL_HOLD,
