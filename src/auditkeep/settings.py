@@ -389,6 +389,12 @@ class Settings(BaseSettings):
         "after the account throttled it.",
     )
 
+    collect_aggregator: str = Field(
+        default="",
+        pattern=r"^(\d{12}/[a-z]{2}(-[a-z]+)+-\d)?$",
+        description="ACCOUNT/REGION where aggregators of AWS Config lie: they are asked instead of "
+        "the accounts and regions they see. Empty: each account is asked.",
+    )
     collect_event_store: str = Field(
         default="",
         pattern=r"^(arn:aws[a-z-]*:cloudtrail:[a-z0-9-]{5,30}:\d{12}:eventdatastore/[a-zA-Z0-9-]{3,64})?$",

@@ -11,6 +11,7 @@ from auditkeep.collection import backfills
 from auditkeep.collection.looks import Plans
 from auditkeep.observations import SourceType
 from auditkeep.settings import Settings
+from auditkeep.sources.aggregator import Aggregators, Where
 from auditkeep.sources.apicalls import ApiCalls
 from auditkeep.sources.configpull import ConfigEvaluations
 from auditkeep.sources.event_lake import EventLake, EventStore
@@ -46,6 +47,12 @@ def event_store(settings: Settings) -> EventStore | None:
     return EventStore.of(settings.collect_event_store) if settings.collect_event_store else None
 
 
+def aggregators_of(settings: Settings, clock: Clock) -> Aggregators | None:
+    """The aggregators of AWS Config that stand for accounts, if the operator said where."""
+    where = settings.collect_aggregator
+    return Aggregators(Where.of(where), clock) if where else None
+
+
 def collector_of(parts: Parts) -> Collector:
     settings = parts.settings
     sessions = Sessions(settings.collect_rate, parts.clock)
@@ -57,6 +64,7 @@ def collector_of(parts: Parts) -> Collector:
         clock=parts.clock,
         plans=Plans(parts.deps.library, settings),
         pullers=pullers(settings, parts.clock),
+        aggregators=aggregators_of(settings, parts.clock),
         asked_elsewhere={} if store is None else {"AWS_Cloudtrail": store.account},
         clients=sessions.of,
         interest=parts.interest,

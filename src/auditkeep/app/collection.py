@@ -23,6 +23,7 @@ from auditkeep.frameworks import keys
 from auditkeep.frameworks import store as frameworks
 from auditkeep.ids import Tenant
 from auditkeep.operations.auditkeep.keeping import kept as kept_of
+from auditkeep.sources import aggregator
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.collect import SHORT
 from auditkeep.workflows.rounds import Rounds
@@ -251,6 +252,7 @@ def needs_of(parts: Parts, tenant: Tenant, account: str | None) -> list[str]:
         plan = Plan(territories)
     asking = pullers(parts.settings, parts.clock)
     store = event_store(parts.settings)
+    aggregating = parts.settings.collect_aggregator.partition("/")[0]
 
     def needs(question: Question) -> frozenset[str]:
         puller = asking.get(question.source)
@@ -264,7 +266,10 @@ def needs_of(parts: Parts, tenant: Tenant, account: str | None) -> list[str]:
             )
         ):
             return frozenset()
-        return puller.actions(question.what)
+        more: frozenset[str] = frozenset()
+        if question.source == "AWS_Config" and aggregating and account in (None, aggregating):
+            more = aggregator.ACTIONS
+        return puller.actions(question.what) | more
 
     found = actions(plan, needs)
     if not found:

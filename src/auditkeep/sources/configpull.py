@@ -91,7 +91,7 @@ class ConfigEvaluations:
         if ask.until is not None:
             yield from _history(client, ask, start)
         elif ask.what:
-            yield from _aggregated(client, ask, start)
+            yield from aggregated(client, ask, resume)
         else:
             yield from _own(client, ask, start)
 
@@ -148,7 +148,9 @@ def _own(client: Any, ask: Ask, start: dict[str, str]) -> Iterator[Page]:
         yield _page(ask, [t.exchange() for t in listed], resume, tuple(_missing(listed, ask)))
     items = _Items(client)
     for number, rule in enumerate(left):
-        token = start.get("token") if rule.name == start.get("rule") else None
+        # what an aggregator would have gone on with is no token of the account's own
+        inside = rule.name == start.get("rule") and "account" not in start
+        token = start.get("token") if inside else None
         after = {"rule": left[number + 1].name} if number + 1 < len(left) else None
         try:
             for turned in pages(
@@ -249,19 +251,29 @@ class _Items:
             return [], (Fault("configuration items", "refused", str(error)),)
 
 
-def _aggregated(client: Any, ask: Ask, start: dict[str, str]) -> Iterator[Page]:
-    """What an aggregator knows, rule by rule of each account and region it sees."""
-    name = {"ConfigurationAggregatorName": ask.what}
+def aggregated(client: Any, ask: Ask, resume: str | None, *, place: bool = False) -> Iterator[Page]:
+    """What an aggregator knows, rule by rule of each account and region it sees.
+
+    With `place` only of the account and region that is asked about; then what is looked at there
+    and not found is a fault.
+    """
+    start = {} if resume is None else msgspec.json.decode(resume, type=dict[str, str])
+    name: dict[str, Any] = {"ConfigurationAggregatorName": ask.what}
     listing = "DescribeAggregateComplianceByConfigRules"
+    only = {"Filters": {"AccountId": ask.account, "AwsRegion": ask.region}} if place else {}
     rules = sorted(
         (found["AccountId"], found["AwsRegion"], found["ConfigRuleName"])
-        for turned in pages(client, listing, name)
+        for turned in pages(client, listing, {**name, **only})
         for found in turned.response.get("AggregateComplianceByConfigRules", [])
         if not mapping.is_copy(found["ConfigRuleName"])
         and ask.wanted.wants(mapping.rule_key(found["ConfigRuleName"]))
     )
     begin = (start.get("account", ""), start.get("region", ""), start.get("rule", ""))
     left = [rule for rule in rules if rule >= begin]
+    if place and not start:
+        faults = tuple(_unnamed({mapping.rule_key(rule) for *_, rule in rules}, ask))
+        first = left[0] if left else None
+        yield _page(ask, [], _at(first), faults)
     for number, (account, region, rule) in enumerate(left):
         at = {"account": account, "region": region, "rule": rule}
         after = left[number + 1] if number + 1 < len(left) else None
@@ -270,10 +282,26 @@ def _aggregated(client: Any, ask: Ask, start: dict[str, str]) -> Iterator[Page]:
         operation = "GetAggregateComplianceDetailsByConfigRule"
         for turned in pages(client, operation, parameters, token=token):
             if turned.following:
-                resume: dict[str, str] | None = {**at, "token": turned.following}
+                further: dict[str, str] | None = {**at, "token": turned.following}
             else:
-                resume = after and dict(zip(("account", "region", "rule"), after, strict=True))
-            yield _page(ask, [turned.exchange()], resume)
+                further = _at(after)
+            yield _page(ask, [turned.exchange()], further)
+
+
+def _at(rule: tuple[str, str, str] | None) -> dict[str, str] | None:
+    return rule and dict(zip(("account", "region", "rule"), rule, strict=True))
+
+
+def _unnamed(there: set[str], ask: Ask) -> Iterator[Fault]:
+    """What is looked at, and is the default name of no rule that an aggregator sees."""
+    for key in sorted(ask.wanted.keys or ()):
+        if key.startswith("config:") and key not in there:
+            yield Fault(
+                key,
+                "switched-off",
+                f"The aggregator {ask.what} sees no rule in {ask.region} of {ask.account} that is "
+                f"{key.partition(':')[2]} by its default name.",
+            )
 
 
 def _history(client: Any, ask: Ask, start: dict[str, str]) -> Iterator[Page]:

@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 import msgspec
@@ -39,6 +40,7 @@ from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation, SourceType
 from auditkeep.settings import Settings
+from auditkeep.sources.aggregator import Aggregated, Aggregators, or_none
 from auditkeep.sources.pull import (
     Ask,
     Denied,
@@ -91,6 +93,8 @@ class Collector:
     """From which the keys of cuts follow, a run each."""
     asked_elsewhere: Mapping[SourceType, str] = field(default_factory=dict)
     """Sources that one account is asked about for all accounts, and which that is."""
+    aggregators: Aggregators | None = None
+    """Those of AWS Config that are asked instead of the accounts they see."""
     told: Callable[[Tx, Gap, bool], None] = lambda _tx, _gap, _opened: None
     """Hears of each gap that opens (True) or closes, in the transaction that notes it."""
 
@@ -154,6 +158,7 @@ class Collector:
             states = targets.load(tx, place)
             opened = gaps.open_of(tx, place)
             asked = self.asked(tx, place)
+            through = self._through(tx, tenant, place)
             id_ = pulls.run_id(tenant, key)
             run = pulls.find(tx, id_)
         todo = [
@@ -167,7 +172,13 @@ class Collector:
             return None
         who = self.who(tenant, asked)
         begun = run or Pulling(id=id_, key=key, caller=who.arn, started=now)
-        return _Work(self, tenant, place, begun, who, asked.paused, todo, states, opened)
+        return _Work(self, tenant, place, begun, who, asked.paused, todo, states, opened, through)
+
+    def _through(self, tx: Tx, tenant: Tenant, place: Place) -> Who | None:
+        """As whom aggregators are asked about a place, where there may be some that see it."""
+        if self.aggregators is None or place.source != "AWS_Config":
+            return None
+        return self.who(tenant, accounts.find(tx, self.aggregators.where.account))
 
 
 @dataclass(slots=True)
@@ -192,6 +203,7 @@ class _Work:
     todo: list[Todo]
     states: dict[str, Target]
     opened: dict[str, Gap]
+    through: Who | None
     _waiting: list[_Part] = field(default_factory=list)
     _changed: set[str] = field(default_factory=set)
     _ledger: list[Callable[[Tx], None]] = field(default_factory=list)
@@ -215,7 +227,9 @@ class _Work:
         if puller is None or self.paused:
             self.leave(NOBODY_KNOWS if puller is None else PAUSED)
             return
-        clients = self.parts.clients(self.who)
+        puller, who = self._whom(puller)
+        clients = self.parts.clients(who)
+        self.run.caller = who.arn
         over: Trouble | None = None
         for number, todo in enumerate(self.todo):
             over = self._ask(puller, clients, todo)
@@ -225,6 +239,17 @@ class _Work:
                 self._fail_all(self.todo[number + 1 :], over)
                 break
         self._commit()
+
+    def _whom(self, direct: Puller) -> tuple[Puller, Who]:
+        """Who is asked: an aggregator that sees the place, or the account itself."""
+        seen, through, place = self.parts.aggregators, self.through, self.place
+        if seen is None or through is None:
+            return direct, self.who
+        clients = partial(self.parts.clients, through)
+        name = or_none(partial(seen.seeing, clients, place.account, place.region))
+        if name is None:
+            return direct, self.who
+        return Aggregated(name, seen.where.region), through
 
     def _ask(self, puller: Puller, clients: AccountClients, todo: Todo) -> Trouble | None:
         """Put one question; what the rest of the place would meet too, if it failed by that."""

@@ -356,6 +356,18 @@ def _aggregate_details(ask: Ask) -> Output:
     }
 
 
+def _sources(ask: Ask) -> Output:
+    listed = [
+        {
+            "SourceId": account, "SourceType": "ACCOUNT", "AwsRegion": region,
+            "LastUpdateStatus": "SUCCEEDED",
+        }
+        for account, region in _seen(ask, ask.at)
+    ]  # fmt: skip
+    page, more = ask.page(lambda _: listed, ask.params.get("NextToken"))
+    return {"AggregatedSourceStatusList": page, "NextToken": more}
+
+
 HANDLERS: dict[str, Handler] = {
     "config:DescribeConfigRules": _rules,
     "config:GetComplianceDetailsByConfigRule": _by_rule,
@@ -368,6 +380,7 @@ HANDLERS: dict[str, Handler] = {
     "config:BatchGetResourceConfig": _batch,
     "config:ListDiscoveredResources": _discovered,
     "config:DescribeConfigurationAggregators": _aggregators,
+    "config:DescribeConfigurationAggregatorSourcesStatus": _sources,
     "config:DescribeAggregateComplianceByConfigRules": _aggregate_rules,
     "config:GetAggregateComplianceDetailsByConfigRule": _aggregate_details,
 }
