@@ -9,12 +9,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from auditkeep import app
-from auditkeep.clock import SystemClock
+from auditkeep.app import backups
+from auditkeep.clock import DAY, Instant, SystemClock
 from auditkeep.errors import Busy, SetupError
 from auditkeep.ids import Tenant
 from auditkeep.lake.sequencer import Sequencer
@@ -56,6 +58,24 @@ def test_one_server_holds_a_data_directory_and_lets_go_of_it(
         app.Service(parts)
     service.stop()
     _serves(settings)
+
+
+def test_backups_of_keys_that_are_too_old_go_by_themselves(
+    settings: Settings, parts: app.Parts, tmp_path: Path
+) -> None:
+    place = tmp_path / "key-backups"
+    made = settings.model_copy(update={"key_backups": place})
+    backups.create(replace(parts, settings=made), tmp_path / "backups", None, None, lambda *_: None)
+    service = app.Service(app.open_parts(made, SystemClock()))
+    try:
+        now = SystemClock().now()
+        service._prune_key_backups(now)
+        assert len(list((place / "keys").iterdir())) == 1
+        service._prune_key_backups(Instant(now + 7 * DAY))
+        assert not (place / "keys").exists()
+        assert len(list((tmp_path / "backups" / "points").iterdir())) == 1
+    finally:
+        service.stop()
 
 
 def test_a_start_waits_for_a_command_that_holds_the_log(

@@ -14,10 +14,12 @@ from tests.attacks.deployment import TENANT, Deployment
 from tests.cli.conftest import ACCOUNT, Run
 from tests.lake.destroyer import asked
 from tests.lake.making import add, observation
+from tests.s3 import BUCKET, REGION, S3Server
 
 from auditkeep import app
 from auditkeep.accounts import erasure
 from auditkeep.app import Parts, backups
+from auditkeep.app.erasures import certificate
 from auditkeep.clock import DAY, FixedClock, Instant, parse
 from auditkeep.db.schema import buckets, tenants
 from auditkeep.ids import Tenant, new_id
@@ -188,6 +190,29 @@ def test_objects_that_survived_go_on_with_the_log_they_have(house: House) -> Non
     assert house.audit("back")["state"] == "sound"
 
 
+@pytest.mark.server
+def test_objects_in_a_bucket_are_backed_up_and_survive(
+    tmp_path: Path, run: Run, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at(prefix: str) -> None:
+        monkeypatch.setenv("AUDITKEEP_OBJECTS", f"s3://{BUCKET}/{prefix}")
+
+    at("one")
+    monkeypatch.setenv("AUDITKEEP_OBJECTS_ENDPOINT_URL", s3.url)
+    monkeypatch.setenv("AUDITKEEP_OBJECTS_REGION", REGION)
+    house = House(build(tmp_path), run)
+    assert house.create()["copied"] == 2
+    with house.parts() as parts:
+        house.made.observe(parts, 2)
+    assert "There are objects at s3://" in house.refused(*house.restoring("back"))
+    survived = house.restore("back", "--keep-objects")
+    assert ("/epoch-" not in survived["log"], len(survived["lost"])) == (True, 1)
+    assert house.audit("back")["state"] == "sound"
+    at("two")
+    assert house.restore("elsewhere")["log"].endswith("/epoch-2")
+    assert house.audit("elsewhere")["state"] == "sound"
+
+
 def test_one_flipped_bit_is_named_wherever_it_is(house: House) -> None:
     house.create()
     key = ("--key", house.made.key)
@@ -268,7 +293,7 @@ def test_killed_anywhere_a_backup_is_whole_or_none_and_goes_on(house: House) -> 
     assert (made["copied"], made["objects"]) == (0, 2), "what was copied is not copied again"
     assert len(list((house.to / "points").iterdir())) == 2, "what was cut off is cleared away"
     assert house.verify("--key", house.made.key)[0] == 0
-    for at in ("restore.some-objects", "restore.committed"):
+    for at in ("restore.committed", "recover.before-declared"):
         killed(at, *house.restoring(at))
         assert house.restore(at)["restored"] == made["id"]
         assert house.audit(at)["state"] == "sound"
@@ -372,7 +397,7 @@ def test_a_tenant_that_had_left_with_everything_does_not_come_back(house: House)
             store.register(tx, None, house.clock.now())
             store.save_settings(tx, TenantSettings(), "DEFAULT")
         parts.log_now()
-    first = house.create()
+    first = create_at(house, 0)
     with house.parts() as parts:
         with parts.db.write(LEAVING) as tx:
             given = governance.authority(
@@ -393,6 +418,9 @@ def test_a_tenant_that_had_left_with_everything_does_not_come_back(house: House)
             erasing.join(0.05)
         with parts.db.read(LEAVING) as tx2:
             assert tx2.scalar(tx2.select(tenants.c.status)) == "ERASED"
+        certified = json.loads(certificate(parts, LEAVING))
+    assert parse(first["keysGoneBy"]) <= parse(certified["outOfBackupsBy"])
+    assert f"longer than {parts.settings.key_backup_days} days" in certified["statement"]
     house.create()
     told = house.restore("back", "--point", first["id"])
     assert {one["account"] for one in told["stayDestroyed"]} == {LEAVING.account}

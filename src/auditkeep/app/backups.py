@@ -5,7 +5,6 @@ that the data needs; a restore brings keys first, then objects, then rows, then 
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,13 +216,14 @@ class _Restore:
         settings, manifest = self.settings, self.manifest
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark = settings.data / MARK
+        resumed = _is_marked(settings, manifest.id)
         durable.replace(mark, msgspec.json.encode(_Mark(manifest.id)))
         missing = self._put_keys()
         objects = store_of(settings, self.clock)
         count = restoring.put_objects(
             self.store, objects, self.found.objects.values(), self.progress
         )
-        self._put_rows()
+        self._put_rows(resumed=resumed)
         recovered = self._put_log()
         mark.unlink()
         body: dict[str, Any] = {
@@ -263,14 +263,14 @@ class _Restore:
         restoring.require_opens(places.own, ring)
         return missing
 
-    def _put_rows(self) -> None:
+    def _put_rows(self, *, resumed: bool) -> None:
         manifest = self.manifest
         mark = Restored(manifest.id, manifest.taken_at, manifest.log.size, self.wanted.keep_objects)
         ring = keys.ring(self.settings, Uses(self.clock).note)
         db = Database(self.settings.database)
         try:
             db.migrate()
-            restoring.put_rows(db, self.store, manifest, mark, ring, self.progress)
+            restoring.put_rows(db, self.store, manifest, mark, ring, self.progress, resumed=resumed)
         finally:
             db.close()
 
@@ -362,9 +362,8 @@ def _require_same_log(data: Manifest, of_keys: KeyManifest) -> None:
 def _require_empty(settings: Settings, wanted: Wanted, id_: str) -> None:
     """SetupError where something would be mixed with what is restored."""
     data, key_dir = settings.data, settings.keys_dir
-    with suppress(FileNotFoundError, InputError):
-        if _marked(data / MARK) == id_:
-            return  # a restore of the same that was cut off
+    if _is_marked(settings, id_):
+        return
     free = {key_dir.name} if key_dir.parent == data else set()
     if wanted.keep_objects:
         free.add(settings.objects_dir.name)
@@ -391,11 +390,8 @@ def _require_empty(settings: Settings, wanted: Wanted, id_: str) -> None:
 
 def _require_no_objects(settings: Settings, wanted: Wanted, clock: Clock, id_: str) -> None:
     """SetupError where a bucket of S3 holds objects that nobody said are to be gone on with."""
-    if not settings.objects or wanted.keep_objects:
+    if not settings.objects or wanted.keep_objects or _is_marked(settings, id_):
         return
-    with suppress(FileNotFoundError, InputError):
-        if _marked(settings.data / MARK) == id_:
-            return
     if next(iter(store_of(settings, clock).list("")), None) is not None:
         raise SetupError(
             f"There are objects at {settings.objects} already. If they are this deployment's, "
@@ -403,11 +399,13 @@ def _require_no_objects(settings: Settings, wanted: Wanted, clock: Clock, id_: s
         )
 
 
-def _marked(path: Path) -> str:
+def _is_marked(settings: Settings, id_: str) -> bool:
+    """Whether a restore of this backup was cut off here."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Mark).backup
-    except msgspec.MsgspecError as error:
-        raise InputError(f"{path} was damaged.") from error
+        told = msgspec.json.decode((settings.data / MARK).read_bytes(), type=_Mark)
+    except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):
+        return False
+    return told.backup == id_
 
 
 def _shown(store: ObjectStore, id_: str) -> dict[str, Any]:

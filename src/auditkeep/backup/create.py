@@ -79,6 +79,7 @@ def create(
         claim(lake, store, KIND)
         for begun in list(fmt.unfinished(store, POINTS)):
             fmt.forget(store, POINTS, begun)
+        store.tidy("objects/")  # halves of copies that were cut off
         made = _Maker(lake, store, clock, progress).whole()
         if keep is None:
             return made

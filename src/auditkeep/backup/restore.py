@@ -71,11 +71,16 @@ def put_rows(
     mark: Restored,
     ring: KeyRing,
     progress: Progress,
+    *,
+    resumed: bool = False,
 ) -> None:
-    """All rows, in one transaction; SetupError where there are some of another deployment."""
+    """All rows, in one transaction; SetupError where there are some of another deployment.
+
+    `resumed`: this restore was cut off before, perhaps when all but its end was done.
+    """
     with db.system_write() as tx:
         if not export.is_empty(tx):
-            _require_same(tx, mark)
+            _require_same(tx, mark, resumed=resumed)
             return
         tables = {str(t.name): t for t in export.tables()}
         columns = {t.name: t.columns for t in manifest.tables}
@@ -94,9 +99,11 @@ def put_rows(
     reach("restore.committed")
 
 
-def _require_same(tx: SystemTx, mark: Restored) -> None:
+def _require_same(tx: SystemTx, mark: Restored, *, resumed: bool) -> None:
     """Rows that a restore of the same backup has put, which was cut off behind them."""
     told = tx.scalar(tx.select(meta.c.value).where(meta.c.key == RESTORED))
+    if told is None and resumed:
+        return  # its log was recovered already; whose rows these are, the keys tell
     if told is None or msgspec.json.decode(told, type=Restored) != mark:
         raise SetupError(
             "The database is not empty: it holds a deployment. A restore replaces nothing; give "
