@@ -64,6 +64,13 @@ class Crowd:
         self._data = data
         self._url = url
         self._threads: list[threading.Thread] = []
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def kill(self) -> None:
+        """Whatever still runs, so that a test that fails leaves nothing behind."""
+        for process in self._processes:
+            process.kill()
+            process.wait()
 
     def start(self, *words: str, crash: str = "") -> "subprocess.Popen[str]":
         process = subprocess.Popen(
@@ -73,6 +80,7 @@ class Crowd:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._processes.append(process)
         thread = threading.Thread(target=self._listen, args=(process,))
         thread.start()
         self._threads.append(thread)
@@ -89,6 +97,7 @@ class Crowd:
 
 
 def test_readers_sealers_and_compactors_of_several_processes_see_each_thing_once(
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     postgres_url: str,
     s3: S3Server,
@@ -103,6 +112,7 @@ def test_readers_sealers_and_compactors_of_several_processes_see_each_thing_once
     lake = worker.open_lake(data, url)
     assert isinstance(lake.objects, S3Objects)
     crowd = Crowd(data, url)
+    request.addfinalizer(crowd.kill)
     tending = [
         crowd.start("tend"),
         crowd.start("tend"),
