@@ -1,4 +1,4 @@
-"""Collecting: planning, and asking for what is planned (`bench.asking`).
+"""Collecting: planning, asking what is planned (`bench.asking`), for one or many (`bench.many`).
 
 Planning is of 1,000 accounts × 20 regions × 100 sources, every question of it visited once.
 
@@ -10,7 +10,7 @@ import resource
 import time
 from collections.abc import Iterator
 
-from bench import asking
+from bench import asking, many
 from bench.result import Result
 
 from auditkeep.clock import DAY, Day, Instant, day_of
@@ -36,6 +36,7 @@ def run(scale: float) -> Iterator[Result]:
     grown = (_peak() - before) / 2**20
     yield Result("memory that the plan took", grown, None, None, "≤ 300 MB", "MB", grown <= 300)
     yield from asking.run(scale)
+    yield from many.run(scale)
 
 
 def _looks(accounts: list[str]) -> Iterator[Look]:

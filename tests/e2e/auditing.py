@@ -90,9 +90,11 @@ class Audit:
         made = self.ask("create_control", name=name, controlMappingSources=sources)
         return str(made["control"]["id"])
 
-    def assess(self, name: str, sets: Sets, accounts: Iterable[str]) -> "Assessment":
-        """An assessment of some accounts, from this moment on."""
-        framework = self.framework(name, sets)
+    def assess(
+        self, name: str, sets: Sets, accounts: Iterable[str], framework: str | None = None
+    ) -> "Assessment":
+        """An assessment of some accounts, from this moment on, of a framework of its own or not."""
+        framework = framework or self.framework(name, sets)
         made = self.ask(
             "create_assessment",
             name=name,

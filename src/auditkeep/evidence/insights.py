@@ -90,31 +90,34 @@ def of_day(
 ) -> dict[str, Shown]:
     """What each of some assessments sees of one day, by assessment id."""
     reached = last_batch_no(tx)
-    keys = {one.id: (tx.tenant, one.id, one.version, day, reached) for one in watched}
+    owner = (tx.tenant.account, tx.tenant.region)
+    keys = {one.id: (owner, one.id, one.version, day, reached) for one in watched}
     known = {one.id: memo.shown.get(keys[one.id]) for one in watched}
     missing = [one for one in watched if known[one.id] is None]
     found = {id_: shown for id_, shown in known.items() if shown is not None}
     if missing:
         pinned = _pinned_rows(tx, day)
-        for one, by_control in _counted(tx, lake, memo, missing, day):
+        for one, shared in _counted(tx, lake, memo, missing, day):
             own = pinned.get(one.id)
-            seen = _with_pinned(tx, lake, one, by_control, own) if own else by_control
-            found[one.id] = shown = Shown.of(seen)
+            shown = shared
+            if own:
+                shown = Shown.of(_with_pinned(tx, lake, one, shared.by_control, own))
+            found[one.id] = shown
             memo.shown.put(keys[one.id], shown)
     return found
 
 
 def _counted(
     tx: Tx, lake: Lake, memo: InsightsMemo, missing: Iterable[Watched], day: Day
-) -> Iterable[tuple[Watched, ByControl]]:
+) -> Iterable[tuple[Watched, Shown]]:
     """What the automated intervals of each show; alike ones are counted once."""
     looks = [(one, _look(tx, memo, one, day)) for one in missing]
     distinct = {look.digest: look for _, look in looks}
     by_key = _rollups_by_key(tx, (look.match_keys for look in distinct.values()), day)
-    shared: dict[bytes, ByControl] = {}
+    shared: dict[bytes, Shown] = {}
     for digest, look in distinct.items():
         rows = [row for key, some in by_key.items() if key in look.match_keys for row in some]
-        shared[digest] = _seen(tx, lake, look.lenses, rows)
+        shared[digest] = Shown.of(_seen(tx, lake, look.lenses, rows))
     return [(one, shared[look.digest]) for one, look in looks]
 
 
@@ -141,7 +144,7 @@ def _with_pinned(
 
 
 def _look(tx: Tx, memo: InsightsMemo, one: Watched, day: Day) -> _Look:
-    key = (tx.tenant, one.id, one.version, day)
+    key = ((tx.tenant.account, tx.tenant.region), one.id, one.version, day)
     look = memo.looks.get(key)
     if look is None:
         ordinals = range(1, one.next_ordinal)
