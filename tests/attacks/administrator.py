@@ -15,6 +15,7 @@ from tests.attacks.deployment import TENANT, Deployment
 
 from auditkeep.app import Parts
 from auditkeep.app.places import Places
+from auditkeep.clock import Instant
 from auditkeep.crypto.signing import ReportKey, SigningKey
 from auditkeep.db.schema import (
     batches,
@@ -27,8 +28,10 @@ from auditkeep.db.schema import (
     tail,
     tenants,
 )
-from auditkeep.lake import parquet, published
+from auditkeep.lake import governance, parquet, published
 from auditkeep.lake.columns import Columns, Heavy, Light, pack, tail_object, unpack
+from auditkeep.lake.destruction import destroy_buckets
+from auditkeep.lake.generations import Doomed, cut
 from auditkeep.lake.segments import object_name
 from auditkeep.settings import load
 from auditkeep.tlog.checkpoint import Checkpoint
@@ -149,6 +152,42 @@ def destroy_in_secret(parts: Parts, batch_no: int) -> None:
             tx.run(tx.delete(table).where(table.c.batch_no == batch_no))
         gone = tx.update(batches).where(batches.c.batch_no == batch_no)
         tx.run(gone.values(segment_id="destroyed", leaves=b""))
+
+
+def destroy_key(parts: Parts, batch_no: int) -> None:
+    """The key of a batch's bucket, and no word of it anywhere."""
+    with parts.db.read(TENANT) as tx:
+        bucket = tx.scalar(tx.select(batches.c.bucket_id).where(batches.c.batch_no == batch_no))
+    parts.lake.keystore.destroy(bucket)
+    parts.lake.keys.forget(TENANT, bucket)
+
+
+def destroy_segment(parts: Parts, batch_no: int) -> None:
+    """The file of a batch's segment, its row, and what says that it was ever sealed."""
+    with parts.db.write(TENANT) as tx:
+        segment = tx.scalar(tx.select(batches.c.segment_id).where(batches.c.batch_no == batch_no))
+        tx.run(tx.delete(segments).where(segments.c.id == segment))
+        tx.run(tx.update(batches).where(batches.c.segment_id == segment).values(segment_id=None))
+    parts.lake.objects.delete(object_name(TENANT, segment))
+
+
+def destroy_as_expired(
+    parts: Parts, subject: str, at: Instant, *, batch: int | None = None
+) -> None:
+    """The facts, or one batch of them, by the product's own hand: a policy and a destruction that
+    are logged and signed as true ones are. `at` is when the record says that it was.
+    """
+    lake = parts.lake
+    given = governance.authority("PutRetention", "the deployment's settings", "r", subject, at)
+    with parts.db.write(TENANT) as tx:
+        b = buckets.c
+        (facts,) = [r.id for r in tx.all(tx.select(b.id).where(b["class"] == "facts"))]
+        governance.record(tx, lake, [given], principal="x", run="r", now=at)
+        if batch is None:
+            destroy_buckets(tx, lake, [facts], given, at)
+    if batch is not None:
+        doomed = Doomed(frozenset({batch}))
+        assert cut(lake, TENANT, facts, lambda *_: doomed, lambda _: given, at) is not None
 
 
 def forget_entries(parts: Parts, count: int) -> None:

@@ -13,6 +13,7 @@ from tests.attacks import administrator as mallory
 from tests.attacks.deployment import TENANT, Deployment
 from tests.cli.conftest import Run
 
+from auditkeep.clock import DAY, Instant, SystemClock
 from auditkeep.lake import governance
 from auditkeep.lake.columns import Heavy, Light
 from auditkeep.lake.destruction import destroy_class
@@ -149,6 +150,53 @@ def test_facts_destroyed_under_an_authority_that_does_not_reach_them(
     with house.parts() as parts:
         house.log(parts)
     named(house.audit(run), "DeleteAssessment z, which may not destroy what is kept as 'facts'")
+
+
+def test_a_bucket_s_key_destroyed_within_its_retention(house: Deployment, run: Run) -> None:
+    with house.parts() as parts:
+        mallory.destroy_key(parts, mallory.in_class(parts, "facts")[0])
+    named(
+        house.audit(run), "The key of bucket .* is not in the key store, and no destruction names"
+    )
+
+
+def test_a_segment_destroyed_within_its_retention(house: Deployment, run: Run) -> None:
+    with house.parts() as parts:
+        number = mallory.in_class(parts, "facts", sealed=True)[0]
+        mallory.destroy_segment(parts, number)
+    named(house.audit(run), rf"Batch {number} .*: its observations are missing")
+
+
+def test_facts_destroyed_before_their_policy_allows(house: Deployment, run: Run) -> None:
+    """Everything is forged as the product would have done it, two years too early."""
+    with house.parts() as parts:
+        mallory.destroy_as_expired(parts, "facts 731", house.clock.now())
+        house.log(parts)
+    named(
+        house.audit(run), "earlier than the retention policy it cites allowed.* kept until 2028-05"
+    )
+
+
+def test_a_part_of_the_facts_destroyed_before_their_policy_allows(
+    house: Deployment, run: Run
+) -> None:
+    """The rest is copied under another key, so that nobody misses anything."""
+    with house.parts() as parts:
+        number = mallory.in_class(parts, "facts", sealed=True)[0]
+        mallory.destroy_as_expired(parts, "facts 731", house.clock.now(), batch=number)
+        house.log(parts)
+    code, told = house.audit(run)
+    named((code, told), rf"Batch {number} .*earlier than the retention policy it cites allowed")
+    assert len(json.loads(told[told.index("{") :])["problems"]) == 1, "nothing else is wrong"
+
+
+def test_facts_destroyed_under_a_date_that_has_not_come(house: Deployment, run: Run) -> None:
+    """The record says two years hence, when it would have been allowed."""
+    with house.parts() as parts:
+        at = Instant(SystemClock().now() + 732 * DAY)
+        mallory.destroy_as_expired(parts, "facts 731", at)
+        house.log(parts)
+    named(house.audit(run), "the destruction .* is dated 20.*, in the future")
 
 
 # --- the log -------------------------------------------------------------------------------------

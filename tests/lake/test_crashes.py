@@ -121,7 +121,7 @@ POINTS = [
     for name in NAMES
     for time in (1, 3)
     if (name, time) != ("bucket.key-kept", 3)
-    and name.startswith(("append.", "bucket.", "seal.", "log.", "blob."))
+    and name.startswith(("append.", "bucket.", "seal.", "compact.", "log.", "blob."))
 ]
 
 

@@ -17,7 +17,7 @@ from auditkeep.errors import KeyUnusable
 from auditkeep.ids import Tenant
 from auditkeep.lake import governance, retention
 from auditkeep.lake.audit.run import audit
-from auditkeep.lake.blobs import put_blob
+from auditkeep.lake.blobs import get_blob, put_blob
 from auditkeep.lake.destruction import destroy_buckets
 from auditkeep.lake.governance import Authority, Destruction
 from auditkeep.lake.seal import seal
@@ -224,6 +224,112 @@ def test_reports_that_are_gone_are_not_listed(world: World, keep: Keep) -> None:
     run(world)
     (left,) = world.ask("list_assessment_reports")["assessmentReports"]
     assert left["id"] == later
+
+
+def test_a_hold_over_a_part_of_a_month_keeps_that_part(world: World, keep: Keep) -> None:
+    """The rest goes when its time has come, key and all; the part goes when the hold is released."""
+    made = furnished(world)
+    first = world.clock.now()
+    world.clock.advance(2 * DAY)
+    world.observe(*(Instant(world.clock.now() + n) for n in range(5)))
+    hold = keep.place_legal_hold(
+        reason="case", **{"from": wire(Instant(first + DAY)), "until": wire(world.clock.now())}
+    )["legalHold"]["id"]
+    kept = set(world.deps.lake.keystore.bucket_ids())
+    at(world, END_OF_MAY + 731 * DAY)
+    done = run(world)
+    assert {(one.klass, one.part) for one in done.gone} == {
+        ("facts", True), (f"manual/{made.id}", False)
+    }  # fmt: skip
+    assert (done.observations, done.files, done.held) == (4, 1, ())
+    assert items(world, made) == 5
+    assert len(kept - set(world.deps.lake.keystore.bucket_ids())) == 2
+    assert audited(world) == ()
+    again = run(world)
+    assert (again.gone, [one.held for one in again.held]) == ((), [hold])
+    keep.release_legal_hold(holdId=hold, reason="settled")
+    assert [(one.klass, one.part) for one in run(world).gone] == [("facts", False)]
+    assert items(world, made) == 0
+    assert audited(world) == ()
+
+
+def test_what_an_assessment_under_hold_cannot_see_goes(world: World, keep: Keep) -> None:
+    """Facts from before its first interval were collected for others."""
+    world.observe(*(Instant(world.later() + n) for n in range(3)))
+    world.clock.advance(2 * DAY)
+    made = furnished(world)
+    keep.place_legal_hold(reason="case", assessmentId=made.id)
+    at(world, END_OF_MAY + 731 * DAY)
+    done = run(world)
+    assert [(one.klass, one.part) for one in done.gone] == [("facts", True)]
+    assert done.observations == 3
+    assert items(world, made) == 4
+    assert audited(world) == ()
+
+
+def test_a_short_policy_does_not_wait_for_the_month_s_end(world: World, keep: Keep) -> None:
+    """Seven days: cut down when something is over by a quarter of them; nothing goes before."""
+    start = END_OF_MAY - 30 * DAY
+    at(world, start)
+    made = furnished(world)
+    first = world.clock.now()
+    keep.put_retention(**{"class": "facts", "days": 7})
+    for day in range(1, 9):
+        at(world, start + day * DAY)
+        assert run(world) == Expired()
+        world.observe(world.clock.now())
+    assert items(world, made) == 4 + 8
+    at(world, first + 7 * DAY * 5 // 4)
+    done = run(world)
+    assert [(one.klass, one.part) for one in done.gone] == [("facts", True)]
+    assert done.observations == 3 + 1, "of the first day, and of the second, which is over too"
+    assert items(world, made) == 1 + 7
+    assert run(world) == Expired()
+    assert audited(world) == ()
+    world.clock.advance(50 * DAY)
+    assert [(one.klass, one.part) for one in run(world).gone] == [("facts", False)]
+    assert items(world, made) == 1
+    assert audited(world) == ()
+
+
+def test_a_selection_forgets_what_was_cut_away(world: World, keep: Keep) -> None:
+    made = furnished(world)
+    first = world.clock.now()
+    select(world, made)
+    world.clock.advance(2 * DAY)
+    world.observe(world.clock.now())
+    keep.place_legal_hold(reason="case", **{"from": wire(Instant(first + DAY))})
+    at(world, END_OF_MAY + 731 * DAY)
+    run(world)
+    told = world.ask("get_assessment", assessmentId=made.id)["assessment"]["framework"]
+    selected = [
+        c["assessmentReportEvidenceCount"] for s in told["controlSets"] for c in s["controls"]
+    ]
+    assert sum(selected) == 0
+    assert items(world, made) == 1
+
+
+def test_of_reports_of_one_month_those_under_hold_stay_and_can_be_had(
+    world: World, keep: Keep
+) -> None:
+    made = furnished(world)
+    select(world, made)
+    gone = reported(world, made)
+    first = world.clock.now()
+    world.clock.advance(2 * DAY)
+    stays = reported(world, made)
+    keep.put_retention(**{"class": "reports", "days": 200})
+    keep.place_legal_hold(reason="case", **{"from": wire(Instant(first + DAY))})
+    at(world, END_OF_MAY + 200 * DAY)
+    assert ("reports", True) in {(one.klass, one.part) for one in run(world).gone}
+    (left,) = world.ask("list_assessment_reports")["assessmentReports"]
+    assert left["id"] == stays != gone
+    with world.db.read(HERE) as tx:
+        found = reports.find(tx, stays)
+        assert found is not None
+        place = reports.place(found).object_key
+        assert b"".join(get_blob(tx, world.deps.lake, place)) == b"zip"
+    assert audited(world) == ()
 
 
 def test_what_an_expired_share_offered_goes_after_a_year(world: World) -> None:

@@ -154,7 +154,9 @@ def _of(tenant: Tenant, bucket: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bucket(one: retention.Due) -> dict[str, Any]:
-    body = {"class": one.klass, "month": one.month, "end": iso(one.ended_at)}
+    body: dict[str, Any] = {"class": one.klass, "month": one.month, "end": iso(one.ended_at)}
+    if one.part:
+        body["part"] = True
     return body if one.held is None else {**body, "hold": one.held}
 
 

@@ -22,7 +22,7 @@ from auditkeep.crypto.aead import OVERHEAD, open_sealed, seal
 from auditkeep.db.schema import blobs, tenants
 from auditkeep.db.tx import Tx
 from auditkeep.errors import DecryptionFailed, ObjectExists
-from auditkeep.ids import Tenant
+from auditkeep.ids import Tenant, new_id
 from auditkeep.lake import buckets, published
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.lake import Lake
@@ -98,7 +98,7 @@ def get_blob(tx: Tx, lake: Lake, object_id: str) -> Iterator[bytes]:
 
 def get_stored(tx: Tx, lake: Lake, stored: str) -> Iterator[bytes]:
     """The same, of a file by the name that its row has."""
-    stream = lake.objects.open(object_name(tx.tenant, stored))
+    stream = lake.objects.open(object_name(tx.tenant, stored, _attempt(tx, stored)))
     head = stream.read(len(_HEAD) + _BUCKET_SIZE)
     try:
         bucket_id = _bucket_of(head, stored)
@@ -113,8 +113,8 @@ def get_stored(tx: Tx, lake: Lake, stored: str) -> Iterator[bytes]:
 def delete_blob(tx: Tx, lake: Lake, object_id: str) -> None:
     """Take a file away: its row now, its object once that is durable; not there is no error."""
     stored = stored_name(tx, object_id)
+    name = object_name(tx.tenant, stored, _attempt(tx, stored))
     tx.run(tx.delete(blobs).where(blobs.c.id == stored))
-    name = object_name(tx.tenant, stored)
     tx.after_commit(lambda: lake.objects.delete(name))
 
 
@@ -137,8 +137,48 @@ def stored_name(tx: Tx, object_id: str) -> str:
     return f"{kind}/{tx.veiled(object_id)}" if mark else tx.veiled(object_id)
 
 
-def object_name(tenant: Tenant, stored: str) -> str:
-    return f"blobs/{tenant.account}/{tenant.region}/{stored}"
+def object_name(tenant: Tenant, stored: str, attempt: str | None = None) -> str:
+    """The object of a file; `attempt` is that of its row, which it has once it was copied."""
+    name = f"blobs/{tenant.account}/{tenant.region}/{stored}"
+    return name if attempt is None else f"{name}.{attempt}"
+
+
+def copy_stored(
+    lake: Lake, tenant: Tenant, stored: str, attempt: str | None, bucket_id: str, into: str
+) -> str:
+    """Copy a file from one bucket's key to another's, durably; what its object's name ends in.
+
+    Whoever commits it has the row name bucket and attempt. DecryptionFailed if it was changed.
+    """
+    copied = new_id()
+    stream = lake.objects.open(object_name(tenant, stored, attempt))
+    with stream:
+        if _bucket_of(stream.read(len(_HEAD) + _BUCKET_SIZE), stored) != bucket_id:
+            raise DecryptionFailed(
+                f"The stored file {stored!r} lies in another bucket than it says."
+            )
+        parts = _opened(stream, lake.keys.object_key(tenant, bucket_id, _key_id(stored)), stored)
+        key = lake.keys.object_key(tenant, into, _key_id(stored))
+        lake.objects.put(object_name(tenant, stored, copied), _sealed(key, into, stored, parts))
+    return copied
+
+
+def _sealed(key: bytes, bucket_id: str, stored: str, parts: Iterator[bytes]) -> Iterator[bytes]:
+    yield _HEAD + bucket_id.encode()
+    part, number = next(parts), 0
+    while True:
+        following = next(parts, None)
+        chunk = seal(key, part, _aad(stored, number, last=following is None))
+        yield _LENGTH.pack(len(chunk)) + chunk
+        if following is None:
+            return
+        part, number = following, number + 1
+
+
+def _attempt(tx: Tx, stored: str) -> str | None:
+    """What the object's name ends in; None for a file that was never copied, or is not there."""
+    row = tx.first(tx.select(blobs.c.attempt).where(blobs.c.id == stored))
+    return None if row is None else row.attempt
 
 
 def _opened(stream: BinaryIO, key: bytes, stored: str) -> Iterator[bytes]:

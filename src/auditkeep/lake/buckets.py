@@ -285,17 +285,24 @@ def make_ready(db: Database, keys: BucketKeys, tenant: Tenant, klass: str, now: 
 
 
 def open_bucket(
-    tx: Tx, keys: BucketKeys, klass: str, now: Instant, wrapper: str | None = None
+    tx: Tx,
+    keys: BucketKeys,
+    klass: str,
+    now: Instant,
+    wrapper: str | None = None,
+    *,
+    month: str | None = None,
+    generation: int = 1,
 ) -> str:
-    """A new bucket of a class; its id."""
+    """A new bucket of a class; its id. `month` where it is not the present one."""
     name = wrapped_by(tx, klass) if wrapper is None else wrapper
     bucket_id, provider_key = keys.begin(tx.tenant, name)
     row = {
         "id": bucket_id,
         "class": klass,
-        "month": month_of(now),
+        "month": month or month_of(now),
         "provider_key": provider_key,
-        "generation": 1,
+        "generation": generation,
         "created_at": now,
     }
     tx.insert(buckets, row)

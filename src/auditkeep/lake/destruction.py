@@ -15,8 +15,9 @@ Batches keep their place in the log (number, root, position), for the log must s
 their entries stood for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Row
@@ -40,7 +41,7 @@ from auditkeep.lake.blobs import object_name as blob_name
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.governance import Authority, DestroyedBucket, Destruction, Openings
 from auditkeep.lake.lake import Lake
-from auditkeep.lake.segments import object_name
+from auditkeep.lake.segments import count_gone, object_name
 
 
 def destroy_class(
@@ -67,6 +68,37 @@ def destroy_buckets(
     tx.lock_tenant()
     doomed = [row for row in tx.all(_alive(tx)) if row.id in bucket_ids]
     return _destroy_these(tx, lake, doomed, authority, now, logged=True)
+
+
+def destroy_rest(
+    tx: Tx,
+    lake: Lake,
+    bucket_id: str,
+    authority: Authority,
+    now: Instant,
+    *,
+    following: str,
+    parts: Mapping[int, tuple[tuple[int, int], ...]],
+    objects: Sequence[str],
+) -> Destruction | None:
+    """Destroy a bucket whose survivors lie in another, `following`, and what is left in it.
+
+    `parts` are the observations that did not go with their batches, `objects` what the survivors
+    lay in before. The authority is logged; None if the bucket is destroyed already.
+    """
+    tx.lock_tenant()
+    doomed = [row for row in tx.all(_alive(tx)) if row.id == bucket_id]
+    return _destroy_these(
+        tx,
+        lake,
+        doomed,
+        authority,
+        now,
+        logged=True,
+        following=following,
+        parts=parts,
+        left_behind=objects,
+    )
 
 
 def _destroy(
@@ -99,29 +131,34 @@ def _destroy_these(
     now: Instant,
     *,
     logged: bool,
+    following: str = "",
+    parts: Mapping[int, tuple[tuple[int, int], ...]] = MappingProxyType({}),
+    left_behind: Sequence[str] = (),
 ) -> Destruction | None:
     if not doomed:
         return None
     destruction_id = new_id()
     numbers: list[int] = []
-    rows = files = 0
+    rows = sum(high - low + 1 for spans in parts.values() for low, high in spans)
+    files = 0
     openings: list[tuple[str, str]] = []
-    objects: list[str] = []
+    objects = list(left_behind)
     for bucket in doomed:
         for row in tx.all(_batches_of(tx, bucket.id)):
             opening = open_opening(lake, tx.tenant, bucket.id, row.batch_no, bytes(row.opening))
             openings.append((opening.salt.hex(), opening.record.decode()))
             numbers.append(row.batch_no)
-            rows += row.rows
+            rows += row.rows - count_gone(row.gone)
         files += len(tx.all(_files_of(tx, bucket.id)))
         objects += _delete_rows(tx, bucket.id, now)
     done = Destruction(
         at=iso(now),
         authority=authority.id,
         batches=governance.ranges(sorted(numbers)),
-        buckets=tuple(_named(bucket) for bucket in doomed),
+        buckets=tuple(_named(bucket, following) for bucket in doomed),
         files=files,
         id=destruction_id,
+        parts=tuple(sorted(parts.items())),
         rows=rows,
     )
     batch_no = governance.record(
@@ -154,12 +191,12 @@ def bury(tx: Tx, lake: Lake, bucket_ids: Sequence[str], now: Instant) -> None:
 
 def _batches_of(tx: Tx, bucket_id: str) -> Any:
     b = batches.c
-    columns = (b.batch_no, b.rows, b.root, b.opening, b.leaves)
+    columns = (b.batch_no, b.rows, b.root, b.opening, b.leaves, b.gone)
     return tx.select(*columns).where(b.bucket_id == bucket_id).order_by(b.batch_no)
 
 
 def _files_of(tx: Tx, bucket_id: str) -> Any:
-    return tx.select(blobs.c.id).where(blobs.c.bucket_id == bucket_id)
+    return tx.select(blobs.c.id, blobs.c.attempt).where(blobs.c.bucket_id == bucket_id)
 
 
 def _delete_rows(tx: Tx, bucket_id: str, now: Instant) -> list[str]:
@@ -169,7 +206,7 @@ def _delete_rows(tx: Tx, bucket_id: str, now: Instant) -> list[str]:
         for row in tx.all(_batches_of(tx, bucket_id))
         if row.leaves is None
     ]
-    names += [blob_name(tx.tenant, row.id) for row in tx.all(_files_of(tx, bucket_id))]
+    names += [blob_name(tx.tenant, row.id, row.attempt) for row in tx.all(_files_of(tx, bucket_id))]
     mine = tx.select(batches.c.batch_no).where(batches.c.bucket_id == bucket_id)
     tx.run(tx.delete(tail).where(tail.c.batch_no.in_(mine)))
     tx.run(tx.delete(unit_table).where(unit_table.c.batch_no.in_(mine)))
@@ -200,13 +237,14 @@ def _finish(lake: Lake, tenant: Tenant, bucket_ids: Sequence[str], objects: Sequ
         reach("destroy.object-deleted")
 
 
-def _named(bucket: Row[Any]) -> DestroyedBucket:
+def _named(bucket: Row[Any], following: str) -> DestroyedBucket:
     return DestroyedBucket(
         generation=bucket.generation,
         id=bucket.id,
         key=bucket.provider_key,
         klass=bucket._mapping["class"],
         month=bucket.month,
+        next=following,
     )
 
 

@@ -61,17 +61,22 @@ class Authority(msgspec.Struct, frozen=True, tag="authority", tag_field="kind", 
 
 
 class DestroyedBucket(msgspec.Struct, frozen=True, kw_only=True):
-    """A bucket whose key was destroyed; `key` names the master key that wrapped it."""
+    """A bucket whose key was destroyed; `key` names the master key that wrapped it, `next` the
+    bucket in which what was not destroyed goes on, "" where all of it was.
+    """
 
     generation: int
     id: str
     key: str
     klass: str = msgspec.field(name="class")
     month: str
+    next: str = ""
 
 
 class Destruction(msgspec.Struct, frozen=True, tag="destruction", tag_field="kind", kw_only=True):
-    """What was destroyed: `batches` are ranges of batch numbers, both ends included, all rows."""
+    """What was destroyed: `batches` are ranges of batch numbers, both ends included, all rows;
+    `parts` are ranges of indexes, both ends included, of batches of which the rest stays.
+    """
 
     at: str
     authority: str
@@ -79,6 +84,7 @@ class Destruction(msgspec.Struct, frozen=True, tag="destruction", tag_field="kin
     buckets: tuple[DestroyedBucket, ...]
     files: int
     id: str
+    parts: tuple[tuple[int, tuple[tuple[int, int], ...]], ...] = ()
     rows: int
     v: int = 1
 

@@ -29,8 +29,15 @@ def of_segment(tenant: Tenant, segment_id: str, sha256: bytes) -> Named:
     return Named(object_name(tenant, segment_id), sha256.hex())
 
 
-def of_blob(tenant: Tenant, stored: str, bucket_id: str, created_at: int, sha256: bytes) -> Named:
-    return Named(blob_name(tenant, stored), f"{bucket_id}/{created_at}/{sha256.hex()}")
+def of_blob(
+    tenant: Tenant,
+    stored: str,
+    bucket_id: str,
+    created_at: int,
+    sha256: bytes,
+    attempt: str | None = None,
+) -> Named:
+    return Named(blob_name(tenant, stored, attempt), f"{bucket_id}/{created_at}/{sha256.hex()}")
 
 
 def of_leaves(tenant: Tenant, batch_no: int, root: bytes) -> Named:
@@ -42,8 +49,9 @@ def named(tx: Tx) -> Iterator[Named]:
     for row in tx.stream(tx.select(segments.c.id, segments.c.sha256)):
         yield of_segment(tx.tenant, row.id, bytes(row.sha256))
     f = blobs.c
-    for row in tx.stream(tx.select(f.id, f.bucket_id, f.created_at, f.sha256)):
-        yield of_blob(tx.tenant, row.id, row.bucket_id, row.created_at, bytes(row.sha256))
+    for row in tx.stream(tx.select(f.id, f.bucket_id, f.created_at, f.sha256, f.attempt)):
+        digest = bytes(row.sha256)
+        yield of_blob(tx.tenant, row.id, row.bucket_id, row.created_at, digest, row.attempt)
     b = batches.c
     with_object = tx.select(b.batch_no, b.root, b.segment_id).where(b.leaves.is_(None))
     for row in tx.stream(with_object):

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditkeep.clock import SECOND, Instant
@@ -41,7 +42,7 @@ _LIGHT = Header.__struct_fields__
 _STORED = Stored.__struct_fields__
 _COUNTED = (
     *("event_time", "match_key", "account", "region", "source", "verdict"),
-    *("resources", "resource_verdicts"),
+    *("resources", "resource_verdicts", "batch_no"),
 )
 SEPARATOR = "\x1f"
 
@@ -63,13 +64,10 @@ def encode(batches: Sequence[Columns], segment_id: str, key: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows of a segment that go on in another: those of `batches`, or of all batches, but for
-    single ones that are named by batch and index.
-    """
+    """Rows of a segment that go on in another: those of `batches`, or all."""
 
     opening: Opening
     batches: frozenset[int] | None = None
-    without: Mapping[int, frozenset[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,9 @@ class Rewritten:
     """How many rows it holds of each batch."""
     lights: tuple[tuple[Any, ...], ...] = field(repr=False)
     """(event time, match key, account, region, source, verdict, resources, their verdicts) of each
-    row, where these were asked for."""
+    row, and its batch, where these were asked for."""
+    dropped: tuple[bytes, ...] = field(repr=False)
+    """Ids of the rows that were left out by themselves."""
 
 
 def rewrite(
@@ -95,11 +95,13 @@ def rewrite(
     segment_id: str,
     key: bytes,
     *,
+    without: Mapping[int, frozenset[int]] = MappingProxyType({}),
     lights: bool = False,
 ) -> Rewritten | None:
-    """Rows of other segments and whole batches as the file of one; None where nothing is left.
+    """Rows of other segments and of batches as the file of one; None where nothing is left.
 
-    All of it is in memory at once: the caller bounds what it hands over.
+    `without` names rows that are left out, by batch and index. All of it is in memory at once: the
+    caller bounds what it hands over.
     """
     import polars as pl  # noqa: PLC0415
 
@@ -107,6 +109,11 @@ def rewrite(
     frames = _collect(openings, [_kept(part) for part in parts])
     frame = pl.concat([*frames, *([_frame(batches)] if batches else [])])
     del frames
+    dropped: list[bytes] = []
+    for batch_no, indexes in without.items():
+        gone = (pl.col("batch_no") == batch_no) & pl.col("index").is_in(sorted(indexes))
+        dropped += frame.filter(gone)["id"].to_list()
+        frame = frame.filter(~gone)
     if not frame.height:
         return None
     counted = frame.group_by("batch_no").len()
@@ -123,6 +130,7 @@ def rewrite(
         match_keys=tuple(sorted(frame["match_key"].unique())),
         rows_of=dict(counted.iter_rows()),
         lights=tuple(told),
+        dropped=tuple(dropped),
     )
 
 
@@ -132,9 +140,6 @@ def _kept(part: Part) -> pl.LazyFrame:
     scan = _scan(part.opening)
     if part.batches is not None:
         scan = scan.filter(pl.col("batch_no").is_in(sorted(part.batches)))
-    for batch_no, indexes in part.without.items():
-        gone = (pl.col("batch_no") == batch_no) & pl.col("index").is_in(sorted(indexes))
-        scan = scan.filter(~gone)
     return scan
 
 

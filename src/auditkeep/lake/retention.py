@@ -6,23 +6,28 @@
     activity    the activity log                                    for ever
     reports     report archives                                     for ever
 
-Time runs from when something was collected. A bucket holds what was collected in one month (UTC)
-and goes as a whole, so that its end is reckoned from the end of its month: nothing goes too early,
-and what is collected on a month's first day stays a month longer. A policy is a governance record,
-the deployment's default too, and expiry cites the one that is in force.
+Time runs from when something was collected. A bucket holds what was collected in one month (UTC),
+and its end is reckoned from the end of its month: then it goes as a whole, with one key and no
+copying. What a legal hold covers of it stays, in the bucket's next generation (`generations`), and
+the rest goes. Where a policy is shorter than a month is long beside it, waiting for the month's end
+would keep things far longer than asked: then a bucket is cut down as soon as something in it is
+over by a quarter of the policy's days, and by a day at least (docs/adr/0029). Nothing ever goes
+before its own days have passed. A policy is a governance record, the deployment's default too, and
+expiry cites the one that is in force.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
-from sqlalchemy import func
+from sqlalchemy import Row, func
 
 from auditkeep.clock import DAY, Instant, iso, parse
 from auditkeep.db.schema import batches, blobs, buckets, retention
 from auditkeep.db.tx import Tx
 from auditkeep.errors import InvalidRequest
 from auditkeep.lake import governance, holds
+from auditkeep.lake.generations import Doomed
 from auditkeep.lake.governance import Authority
 from auditkeep.lake.lake import Lake
 from auditkeep.settings import RetentionKind
@@ -52,13 +57,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A bucket whose time is over; `held` names the hold that keeps it."""
+    """A bucket whose time is over, or that of a `part` of it; `held`: by which hold it is kept."""
 
     id: str
     klass: str
     month: str
     ended_at: Instant
     held: str | None
+    part: bool = False
 
 
 def rules(tx: Tx, settings: Mapping[RetentionKind, int | None]) -> dict[RetentionKind, Rule]:
@@ -107,53 +113,131 @@ def authority(tx: Tx, lake: Lake, kind: RetentionKind, rule: Rule, now: Instant)
 
 
 def due(tx: Tx, in_force: Mapping[RetentionKind, Rule], now: Instant) -> list[Due]:
-    """The buckets whose time is over, oldest first, with those that a hold keeps."""
-    b = buckets.c
-    alive = tx.select(b.id, b["class"].label("klass"), b.month, b.created_at).where(
-        b.destroyed_at.is_(None), b["class"] != governance.CLASS
+    """The buckets whose time is over, oldest first, with those that a hold keeps.
+
+    Where a hold keeps some of a bucket, and where some of it is over long before the rest, it is
+    there as a `part`.
+    """
+    standing = holds.in_force(tx)
+    found = []
+    for row in _alive(tx):
+        days = _days(row.klass, in_force)
+        ended = ends(row.klass, row.month, in_force)
+        if days is None or ended is None:
+            continue
+        if ended > now:
+            if _begins(row.month) + _span(days) <= now and _some_over(tx, row, days, standing, now):
+                found.append(Due(row.id, row.klass, row.month, ended, None, part=True))
+            continue
+        held = _holding(tx, standing, row.id, row.klass)
+        if held is not None and over(tx, row.id, row.klass, days, standing, now):
+            found.append(Due(row.id, row.klass, row.month, ended, None, part=True))
+            continue
+        found.append(Due(row.id, row.klass, row.month, ended, held))
+    return found
+
+
+def over(
+    tx: Tx, bucket_id: str, klass: str, days: int, standing: Sequence[holds.Held], now: Instant
+) -> Doomed:
+    """What of a bucket its policy keeps no longer, and no hold either."""
+    last = Instant(now - days * DAY)
+    b, f = batches.c, blobs.c
+    rows = tx.select(b.batch_no, b.committed_at).where(
+        b.bucket_id == bucket_id, b.committed_at <= last
     )
-    over = [
-        (row, ended)
-        for row in tx.all(alive.order_by(b.month, b.id))
-        if (ended := ends(row.klass, row.month, in_force)) is not None and ended <= now
-    ]
-    standing = holds.in_force(tx) if over else []
-    return [
-        Due(row.id, row.klass, row.month, ended, _holding(tx, standing, row.id, row.klass))
-        for row, ended in over
-    ]
+    files = tx.select(f.id, f.created_at).where(f.bucket_id == bucket_id, f.created_at <= last)
+
+    def free(at: int) -> bool:
+        return not any(held.covers(klass, Instant(at), Instant(at)) for held in standing)
+
+    return Doomed(
+        batches=frozenset(row.batch_no for row in tx.all(rows) if free(row.committed_at)),
+        files=frozenset(row.id for row in tx.all(files) if free(row.created_at)),
+    )
+
+
+def doomed(
+    tx: Tx, bucket_id: str, settings: Mapping[RetentionKind, int | None], now: Instant
+) -> Doomed:
+    """The same under the policy and the holds that are in force for the tenant."""
+    row = tx.first(tx.select(buckets).where(buckets.c.id == bucket_id))
+    klass = "" if row is None else str(row._mapping["class"])
+    days = _days(klass, rules(tx, settings))
+    return Doomed() if days is None else over(tx, bucket_id, klass, days, holds.in_force(tx), now)
 
 
 def following(tx: Tx, in_force: Mapping[RetentionKind, Rule], now: Instant) -> Instant | None:
-    """When the next bucket comes to its end; None where none ever does."""
+    """When the next bucket comes to its end, or some of it; None where none ever does."""
+    found = set()
+    for row in _alive(tx):
+        days = _days(row.klass, in_force)
+        ended = ends(row.klass, row.month, in_force)
+        if days is None or ended is None:
+            continue
+        found.add(ended)
+        if _begins(row.month) + _span(days) < ended:
+            spans = _spans(tx, row.id)
+            found |= {Instant(first + _span(days)) for first, _ in spans}
+    return min((at for at in found if at > now), default=None)
+
+
+def _alive(tx: Tx) -> Sequence[Row[Any]]:
     b = buckets.c
-    alive = tx.select(b["class"].label("klass"), b.month).where(b.destroyed_at.is_(None))
-    found = {ends(row.klass, row.month, in_force) for row in tx.all(alive.distinct())}
-    return min((at for at in found if at is not None and at > now), default=None)
+    alive = tx.select(b.id, b["class"].label("klass"), b.month).where(
+        b.destroyed_at.is_(None), b["class"] != governance.CLASS
+    )
+    return tx.all(alive.order_by(b.month, b.generation, b.id))
+
+
+def _days(klass: str, in_force: Mapping[RetentionKind, Rule]) -> int | None:
+    """How many days a class is kept; None for ever."""
+    kind = governance.kind_of(klass)
+    return next((rule.days for name, rule in in_force.items() if name == kind), None)
+
+
+def _span(days: int) -> int:
+    """How old something is when it is worth cutting its bucket down before the month's end."""
+    return days * DAY + max(DAY, days * DAY // 4)
+
+
+def _some_over(
+    tx: Tx, row: Row[Any], days: int, standing: Sequence[holds.Held], now: Instant
+) -> bool:
+    """Whether something is over for long enough that no hold keeps."""
+    oldest = min((first for first, _ in _spans(tx, row.id)), default=None)
+    if oldest is None or oldest + _span(days) > now:
+        return False
+    late = Instant(now - (_span(days) - days * DAY))
+    return bool(over(tx, row.id, row.klass, days, standing, late))
 
 
 def ends(klass: str, month: str, in_force: Mapping[RetentionKind, Rule]) -> Instant | None:
     """When a bucket has come to its end; None where it is kept for ever."""
-    for kind, rule in in_force.items():
-        if kind == governance.kind_of(klass):
-            return None if rule.days is None else Instant(_end_of(month) + rule.days * DAY)
-    return None
+    days = _days(klass, in_force)
+    return None if days is None else Instant(_end_of(month) + days * DAY)
 
 
 def _holding(tx: Tx, standing: Sequence[holds.Held], bucket_id: str, klass: str) -> str | None:
-    """The hold that keeps a bucket: one that covers anything in it keeps all of it."""
+    """The hold that keeps anything of a bucket."""
     if not standing:
         return None
+    spans = _spans(tx, bucket_id)
+    for held in standing:
+        if any(held.covers(klass, first, last) for first, last in spans):
+            return held.id
+    return None
+
+
+def _spans(tx: Tx, bucket_id: str) -> list[tuple[Instant, Instant]]:
+    """When the first and the last batch, and the first and the last file, of a bucket were kept."""
     spans = []
     for table, column in ((batches, batches.c.committed_at), (blobs, blobs.c.created_at)):
         query = tx.select(func.min(column).label("first"), func.max(column).label("last"))
         row = tx.first(query.where(table.c.bucket_id == bucket_id))
         if row is not None and row.first is not None:
             spans.append((Instant(row.first), Instant(row.last)))
-    for held in standing:
-        if any(held.covers(klass, first, last) for first, last in spans):
-            return held.id
-    return None
+    return spans
 
 
 def _log(
@@ -176,6 +260,10 @@ def _log(
         replace=["days", "chosen", "authority", "set_at"],
     )
     return given
+
+
+def _begins(month: str) -> Instant:
+    return parse(f"{month}-01T00:00:00Z")
 
 
 def _end_of(month: str) -> Instant:

@@ -5,6 +5,7 @@ whoever reads counts asks for those that still count.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, select
 
@@ -62,6 +63,22 @@ def counted(observations: Iterable[Observation]) -> dict[_Key, list[int]]:
             sums[3] = at
         elif at > sums[4]:
             sums[4] = at
+    return counts
+
+
+def counted_rows(rows: Iterable[tuple[Any, ...]]) -> dict[_Key, list[int]]:
+    """The same for rows of segments (`parquet.Rewritten.lights`); and the last batch of each."""
+    counts: dict[_Key, list[int]] = {}
+    for at, match_key, account, region, source, verdict, resources, verdicts, batch_no in rows:
+        key = (at // DAY, match_key, account, region, source, verdict or "")
+        sums = counts.setdefault(key, [0, 0, 0, at, at, batch_no])
+        named = resources or ()
+        sums[0] += 1
+        sums[1] += len(named)
+        judged = (verdicts or ()) if named else (verdict or "",)
+        sums[2] += sum(1 for v in judged if v and verdict_of(v) == "non-compliant")
+        sums[3], sums[4] = min(sums[3], at), max(sums[4], at)
+        sums[5] = max(sums[5], batch_no)
     return counts
 
 

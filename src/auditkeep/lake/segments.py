@@ -7,9 +7,10 @@ A segment whose rows go on in another loses its row at once and its object after
 (`sweep.GRACE`): whoever began to read before may go on reading.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from types import MappingProxyType
 
 import msgspec
 
@@ -89,12 +90,13 @@ def keep_rewritten(
     batches: Sequence[Columns],
     now: Instant,
     *,
+    without: Mapping[int, frozenset[int]] = MappingProxyType({}),
     lights: bool = False,
 ) -> tuple[Segment, parquet.Rewritten] | None:
     """Write rows of other segments and of batches into one, durably; None where nothing is left."""
     segment_id = new_id()
     key = lake.keys.object_key(tenant, bucket_id, segment_id)
-    made = parquet.rewrite(parts, batches, segment_id, key, lights=lights)
+    made = parquet.rewrite(parts, batches, segment_id, key, without=without, lights=lights)
     if made is None:
         return None
     lake.objects.put(object_name(tenant, segment_id), made.data)

@@ -29,6 +29,7 @@ class Batch:
     leaves: bytes | None
     segment_id: str | None
     committed_at: int
+    without: str | None
     entry: bytes | None
     log_index: int | None
 
@@ -77,6 +78,15 @@ class Catalog:
         )
         return query if klass is None else query.where(k.c["class"] == klass)
 
+    def successor(self, bucket_id: str, klass: str) -> str | None:
+        """The next generation of a bucket of a class, if it has one."""
+        with self.lake.db.read(self.tenant) as tx:
+            k = buckets.c
+            found: str | None = tx.scalar(
+                tx.select(k.successor).where(k.id == bucket_id, k["class"] == klass)
+            )
+        return found
+
     @property
     def owner(self) -> str:
         return f"{self.tenant.account} in {self.tenant.region}"
@@ -99,6 +109,7 @@ def _batch(row: Row[Any]) -> Batch:
         leaves=None if row.leaves is None else bytes(row.leaves),
         segment_id=row.segment_id,
         committed_at=row.committed_at,
+        without=row.gone,
         entry=None if row.entry is None else bytes(row.entry),
         log_index=row.log_index,
     )

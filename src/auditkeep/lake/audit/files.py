@@ -11,6 +11,7 @@ from auditkeep.lake.audit.catalog import Catalog
 from auditkeep.lake.audit.findings import Position, State
 from auditkeep.lake.batch import DESTROYED
 from auditkeep.lake.blobs import get_stored
+from auditkeep.lake.segments import count_gone
 
 _FILES = 200
 
@@ -30,7 +31,10 @@ class Files:
         b, o = batches.c, observation_ids.c
         with self._lake.db.read(self._tenant) as tx:
             alive = (b.segment_id.is_(None)) | (b.segment_id != DESTROYED)
-            expected = tx.scalar(tx.select(func.sum(b.rows)).where(alive)) or 0
+            cut = tx.select(b.batch_no, b.gone).where(alive, b.gone.is_not(None))
+            gone = {r.batch_no: count_gone(r.gone) for r in tx.stream(cut)}
+            all_rows = tx.scalar(tx.select(func.sum(b.rows)).where(alive)) or 0
+            expected = all_rows - sum(gone.values())
             mine = o.batch_no.in_(tx.select(b.batch_no).where(alive))
             there = tx.scalar(tx.select(func.count(o.batch_no)).where(mine)) or 0
             if expected == there:
@@ -38,10 +42,11 @@ class Files:
             counted = tx.select(o.batch_no, func.count(o.batch_no).label("ids"))
             ids = {r.batch_no: r.ids for r in tx.stream(counted.group_by(o.batch_no))}
             for row in tx.stream(tx.select(b.batch_no, b.rows).where(alive)):
-                if ids.get(row.batch_no, 0) != row.rows:
+                left = row.rows - gone.get(row.batch_no, 0)
+                if ids.get(row.batch_no, 0) != left:
                     self._found.problem(
                         f"Batch {row.batch_no} of {self._owner}: {ids.get(row.batch_no, 0)} of its "
-                        f"{row.rows} observations are found by their ids."
+                        f"{left} observations are found by their ids."
                     )
 
     def check_files(self, at: Position, forgiven: Container[str]) -> None:

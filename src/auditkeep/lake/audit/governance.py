@@ -5,10 +5,12 @@ Openings, of which there is one for each destroyed batch, stay where they are un
 """
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import msgspec
 
+from auditkeep.clock import DAY, Instant, iso
 from auditkeep.lake.encoding import log_entry
 from auditkeep.lake.governance import (
     PUT_RETENTION,
@@ -25,12 +27,15 @@ from auditkeep.lake.governance import (
     too_early,
 )
 
+CLOCKS_DIFFER = DAY
+"""How far a destruction may be dated ahead of an audit, which may last for hours."""
+
 _PARTS = 8
 """Parts of openings in memory, each of at most a thousand."""
 
 
-class _Told(msgspec.Struct, frozen=True):
-    """What is read of a destroyed batch's record."""
+class Told(msgspec.Struct, frozen=True):
+    """What is read of a batch's record."""
 
     batch_no: int
     bucket: str
@@ -53,7 +58,8 @@ class Part:
 class Allowed:
     """The destructions of one tenant, and whether a missing batch is named by one."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Instant) -> None:
+        self._not_after = iso(Instant(now + CLOCKS_DIFFER))
         self._authorities: dict[str, Authority] = {}
         self._destructions: dict[str, Destruction] = {}
         self._holds: dict[str, Hold] = {}
@@ -124,9 +130,33 @@ class Allowed:
         salt, text = opening
         if log_entry(bytes.fromhex(salt), text.encode()) != entry:
             return f"the destruction {destruction.id} opens it to something that was never logged"
-        told = msgspec.json.decode(text, type=_Told)
+        told = msgspec.json.decode(text, type=Told)
         if (told.batch_no, told.rows, told.root) != (batch_no, rows, root.hex()):
             return "its row in the database is not what was logged"
+        return self._judged(destruction, told)
+
+    def part_fault(self, told: Told, missing: Collection[int]) -> str | None:
+        """Why the absence of single observations of a batch is not allowed; None if it is."""
+        left = set(missing)
+        reasons = []
+        for destruction in self._destructions.values():
+            for batch_no, spans in destruction.parts:
+                if batch_no != told.batch_no:
+                    continue
+                named = {i for i in left if any(low <= i <= high for low, high in spans)}
+                if not named:
+                    continue
+                reason = self._judged(destruction, told)
+                if reason is None:
+                    left -= named
+                else:
+                    reasons.append(reason)
+        if not left:
+            return None
+        return reasons[0] if reasons else "no destruction record names them"
+
+    def _judged(self, destruction: Destruction, told: Told) -> str | None:
+        """Why a destruction was not allowed to take anything of a batch; None if it was."""
         given = self._authorities.get(destruction.authority)
         if given is None:
             return f"the destruction {destruction.id} cites an authority that was never logged"
@@ -136,13 +166,15 @@ class Allowed:
                 f"{given.subject}".rstrip()
                 + f", which may not destroy what is kept as '{told.klass}'"
             )
+        if destruction.at > self._not_after:
+            return f"the destruction {destruction.id} is dated {destruction.at}, in the future"
         if given.at > destruction.at:
             return f"the destruction {destruction.id} is older than the authority it cites"
         if told.committed_at > destruction.at:
             return f"the destruction {destruction.id} is older than the batch itself"
         return self._not_yet(destruction, given, told) or self._held(destruction, told)
 
-    def _not_yet(self, destruction: Destruction, given: Authority, told: _Told) -> str | None:
+    def _not_yet(self, destruction: Destruction, given: Authority, told: Told) -> str | None:
         """Whether a retention policy was in force and had let the time come."""
         if given.action != PUT_RETENTION:
             return None
@@ -165,7 +197,7 @@ class Allowed:
             )
         return None
 
-    def _held(self, destruction: Destruction, told: _Told) -> str | None:
+    def _held(self, destruction: Destruction, told: Told) -> str | None:
         for hold in self._holds.values():
             ended = self._released.get(hold.id)
             in_force = hold.at <= destruction.at and (ended is None or destruction.at < ended)
@@ -188,4 +220,4 @@ class Allowed:
 
 
 def _number(text: str) -> int:
-    return msgspec.json.decode(text, type=_Told).batch_no
+    return msgspec.json.decode(text, type=Told).batch_no

@@ -32,11 +32,16 @@ Kept = tuple[int, bytes, bytes]
 """Batch, id and raw bytes of an observation."""
 
 
+Absence = Callable[[Batch, Sequence[int]], str | None]
+"""Why observations of a batch may not be missing, by their indexes; None if they may."""
+
+
 class Observations:
     """Checks what batches hold, for one tenant."""
 
-    def __init__(self, catalog: Catalog, tick: Callable[[], None]) -> None:
+    def __init__(self, catalog: Catalog, absence: Absence, tick: Callable[[], None]) -> None:
         self._catalog = catalog
+        self._absence = absence
         self._where, self._owner = catalog.where, catalog.owner
         self._lake = catalog.lake
         self._tenant = catalog.tenant
@@ -150,13 +155,33 @@ class Observations:
     def _close(self, sheet: "Sheet", found: State) -> None:
         """After all rows of a segment: is each batch whole?"""
         missing = sheet.missing()
-        if missing:
+        fault = self._absence(sheet.batch, missing) if missing else None
+        if fault is not None:
             found.problem(
                 f"{sheet.where}: {len(missing)} of its {sheet.batch.rows} observations are "
-                f"missing, the first is number {missing[0]}."
+                f"missing, the first is number {missing[0]}, and {fault}."
             )
+        elif missing:
+            self._check_some_leaves(sheet, found)
         else:
             self._check_leaves(sheet.batch, sheet.where, sheet.leaves(), found)
+
+    def _check_some_leaves(self, sheet: "Sheet", found: State) -> None:
+        """What is left of a batch, against the leaf hashes that were kept of all of it."""
+        batch, where = sheet.batch, sheet.where
+        try:
+            kept = load_leaves(
+                self._lake, self._tenant, batch.batch_no, batch.root, batch.leaves, batch.rows
+            )
+        except AuditkeepError as error:
+            found.problem(f"{where}: its leaf hashes cannot be read ({error})")
+            return
+        if merkle_root(kept) != batch.root:
+            found.problem(f"{where}: its leaf hashes were changed.")
+            return
+        wrong = [i for i, leaf in sheet.present() if leaf != kept[i]]
+        if wrong:
+            self._changed(where, wrong, found)
 
     def _check_leaves(
         self, batch: Batch, where: str, leaves: Sequence[bytes], found: State
@@ -180,6 +205,9 @@ class Observations:
         if merkle_root(kept) != batch.root or not wrong:
             found.problem(f"{where}: its observations are not those that were logged.")
             return
+        self._changed(where, wrong, found)
+
+    def _changed(self, where: str, wrong: Sequence[int], found: State) -> None:
         named = ", ".join(map(str, wrong[:5])) + (" …" if len(wrong) > 5 else "")
         found.problem(
             f"{where}: {'observation' if len(wrong) == 1 else 'observations'} number {named} "
@@ -231,6 +259,9 @@ class Sheet:
 
     def missing(self) -> list[int]:
         return [i for i, leaf in enumerate(self._leaves) if leaf is None]
+
+    def present(self) -> list[tuple[int, bytes]]:
+        return [(i, leaf) for i, leaf in enumerate(self._leaves) if leaf is not None]
 
     def leaves(self) -> list[bytes]:
         return [leaf for leaf in self._leaves if leaf is not None]

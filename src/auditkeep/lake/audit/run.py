@@ -94,14 +94,17 @@ def audit(
     hold = FileHold(file.with_name(f"{file.name}.lock"), "audit")
     try:
         state, resumed = (None, False) if fresh else _load(file, lake.origin)
-        run = _Run(lake, file, state or State(lake.origin, now), progress)
+        run = _Run(lake, file, state or State(lake.origin, now), progress, now)
         return run.whole(held, known, resumed=resumed)
     finally:
         hold.release()
 
 
 class _Run:
-    def __init__(self, lake: Lake, file: Path, state: State, progress: Progress | None) -> None:
+    def __init__(
+        self, lake: Lake, file: Path, state: State, progress: Progress | None, now: Instant
+    ) -> None:
+        self._now = now
         self._lake = lake
         self._file = file
         self._state = state
@@ -132,7 +135,9 @@ class _Run:
                     tenant.region,
                 ):
                     state.at = Position(tenant.account, tenant.region)
-                TenantAudit(self._lake, tenant, covered, state, state.at, self._tick).check()
+                TenantAudit(
+                    self._lake, tenant, covered, state, state.at, self._tick, self._now
+                ).check()
                 state.done.append((tenant.account, tenant.region))
                 state.at = None
                 self._save()

@@ -6,7 +6,7 @@ said, because it may have been sealed or destroyed in between. A segment is read
 first of its batches comes by.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -19,7 +19,7 @@ from auditkeep.lake import read
 from auditkeep.lake.audit.catalog import Batch, Catalog
 from auditkeep.lake.audit.files import Files
 from auditkeep.lake.audit.findings import Position, State
-from auditkeep.lake.audit.governance import Allowed
+from auditkeep.lake.audit.governance import Allowed, Told
 from auditkeep.lake.audit.log import Covered
 from auditkeep.lake.audit.observations import Kept, Observations
 from auditkeep.lake.batch import DESTROYED, open_opening
@@ -39,19 +39,26 @@ class TenantAudit:
     """The audit of one tenant; `found` and `at` are what survives an interruption."""
 
     def __init__(
-        self, lake: Lake, tenant: Tenant, covered: Covered, found: State, at: Position, tick: Tick
+        self,
+        lake: Lake,
+        tenant: Tenant,
+        covered: Covered,
+        found: State,
+        at: Position,
+        tick: Tick,
+        now: Instant,
     ) -> None:
         self._lake = lake
         self._tenant = tenant
         self._catalog = Catalog(lake, tenant)
         self._where, self._owner = self._catalog.where, self._catalog.owner
-        self._observations = Observations(self._catalog, tick)
+        self._observations = Observations(self._catalog, self._absence, tick)
         self._files = Files(self._catalog, found, tick)
         self._covered = covered
         self._found = found
         self._at = at
         self._tick = tick
-        self._allowed = Allowed()
+        self._allowed = Allowed(now)
         self._governed = 0
         self._lost_keys: set[str] = set()
         self._forgiven: dict[str, Recovery] = {}
@@ -202,7 +209,7 @@ class TenantAudit:
         expected = batch_record(
             self._tenant,
             batch_no=batch.batch_no,
-            bucket=batch.bucket_id,
+            bucket=self._collected_into(batch, opening.record),
             klass=batch.klass,
             committed_at=Instant(batch.committed_at),
             root=batch.root,
@@ -216,6 +223,34 @@ class TenantAudit:
             )
             return False
         return True
+
+    def _collected_into(self, batch: Batch, record: bytes) -> str:
+        """The bucket that its record should name: the one it lies in, or a generation before."""
+        try:
+            told = msgspec.json.decode(record, type=Told).bucket
+        except msgspec.MsgspecError:
+            return batch.bucket_id
+        at: str | None = told
+        seen = set()
+        while at is not None and at != batch.bucket_id:
+            seen.add(at)
+            at = self._catalog.successor(at, batch.klass)
+            if at in seen:
+                return batch.bucket_id
+        return batch.bucket_id if at is None else told
+
+    def _absence(self, batch: Batch, missing: Sequence[int]) -> str | None:
+        """Why observations of a batch may not be missing; None if they may."""
+        try:
+            opening = open_opening(
+                self._lake, self._tenant, batch.bucket_id, batch.batch_no, batch.opening
+            )
+            told = msgspec.json.decode(opening.record, type=Told)
+        except (AuditkeepError, msgspec.MsgspecError):
+            return "its opening cannot be read"
+        if opening.entry != batch.entry:
+            return "its opening is not that of the entry in the log"
+        return self._allowed.part_fault(told, missing)
 
     def _closed(self, batch: Batch, error: AuditkeepError, found: State) -> None:
         if batch.bucket_id in self._lake.keystore.bucket_ids():
