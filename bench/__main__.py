@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.result import Result
 
-PARTS = ("ingest", "lake", "audit", "verify", "api", "collect", "objects")
+PARTS = ("ingest", "lake", "growth", "audit", "verify", "api", "collect", "objects")
 
 
 def machine() -> dict[str, object]:

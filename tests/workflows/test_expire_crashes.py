@@ -43,8 +43,6 @@ POINTS = (
 CUTS = (
     ("cut.copied", 1),
     ("cut.before-commit", 1),
-    ("destroy.committed", 1),
-    ("destroy.object-deleted", 1),
     ("cut.file-kept", 1),
     ("destroy.key-destroyed", 2),
 )
@@ -146,7 +144,7 @@ def test_cutting_down_goes_on_after_crashes_on_postgresql(
     world = World(data, url)
     half_held(world)
     world.close()
-    for name in ("cut.begun", "cut.segment-kept", "cut.before-commit", "destroy.committed"):
+    for name in ("cut.begun", "cut.segment-kept", "destroy.committed"):
         crash(data, url, f"{name}:1")
     run(data, url, NOW)
     lake = open_lake(data, url)

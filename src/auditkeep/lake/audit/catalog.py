@@ -29,7 +29,6 @@ class Batch:
     leaves: bytes | None
     segment_id: str | None
     committed_at: int
-    without: str | None
     entry: bytes | None
     log_index: int | None
 
@@ -109,7 +108,6 @@ def _batch(row: Row[Any]) -> Batch:
         leaves=None if row.leaves is None else bytes(row.leaves),
         segment_id=row.segment_id,
         committed_at=row.committed_at,
-        without=row.gone,
         entry=None if row.entry is None else bytes(row.entry),
         log_index=row.log_index,
     )
