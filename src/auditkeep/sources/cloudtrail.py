@@ -12,8 +12,6 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import sha256
-from itertools import compress
-from operator import attrgetter
 
 import msgspec
 from msgspec import Raw
@@ -51,6 +49,7 @@ _READS = re.compile(
 )
 """Names of calls that change nothing, for old events that do not say `readOnly`."""
 
+_ARN_BEGINS = b'"arn:aws'
 _ARN = re.compile(rb'"(arn:aws[a-z-]{0,20}:[^"\\\s]{5,1800})"(?!\s*:)')
 
 _KNOWN_NAMES = 65_536
@@ -107,7 +106,6 @@ _FORM = Form(
     frozenset({"Records", "Events", "logEvents"}),
     lambda head: f'"eventName":"{head.event_name}"',
 )
-_NAME_OF = attrgetter("event_name")
 
 
 class _Names(dict[str, bool]):
@@ -190,7 +188,7 @@ class _Reader:
         names = self._names
         wanted: Sequence[int] = range(len(heads))
         if names is not None:
-            wanted = list(compress(wanted, map(names.__getitem__, map(_NAME_OF, heads))))
+            wanted = [index for index, head in enumerate(heads) if names[head.event_name]]
             self._pass_over(NO_CONTROL, len(heads) - len(wanted))
         found: list[Observation | Rejected] = []
         if not wanted:
@@ -351,13 +349,21 @@ def _resources(event: _Event) -> tuple[Resource, ...]:
         if arn and len(found) < MAX_ARNS:
             found[arn] = Resource(arn, arn, resource.type)
     for part in (event.request_parameters, event.response_elements):
-        text = bytes(part)
-        if len(text) < MIN_ARN or b'"arn:' not in text:
-            continue
-        for match in _ARN.finditer(text):
-            if len(found) >= MAX_ARNS:
-                break
+        if len(part) >= MIN_ARN:
+            _mentioned(bytes(part), found)
+    return tuple(found.values()) if found else ()
+
+
+def _mentioned(text: bytes, found: dict[str, Resource]) -> None:
+    """Add the ARNs that are values in a text; finding where one may begin is the quick part."""
+    at = text.find(_ARN_BEGINS)
+    while at >= 0 and len(found) < MAX_ARNS:
+        match = _ARN.match(text, at)
+        if match is None:
+            at += 1
+        else:
             arn = match[1].decode()
             if arn not in found:
                 found[arn] = Resource(arn, arn)
-    return tuple(found.values())
+            at = match.end()
+        at = text.find(_ARN_BEGINS, at)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from auditkeep import clock
 from auditkeep.clock import SECOND, Instant
@@ -19,7 +20,7 @@ def read_time(value: object) -> Instant:
     it, member by member. ValueError for anything else.
     """
     if isinstance(value, str):
-        return clock.parse(value.strip())
+        return _read_text(value)
     if isinstance(value, Mapping):
         return _recorded(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -29,6 +30,12 @@ def read_time(value: object) -> Instant:
     except (OverflowError, ValueError) as error:
         raise ValueError(f"{value!r} is no time") from error
     return Instant(micros)
+
+
+@lru_cache(maxsize=1024)
+def _read_text(text: str) -> Instant:
+    """Sources tell whole seconds, and what is busy tells each many times."""
+    return clock.parse(text.strip())
 
 
 def _recorded(members: Mapping[str, object]) -> Instant:
