@@ -22,21 +22,23 @@ def id_(number: int) -> bytes:
 @pytest.mark.both_databases
 def test_ids_are_claimed_once_and_keep_their_first_batch(db: Database) -> None:
     with db.write(ONE) as tx:
-        assert claim_ids(tx, [(id_(n), b"c" * 16) for n in range(5)], 1) == 5
-        assert claim_ids(tx, [(id_(n), b"d" * 16) for n in range(3, 8)], 2) == 3
+        assert claim_ids(tx, [id_(n) + b"c" * 16 for n in range(5)], 1) == 5
+        assert claim_ids(tx, [id_(n) + b"d" * 16 for n in range(3, 8)], 2) == 3
         assert claim_ids(tx, [], 3) == 0
+        with pytest.raises(ValueError, match="32 bytes"):
+            claim_ids(tx, [id_(9)], 3)
         rows = tx.all(tx.select(observation_ids).order_by(observation_ids.c.id))
     assert [row.batch_no for row in rows] == [1, 1, 1, 1, 1, 2, 2, 2]
     assert {bytes(row.content) for row in rows if row.batch_no == 1} == {b"c" * 16}
     with db.write(OTHER) as tx:
-        assert claim_ids(tx, [(id_(1), b"c" * 16)], 1) == 1, "each tenant has ids of its own"
+        assert claim_ids(tx, [id_(1) + b"c" * 16], 1) == 1, "each tenant has ids of its own"
 
 
 @pytest.mark.both_databases
 def test_bulk_statements_need_a_writer(db: Database) -> None:
     with db.read(ONE) as tx:
         with pytest.raises(StorageError, match="opened for reading"):
-            claim_ids(tx, [(id_(1), b"c" * 16)], 1)
+            claim_ids(tx, [id_(1) + b"c" * 16], 1)
         with pytest.raises(StorageError, match="opened for reading"):
             merge_rollups(tx, [(*KEY, 1, 1, 1, 1, 1, 1)])
 

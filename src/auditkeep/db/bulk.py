@@ -8,29 +8,52 @@ from collections.abc import Sequence
 
 from auditkeep.db.tx import Tx
 
+_CLAIM = 32
+"""Bytes of an observation id and of what is kept of its content, 16 each."""
 
-def claim_ids(tx: Tx, ids: Sequence[tuple[bytes, bytes]], batch_no: int) -> int:
-    """Insert (observation id, content) pairs for a batch; ids that are known stay as they are.
+_CLAIM_IDS = (
+    "INSERT INTO observation_ids (account, region, id, content, batch_no) "
+    "{numbers} SELECT {account}, {region}, substr({claims}, at, 16), substr({claims}, at + 16, 16),"
+    " {batch_no} FROM {source} WHERE true ON CONFLICT DO NOTHING"
+)
+_CLAIM_IDS_SQLITE = _CLAIM_IDS.format(
+    numbers="WITH RECURSIVE numbers(at) AS "
+    f"(SELECT 1 UNION ALL SELECT at + {_CLAIM} FROM numbers WHERE at + {_CLAIM} < length(?1))",
+    source="numbers",
+    claims="?1",
+    account="?2",
+    region="?3",
+    batch_no="?4",
+)
+_CLAIM_IDS_POSTGRES = _CLAIM_IDS.format(
+    numbers="",
+    source="(SELECT %b::bytea) AS told(claims), "
+    f"generate_series(1, length(claims), {_CLAIM}) AS at",
+    claims="claims",
+    account="%s",
+    region="%s",
+    batch_no="%s",
+)
 
-    Returns how many were new. Pairs sorted by id are inserted fastest.
+
+def claim_ids(tx: Tx, claims: Sequence[bytes], batch_no: int) -> int:
+    """Insert observation ids, each with its content behind it, for a batch; ids that are known stay
+    as they are.
+
+    Returns how many were new. Claims in order are inserted fastest. They go to the database as one
+    value and are taken apart there: binding them one by one would take three times as long.
     """
     tx.require_writable()
-    account, region = tx.tenant.account, tx.tenant.region
-    connection = tx.driver()
-    if not ids:
+    if not claims:
         return 0
+    joined = b"".join(claims)
+    if len(joined) != _CLAIM * len(claims):
+        raise ValueError(f"a claim has {_CLAIM} bytes")
+    account, region = tx.tenant.account, tx.tenant.region
+    execute = tx.driver().exec_driver_sql
     if tx.postgres:
-        return connection.exec_driver_sql(
-            "INSERT INTO observation_ids (account, region, id, content, batch_no) "
-            "SELECT %s, %s, new.id, new.content, %s FROM unnest(%b::bytea[], %b::bytea[]) "
-            "AS new(id, content) ON CONFLICT DO NOTHING",
-            (account, region, batch_no, [i for i, _ in ids], [c for _, c in ids]),
-        ).rowcount
-    return connection.exec_driver_sql(
-        "INSERT INTO observation_ids (account, region, id, content, batch_no) "
-        f"VALUES (?, ?, ?, ?, {batch_no:d}) ON CONFLICT DO NOTHING",
-        [(account, region, id_, content) for id_, content in ids],
-    ).rowcount
+        return execute(_CLAIM_IDS_POSTGRES, (account, region, batch_no, joined)).rowcount
+    return execute(_CLAIM_IDS_SQLITE, (joined, account, region, batch_no)).rowcount
 
 
 def merge_usage(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:

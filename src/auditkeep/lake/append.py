@@ -156,7 +156,7 @@ def _without_known(
     tx: Tx, lake: Lake, rows: list[Row], batch_no: int
 ) -> tuple[list[Row], int, list[Row]]:
     """Claim ids for this batch: the rows that are new, how many are known, and contradictions."""
-    claimed = claim_ids(tx, sorted((row.id, row.content) for row in rows), batch_no)
+    claimed = claim_ids(tx, sorted([row.id + row.content for row in rows]), batch_no)
     if claimed == len(rows):
         return rows, 0, []
     earlier = _earlier(tx, [row.id for row in rows], batch_no)
