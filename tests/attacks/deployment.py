@@ -13,8 +13,9 @@ from tests.cli.conftest import Run
 from tests.operations.making import assessment, observe, shown
 
 from auditkeep import app
-from auditkeep.app import Parts
+from auditkeep.app import Parts, backups
 from auditkeep.clock import SECOND, FixedClock, Instant, parse
+from auditkeep.db.schema import assessments
 from auditkeep.evidence import manual
 from auditkeep.ids import Tenant
 from auditkeep.lake import published
@@ -97,6 +98,36 @@ class Deployment:
             return
         shutil.rmtree(self.data)
         shutil.copytree(backup, self.data)
+
+    def back_up_by_command(self) -> None:
+        """What `auditkeep backup create` makes, each kind in its place."""
+        with self.parts() as parts:
+            parts.log_now()
+            parent = self.data.parent
+            backups.create(parts, parent / "backups", parent / "keys", None, lambda *_: None)
+
+    def restore_by_command(self, run: Run, *words: str) -> None:
+        """Into an empty directory, with nothing left but the master key.
+
+        The backup was made by the clock of this deployment: by the machine's it may be old.
+        """
+        lost = self.data.rename(self.data.parent / "lost")
+        (self.data / "keys").mkdir(parents=True, mode=0o700)
+        shutil.copy(lost / "keys" / "master.key", self.data / "keys" / "master.key")
+        shutil.rmtree(lost)
+        parent = self.data.parent
+        code, _, errors = run(
+            *("backup", "restore", "--data", str(self.data), "--outdated-keys", *words),
+            *("--from", str(parent / "backups"), "--keys", str(parent / "keys")),
+        )
+        assert code == 0, errors
+
+    def another_report(self, parts: Parts) -> None:
+        """A report of the same selection, made now, in place of the one that left before."""
+        with parts.db.read(TENANT) as tx:
+            (where,) = [str(row.id) for row in tx.all(tx.select(assessments.c.id))]
+        self.report.unlink()
+        _report(parts, self.clock, where, self.report)
 
     def audit(self, run: Run, *words: str, held: Path | None = None) -> tuple[int, str]:
         """`auditkeep log audit`, with the key and the checkpoint that the auditor holds."""

@@ -81,6 +81,28 @@ def test_a_restore_behind_a_destruction_is_explained(house: Deployment, run: Run
     assert "without its key, which had been destroyed since" in str(answer["notices"])
 
 
+def test_a_backup_that_is_restored_passes_with_a_checkpoint_from_before(
+    house: Deployment, run: Run
+) -> None:
+    """Everything was lost but the backups and the master key; what came after them is."""
+    house.back_up_by_command()
+    with house.parts() as parts:
+        house.observe(parts, 3)
+        later = house.data.parent / "later.txt"
+        house.hand_out(parts, later)
+    house.restore_by_command(run)
+    for held in (house.early, house.held):
+        answer = sound(house.audit(run, held=held))
+        assert "went back to the backup" in str(answer["notices"])
+    assert "is beyond the " in str(sound(house.audit(run, held=later))["notices"])
+    sound(house.verify(run))
+    with house.parts() as parts:
+        house.observe(parts, 3)
+        house.another_report(parts)
+    sound(house.audit(run))
+    assert sound(house.verify(run))["records"] == 24
+
+
 # --- evidence ------------------------------------------------------------------------------------
 
 
@@ -218,6 +240,24 @@ def test_history_written_again_from_a_backup_on(house: Deployment, run: Run) -> 
         for count in (4, 2, 1, 1):
             house.observe(parts, count, verdict="PASSED")
     named(house.audit(run), "10 entries that was published or is held outside: .* rewritten")
+
+
+def test_a_backup_restored_as_if_nothing_had_come_after_it(house: Deployment, run: Run) -> None:
+    """He names the backup's own checkpoint as the newest that was ever published."""
+    house.back_up_by_command()
+    newest = house.data.parent / "newest.txt"
+    with house.parts() as parts:
+        house.hand_out(parts, newest)
+        for count in (3, 1):
+            house.observe(parts, count)
+        house.hand_out(parts, house.held)
+    house.restore_by_command(run, "--checkpoint", str(newest))
+    assert sound(house.audit(run, held=newest))["notices"] == [], "no epoch, and no notice"
+    named(house.audit(run), "the log was rolled back")
+    with house.parts() as parts:
+        for count in (3, 1, 1):
+            house.observe(parts, count, verdict="PASSED")
+    named(house.audit(run), "rewritten")
 
 
 def test_everything_signed_with_another_key(house: Deployment, run: Run) -> None:

@@ -1,17 +1,18 @@
 """`auditkeep backup` from end to end: a deployment that has lived, its backups, and what comes back."""
 
+import base64
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.attacks.deployment import TENANT, Deployment
 from tests.cli.conftest import ACCOUNT, Run
+from tests.cli.killing import killing
 from tests.lake.destroyer import asked
 from tests.lake.making import add, observation
 from tests.s3 import BUCKET, REGION, S3Server
@@ -22,10 +23,10 @@ from auditkeep.app import Parts, backups
 from auditkeep.app.erasures import certificate
 from auditkeep.clock import DAY, FixedClock, Instant, parse
 from auditkeep.db.schema import buckets, tenants
+from auditkeep.errors import KeyUnusable
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake import governance
 from auditkeep.lake.blobs import put_blob
-from auditkeep.lake.crashpoints import EXIT_CODE
 from auditkeep.lake.destruction import destroy_class
 from auditkeep.lake.seal import seal
 from auditkeep.settings import load
@@ -142,6 +143,9 @@ def test_a_backup_is_restored_into_an_empty_directory_and_is_sound(
     made = house.create()
     assert made["objects"] == made["copied"] == 2
     assert house.verify("--key", house.made.key) == (0, house.verify("--data", str(house.data))[1])
+    if "AUDITKEEP_DATABASE_URL" in os.environ:
+        assert "it holds a deployment" in house.refused(*house.restoring("back"))
+        assert [p.name for p in (house.folder / "back").iterdir()] == ["keys"], "nothing was put"
     target()
     told = house.restore("back")
     assert (told["restored"], told["stayDestroyed"]) == (made["id"], [])
@@ -273,50 +277,55 @@ def test_nothing_of_a_customer_and_no_key_lies_in_clear_in_a_backup(house: House
 
 @pytest.mark.slow
 def test_killed_anywhere_a_backup_is_whole_or_none_and_goes_on(house: House) -> None:
-    def killed(at: str, *words: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "auditkeep.cli.main", *words],
-            env=os.environ | {"PYTHONPATH": "src", "AUDITKEEP_CRASH_AT": at},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == EXIT_CODE, done.stdout + done.stderr
-
     where = ("--data", str(house.data), "--to", str(house.to), "--keys", str(house.keys))
-    for at in ("backup.object-copied", "backup.before-manifest"):
-        killed(at, "backup", "create", *where)
-        assert house.ok("backup", "list", "--from", str(house.to))["backups"] == []
-    killed("backup.keys-kept", "backup", "create", *where)
-    assert house.ok("backup", "list", "--keys", str(house.keys))["keys"] == []
-    made = house.create()
-    assert (made["copied"], made["objects"]) == (0, 2), "what was copied is not copied again"
-    assert len(list((house.to / "points").iterdir())) == 2, "what was cut off is cleared away"
-    assert house.verify("--key", house.made.key)[0] == 0
-    for at in ("restore.committed", "recover.before-declared"):
-        killed(at, *house.restoring(at))
-        assert house.restore(at)["restored"] == made["id"]
-        assert house.audit(at)["state"] == "sound"
+    with killing() as kill:
+        for at in ("backup.object-copied", "backup.snapshot", "backup.before-manifest"):
+            kill(at, "backup", "create", *where)
+            assert backups.listed(house.to, None)["backups"] == []
+        kill("backup.keys-kept", "backup", "create", *where)
+        assert backups.listed(None, house.keys)["keys"] == []
+        made = house.create()
+        assert (made["copied"], made["objects"]) == (0, 2), "what was copied is not copied again"
+        assert len(list((house.to / "points").iterdir())) == 2, "what was cut off is cleared away"
+        assert house.verify("--key", house.made.key)[0] == 0
+        places = ("restore.some-objects", "restore.before-commit", "restore.committed")
+        for at in (*places, "recover.before-declared"):
+            kill(at, *house.restoring("back"))
+    assert house.restore("back")["restored"] == made["id"]
+    assert house.audit("back")["state"] == "sound"
 
 
 # --- keys ----------------------------------------------------------------------------------------
 
 
 def copies_of(key: bytes, *places: Path) -> list[Path]:
-    """Files in whose bytes a wrapped key is found, whatever they are."""
+    """Files in whose bytes a key is found, whatever they are, and however it is written."""
+    forms = (key, key.hex().encode(), base64.b64encode(key))
     files = [p for place in places for p in place.rglob("*") if p.is_file()]
-    return [p for p in files if key in p.read_bytes()]
+    return [p for p in files if any(form in p.read_bytes() for form in forms)]
 
 
-def destroy(house: House, parts: Parts) -> tuple[str, bytes]:
-    """Destroy what is private to the assessment `a`: its bucket, and what its wrapped key was."""
+def destroy(house: House, parts: Parts) -> tuple[str, bytes, bytes]:
+    """Destroy what is private to the assessment `a`: its bucket, what its key was, and wrapped."""
     with parts.db.read(TENANT) as tx:
         bucket = tx.scalar(tx.select(buckets.c.id).where(buckets.c["class"] == "manual/a"))
-    wrapped = parts.lake.keystore.get(bucket)
+    key, wrapped = parts.lake.keys.key(TENANT, bucket), parts.lake.keystore.get(bucket)
     with parts.db.write(TENANT) as tx2:
         destroy_class(tx2, parts.lake, "manual/a", asked("a"), house.clock.now())
     parts.log_now()
-    return str(bucket), wrapped
+    return str(bucket), key, wrapped
+
+
+def database_files(parts: Parts) -> list[Path]:
+    """Where the database keeps its pages, free ones too, and what it writes ahead."""
+    if parts.db.embedded:
+        return [parts.settings.data]
+    with parts.db.system_read() as tx:
+        told = tx.driver().exec_driver_sql("SHOW data_directory").scalar()
+        oid = tx.driver().exec_driver_sql(
+            "SELECT oid FROM pg_database WHERE datname = current_database()"
+        )
+        return [Path(str(told), "pg_wal"), Path(str(told), "base", str(oid.scalar()))]
 
 
 def create_at(house: House, days: int) -> Any:
@@ -326,26 +335,49 @@ def create_at(house: House, days: int) -> Any:
         return backups.create(parts, house.to, house.keys, None, lambda *_: None)
 
 
-def test_a_destroyed_key_is_in_no_backup_that_is_older_than_certificates_say(
-    house: House,
+def test_a_destroyed_key_is_nowhere_but_in_backups_that_are_younger_than_certificates_say(
+    target: Callable[[], None], tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    days = load(house.data).key_backup_days
-    create_at(house, 0)
+    days = 2
+    monkeypatch.setenv("AUDITKEEP_KEY_BACKUP_DAYS", str(days))
+    target()
+    house = House(build(tmp_path), run)
+    first = create_at(house, 0)
+    shutil.copytree(house.keys, house.folder / "forgotten")
     with house.parts() as parts:
-        bucket, wrapped = destroy(house, parts)
+        key_store = parts.settings.keys_dir / "buckets"
+        bucket, key, wrapped = destroy(house, parts)
+        live = [*database_files(parts), house.data, house.to]
+        found = copies_of(bucket.encode(), *live)
+        if parts.db.embedded:
+            assert house.data / "audit.db-wal" in found, "what is looked through is in use"
+        assert found, "the search finds what is there"
+        assert copies_of(key, *live, house.keys) == [], "nor in WAL or free pages"
+        assert copies_of(wrapped, *live, key_store) == []
     destroyed_at = house.clock.now()
-    assert copies_of(wrapped, house.data, house.to) == [], "nor in WAL or free pages"
     assert len(copies_of(wrapped, house.keys)) == 1, "a younger backup may hold it"
-    for _ in range(days - 1):
-        create_at(house, 1)
+    create_at(house, days - 1)
     told = create_at(house, 1)
     assert house.clock.now() <= destroyed_at + days * DAY, "the promise of the certificate"
-    assert copies_of(wrapped, house.data, house.to, house.keys) == []
+    assert copies_of(wrapped, *live, house.keys) == []
     kept = backups.listed(house.to, house.keys)
-    assert len(kept["backups"]) == days + 1, "backups of data hold no key and may stay"
+    assert len(kept["backups"]) == 3, "backups of data hold no key and may stay"
     assert len(told["keysPruned"]) == 1
     assert all(parse(one["goneBy"]) > house.clock.now() for one in kept["keys"])
-    assert bucket not in str(kept)
+    # a copy that nobody deleted
+    target()
+    house.restoring("back")
+    settings = load(house.folder / "back")
+    wanted = backups.Wanted(house.to, first["id"], house.folder / "forgotten")
+    with pytest.raises(KeyUnusable, match="had to be gone by"):
+        backups.restore(settings, house.clock, wanted, lambda *_: None)
+    assert [p.name for p in settings.data.iterdir()] == ["keys"], "nothing was put"
+    taken = replace(wanted, outdated_keys=True)
+    backups.restore(settings, house.clock, taken, lambda *_: None)
+    assert house.audit("back")["state"] == "sound"
+    done = house.run("activity", "list", "--data", str(settings.data), "--json")[1]
+    assert '"RestoreBackup"' in done
+    assert '"keysOutdated":"true"' in done.replace(" ", "").replace("\\", "")
 
 
 def test_the_setting_of_certificates_is_that_of_backups(
@@ -377,7 +409,7 @@ def test_what_was_destroyed_after_a_backup_stays_destroyed(house: House) -> None
     """An old backup of data with the key store that is left, or with the newest backup of it."""
     first = house.create()
     with house.parts() as parts:
-        bucket, _ = destroy(house, parts)
+        bucket, *_ = destroy(house, parts)
     house.create()
     told = house.restore("back", "--point", first["id"])
     assert [one["bucket"] for one in told["stayDestroyed"]] == [bucket]

@@ -49,6 +49,8 @@ class Wanted:
     point: str = ""
     keys: Path | None = None
     keys_point: str = ""
+    outdated_keys: bool = False
+    """Take a backup of keys although it had to be gone by now."""
     keep_objects: bool = False
     drill: bool = False
     newest: str | None = None
@@ -60,6 +62,16 @@ class Wanted:
 
 class _Mark(msgspec.Struct, frozen=True):
     backup: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The backup of keys that a restore takes; none where the key store itself is left."""
+
+    id: str
+    content: key_backups.Content | None
+    missing: list[str]
+    """Buckets whose keys are gone for good."""
 
 
 def place(path: Path) -> ObjectStore:
@@ -188,8 +200,10 @@ def restore(settings: Settings, clock: Clock, wanted: Wanted, progress: Progress
     store = place(wanted.source)
     id_ = wanted.point or fmt.newest(store, POINTS)
     _require_version(fmt.read(store, POINTS, Manifest, id_))
-    _require_empty(settings, wanted, id_)
-    _require_no_objects(settings, wanted, clock, id_)
+    if not _is_marked(settings, id_):  # what is there is not of this restore, cut off before
+        _require_empty(settings, wanted)
+        _require_no_objects(settings, wanted, clock)
+        _require_no_deployment(settings)
     keys.ring(settings, Uses(clock).note)  # the master key has to be there first
     known = _known(store, id_, wanted.vkeys, wanted.pinned)
     found = checks.check(store, id_, known, progress)
@@ -214,54 +228,61 @@ class _Restore:
 
     def whole(self) -> dict[str, Any]:
         settings, manifest = self.settings, self.manifest
+        chosen = self._choose_keys()
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark = settings.data / MARK
         resumed = _is_marked(settings, manifest.id)
         durable.replace(mark, msgspec.json.encode(_Mark(manifest.id)))
-        missing = self._put_keys()
+        self._put_keys(chosen)
         objects = store_of(settings, self.clock)
         count = restoring.put_objects(
             self.store, objects, self.found.objects.values(), self.progress
         )
         self._put_rows(resumed=resumed)
-        recovered = self._put_log()
+        recovered = self._put_log(chosen.id)
         mark.unlink()
         body: dict[str, Any] = {
             "restored": manifest.id,
             "takenAt": manifest.taken_at,
             "rows": sum(table.rows for table in manifest.tables),
             "objects": count,
-            "stayDestroyed": [self._named(bucket_id) for bucket_id in missing],
+            "stayDestroyed": [self._named(bucket_id) for bucket_id in chosen.missing],
         }
         if recovered is None:
             return body | {"log": "held: this is a drill; `auditkeep log recover` lets it go on"}
         told = recovered.summary()
         return body | {"log": told["log"], "logDone": told["done"], "lost": told["lost"]}
 
-    def _put_keys(self) -> list[str]:
-        """Keys back, unless they are here; the buckets whose keys are gone for good."""
-        settings, buckets = self.settings, self.found.buckets
-        places = _key_places(settings)
-        ring = keys.ring(settings, Uses(self.clock).note)
+    def _choose_keys(self) -> _Keys:
+        """The keys that go with this backup, before anything is put."""
+        buckets = self.found.buckets
+        if self.wanted.keys is None:
+            held = set(_key_places(self.settings).buckets.bucket_ids())
+            return _Keys("", None, restoring.require_keys(buckets, held, older=False))
+        store = place(self.wanted.keys)
+        id_ = self.wanted.keys_point or fmt.newest(store, KEYS)
+        manifest = fmt.read(store, KEYS, KeyManifest, id_)
+        _require_same_log(self.manifest, manifest)
+        fmt.require_signed(manifest, [fmt.key_of(manifest)])
+        if not self.wanted.outdated_keys:
+            key_backups.require_young(manifest, self.clock.now())
+        content = key_backups.read(store, manifest)
+        older = fmt.taken_at(id_) < fmt.taken_at(self.manifest.id)
+        missing = restoring.require_keys(buckets, set(content.buckets), older=older)
+        return _Keys(id_, content, missing)
+
+    def _put_keys(self, chosen: _Keys) -> None:
+        """Keys back, unless they are here; none of a bucket that was destroyed."""
+        buckets = self.found.buckets
+        places = _key_places(self.settings)
+        ring = keys.ring(self.settings, Uses(self.clock).note)
         alive = {name for name, one in buckets.items() if not one.destroyed}
-        older = False
-        if self.wanted.keys is not None:
-            key_store = place(self.wanted.keys)
-            id_ = self.wanted.keys_point or fmt.newest(key_store, KEYS)
-            manifest = fmt.read(key_store, KEYS, KeyManifest, id_)
-            _require_same_log(self.manifest, manifest)
-            fmt.require_signed(manifest, [fmt.key_of(manifest)])
-            content = key_backups.read(key_store, manifest)
-            older = fmt.taken_at(id_) < fmt.taken_at(self.manifest.id)
-            missing = restoring.require_keys(buckets, set(content.buckets), older=older)
-            key_backups.put_back(content, id_, ring, places, alive)
+        if chosen.content is not None:
+            key_backups.put_back(chosen.content, chosen.id, ring, places, alive)
         else:
-            held = set(places.buckets.bucket_ids())
-            missing = restoring.require_keys(buckets, held, older=False)
-            for bucket_id in sorted(held & buckets.keys() - alive):
+            for bucket_id in sorted(set(places.buckets.bucket_ids()) & buckets.keys() - alive):
                 places.buckets.destroy(bucket_id)  # the backup is newer than this key store
         restoring.require_opens(places.own, ring)
-        return missing
 
     def _put_rows(self, *, resumed: bool) -> None:
         manifest = self.manifest
@@ -274,7 +295,7 @@ class _Restore:
         finally:
             db.close()
 
-    def _put_log(self) -> Recovered | None:
+    def _put_log(self, keys_id: str) -> Recovered | None:
         """The log's files, and, but for a drill, what lets it go on."""
         parts = open_parts(self.settings, self.clock)  # refuses keys that are not this backup's
         try:
@@ -284,6 +305,9 @@ class _Restore:
                 return None
             who = "the operator (auditkeep backup restore)"
             done = parts.recover_log(who, self.wanted.newest)
+            told = {"backup": self.manifest.id, "keys": keys_id}
+            told["keysOutdated"] = "true" if self.wanted.outdated_keys else "false"
+            parts.db.system_change(lambda tx: parts.note(tx, "RestoreBackup", told))
         finally:
             parts.db.close()
         return done
@@ -359,11 +383,9 @@ def _require_same_log(data: Manifest, of_keys: KeyManifest) -> None:
         )
 
 
-def _require_empty(settings: Settings, wanted: Wanted, id_: str) -> None:
+def _require_empty(settings: Settings, wanted: Wanted) -> None:
     """SetupError where something would be mixed with what is restored."""
     data, key_dir = settings.data, settings.keys_dir
-    if _is_marked(settings, id_):
-        return
     free = {key_dir.name} if key_dir.parent == data else set()
     if wanted.keep_objects:
         free.add(settings.objects_dir.name)
@@ -388,15 +410,28 @@ def _require_empty(settings: Settings, wanted: Wanted, id_: str) -> None:
         )
 
 
-def _require_no_objects(settings: Settings, wanted: Wanted, clock: Clock, id_: str) -> None:
+def _require_no_objects(settings: Settings, wanted: Wanted, clock: Clock) -> None:
     """SetupError where a bucket of S3 holds objects that nobody said are to be gone on with."""
-    if not settings.objects or wanted.keep_objects or _is_marked(settings, id_):
+    if not settings.objects or wanted.keep_objects:
         return
     if next(iter(store_of(settings, clock).list("")), None) is not None:
         raise SetupError(
             f"There are objects at {settings.objects} already. If they are this deployment's, "
             "which survived, say --keep-objects; else name another place."
         )
+
+
+def _require_no_deployment(settings: Settings) -> None:
+    """SetupError where a database of its own holds a deployment; asked before anything is put."""
+    if not settings.database_url:
+        return
+    db = Database(settings.database)
+    try:
+        if not db.is_new():
+            with db.system_read() as tx:
+                restoring.require_no_rows(tx)
+    finally:
+        db.close()
 
 
 def _is_marked(settings: Settings, id_: str) -> bool:

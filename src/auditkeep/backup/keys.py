@@ -133,6 +133,18 @@ def ends_at(store: ObjectStore, id_: str, days: int) -> Instant:
     return Instant(fmt.taken_at(id_) + days * DAY)
 
 
+def require_young(manifest: KeyManifest, now: Instant) -> None:
+    """KeyUnusable for a backup of keys that had to be gone by now."""
+    ends = Instant(fmt.taken_at(manifest.id) + manifest.days * DAY)
+    if ends <= now:
+        raise KeyUnusable(
+            f"The backup of keys {manifest.id} had to be gone by {iso(ends)}: certificates of "
+            f"destruction state that none is kept for longer than {manifest.days} days, and with "
+            "it what was destroyed since may open again. Take a newer one, or the key store that "
+            "is left. If there is no other, --outdated-keys takes it, and the activity log says so."
+        )
+
+
 def read(store: ObjectStore, manifest: KeyManifest) -> Content:
     """What a backup of keys holds; InputError if it is not what was put."""
     data = fmt.get(store, manifest.keys)

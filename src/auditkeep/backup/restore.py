@@ -99,16 +99,22 @@ def put_rows(
     reach("restore.committed")
 
 
+def require_no_rows(tx: SystemTx) -> None:
+    """SetupError where the database holds a deployment."""
+    if not export.is_empty(tx):
+        raise SetupError(
+            "The database is not empty: it holds a deployment. A restore replaces nothing; give "
+            "it an empty one."
+        )
+
+
 def _require_same(tx: SystemTx, mark: Restored, *, resumed: bool) -> None:
     """Rows that a restore of the same backup has put, which was cut off behind them."""
     told = tx.scalar(tx.select(meta.c.value).where(meta.c.key == RESTORED))
     if told is None and resumed:
         return  # its log was recovered already; whose rows these are, the keys tell
     if told is None or msgspec.json.decode(told, type=Restored) != mark:
-        raise SetupError(
-            "The database is not empty: it holds a deployment. A restore replaces nothing; give "
-            "it an empty one."
-        )
+        require_no_rows(tx)
 
 
 def require_opens(own: KeyStore, provider: KeyProvider) -> None:

@@ -101,6 +101,9 @@ def restore(
     keys_point: Annotated[
         str, Parameter(help="The id of a backup of keys, if it is not to be the newest.")
     ] = "",
+    outdated_keys: Annotated[
+        bool, Parameter(negative="", help="Take a backup of keys that had to be gone by now.")
+    ] = False,
     checkpoint: Annotated[
         Path | None, Parameter(help="The newest checkpoint that the log has published.")
     ] = None,
@@ -136,6 +139,7 @@ def restore(
         point,
         keys,
         keys_point,
+        outdated_keys,
         keep_objects,
         drill,
         newest,

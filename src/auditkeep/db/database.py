@@ -64,6 +64,11 @@ class Database:
                 f"{error.orig}"
             ) from error
 
+    def is_new(self) -> bool:
+        """Whether no version of this software ever put its tables here."""
+        with self._engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision() is None
+
     @contextmanager
     def read(self, tenant: Tenant) -> Iterator[Tx]:
         """One consistent snapshot of one tenant."""
