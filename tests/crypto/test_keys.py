@@ -150,6 +150,28 @@ class TestKeyStore:
         store.destroy("b")
         assert list(tmp_path.iterdir()) == []
 
+    def test_what_a_rotation_that_died_was_about_to_put_is_destroyed_too(
+        self, tmp_path: Path
+    ) -> None:
+        store = KeyStore(tmp_path)
+        store.put("b", b"wrapped")
+        left = tmp_path / ".new-b"
+        left.write_bytes(b"wrapped anew")
+        with left.open("rb") as held:
+            store.destroy("b")
+            assert held.read() == b""
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_rotation_that_goes_on_puts_away_what_one_that_died_has_left(
+        self, tmp_path: Path
+    ) -> None:
+        store = KeyStore(tmp_path)
+        store.put("b", b"wrapped")
+        (tmp_path / ".new-b").write_bytes(b"half")
+        store.rewrap({"b": (b"wrapped", b"anew")})
+        assert [p.name for p in tmp_path.iterdir()] == ["b"]
+        assert store.get("b") == b"anew"
+
     def test_a_destruction_cut_off_by_a_power_cut_still_destroyed(self, tmp_path: Path) -> None:
         store = KeyStore(tmp_path)
         store.put("b", b"wrapped")

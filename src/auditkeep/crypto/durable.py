@@ -55,10 +55,14 @@ def replace(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 def replace_all(folder: Path, files: Mapping[str, bytes], *, mode: int = 0o600) -> None:
     """Put many small files of one folder in place of those that are there; each whole or as it was.
 
-    A crash leaves some replaced and others not; the folder is synced once, at the end.
+    A crash leaves some replaced and others not, and beside these what was to take their place: the
+    next call for the same names puts it away (`in_waiting`). Whoever calls is alone with them. The
+    folder is synced once, at the end.
     """
     with _as_storage_errors(folder):
-        left = [folder / f"{_PREFIX}{secrets.token_hex(12)}" for _ in files]
+        left = [in_waiting(folder / name) for name in files]
+        for former in left:
+            former.unlink(missing_ok=True)
         try:
             # A disk takes many files that wait for it at once in little more time than one.
             with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -71,6 +75,11 @@ def replace_all(folder: Path, files: Mapping[str, bytes], *, mode: int = 0o600) 
             for temporary in left:
                 temporary.unlink(missing_ok=True)
         sync_folder(folder)
+
+
+def in_waiting(path: Path) -> Path:
+    """What `replace_all` writes before it takes the place of a file."""
+    return path.parent / f"{_PREFIX}{path.name}"
 
 
 def remove(path: Path) -> None:

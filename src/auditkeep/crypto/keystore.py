@@ -13,7 +13,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from auditkeep.crypto.durable import make_folder, replace_all, sync_folder, write_new
+from auditkeep.crypto.durable import (
+    in_waiting,
+    make_folder,
+    replace_all,
+    sync_folder,
+    write_new,
+)
 from auditkeep.errors import KeyDestroyed, KeyUnusable, StorageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
@@ -71,20 +77,26 @@ class KeyStore:
         """Make the key unrecoverable from this store; nothing happens if it is gone already."""
         path = self._path(bucket_id)
         try:
-            handle = os.open(path, os.O_WRONLY)
-            try:
-                os.ftruncate(handle, 0)
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            path.unlink()
-            sync_folder(self._folder)
-        except FileNotFoundError:
-            return
+            # first what a rotation that died was about to put in its place: the same key
+            for one in (in_waiting(path), path):
+                self._wipe(one)
         except OSError as error:
             raise StorageError(
                 f"The key of bucket {bucket_id} may not be destroyed yet: {path}: {error.strerror}."
             ) from error
+
+    def _wipe(self, path: Path) -> None:
+        try:
+            handle = os.open(path, os.O_WRONLY)
+        except FileNotFoundError:
+            return
+        try:
+            os.ftruncate(handle, 0)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        path.unlink(missing_ok=True)
+        sync_folder(self._folder)
 
     def bucket_ids(self) -> list[str]:
         """The buckets whose keys are here, sorted: what an audit compares with the catalog."""

@@ -23,7 +23,7 @@ from typing import Protocol
 
 from auditkeep.crypto import keyfiles
 from auditkeep.crypto.aead import KEY_SIZE
-from auditkeep.crypto.durable import replace
+from auditkeep.crypto.durable import replace_all
 from auditkeep.errors import KeyUnusable
 
 CREDENTIAL = "auditkeep.master-key"
@@ -75,7 +75,8 @@ class MasterFile:
         return parse(keyfiles.read(self._path), self.source)
 
     def write(self, masters: Sequence[Master]) -> None:
-        replace(self._path, encode(masters), mode=0o600)
+        # of one that was cut off, which holds keys too, the next puts away what is left
+        replace_all(self._path.parent, {self._path.name: encode(masters)}, mode=0o600)
 
 
 class MasterGiven:
