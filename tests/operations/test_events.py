@@ -16,6 +16,8 @@ from auditkeep.operations.call import Deps
 from auditkeep.operations.events import PATH, Events
 from auditkeep.wire.messages import Headers, Request, Response
 
+pytestmark = pytest.mark.keys_elsewhere
+
 HOME = Tenant("111122223333", "us-east-1")
 
 TRAIL: dict[str, Any] = {

@@ -21,6 +21,8 @@ from auditkeep.operations.call import Deps
 from auditkeep.operations.files import Files
 from auditkeep.settings import Settings
 
+pytestmark = pytest.mark.keys_elsewhere
+
 TENANT = Tenant("111122223333", "us-east-1")
 BASE = "http://127.0.0.1:8080"
 

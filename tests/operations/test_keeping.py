@@ -25,6 +25,8 @@ from auditkeep.lake.sequencer import Sequencer
 from auditkeep.reports import store as reports
 from auditkeep.workflows.expire import Expired, drop_snapshots, expire
 
+pytestmark = pytest.mark.keys_elsewhere
+
 HERE = Tenant(HOME, "us-east-1")
 END_OF_MAY = parse("2026-06-01T00:00:00Z")
 

@@ -18,6 +18,8 @@ from auditkeep.sources.pull import Denied, Unreachable
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.backfill import Backfilling
 
+pytestmark = pytest.mark.keys_elsewhere
+
 
 @pytest.fixture
 def house(lake: Lake, tenant: Tenant, tmp_path: Path) -> House:

@@ -26,6 +26,8 @@ from auditkeep.work.pump import Pump
 from auditkeep.workflows.collect import KIND
 from auditkeep.workflows.rounds import Rounds
 
+pytestmark = pytest.mark.keys_elsewhere
+
 USERS, VPCS = "api:iam_ListUsers", "api:ec2_DescribeVpcs"
 RULE = "config:RULE"
 THREE = "777788889999"

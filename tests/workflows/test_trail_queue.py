@@ -14,7 +14,7 @@ from auditkeep.errors import NotCollected
 from auditkeep.sources import queue as sqs
 from auditkeep.workflows import trail_queue
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.keys_elsewhere]
 NOW = dt.datetime.now(dt.UTC)
 AGES = dt.timedelta(days=3650)
 
