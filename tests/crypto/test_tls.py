@@ -132,6 +132,23 @@ def test_approved_ciphers_leave_chacha_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
+def test_connections_of_ours_verify_and_speak_what_is_approved(tmp_path: Path) -> None:
+    chain, key = tls.generated(tmp_path, [], SystemClock().now())
+    server = tls.Certificate(chain, key)
+    old = tls.client_context(chain)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    server.context.set_ciphers("ECDHE+CHACHA20")
+    with listening(server) as port:
+        assert "CHACHA20" in shake(port, old)[1]
+        only = tls.client_context(chain, approved=True)
+        only.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises(ssl.SSLError):
+            shake(port, only)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shake(port, tls.client_context(None))
+
+
+@pytest.mark.server
 def test_a_replaced_certificate_is_used_from_the_next_connection_on(tmp_path: Path) -> None:
     chain, key = tls.generated(tmp_path / "live", [], SystemClock().now())
     with listening(tls.Certificate(chain, key)) as port:

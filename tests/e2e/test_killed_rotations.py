@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import ACCOUNT, Running, auditkeep, running, serving
+from tests.e2e.conftest import ACCOUNT, running
 from tests.e2e.test_kms import _assessment, _evidence, _manual
 
 from auditkeep import app
@@ -19,19 +19,20 @@ from auditkeep.crypto.masters import MasterFile
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.ids import Tenant
 from auditkeep.lake import buckets, rotation
+from auditkeep.lake.audit.run import audit
 from auditkeep.settings import load
 
 pytestmark = pytest.mark.server
 
 TENANT = Tenant(ACCOUNT, "us-east-1")
-KILLS = 12
+KILLS = 10
 ROUNDS = 40
-KEYS = 300
+KEYS = 100
 
 
 def _rotate(data: Path) -> None:
     """What `auditkeep keys rotate` does, in pieces small enough to be met in the midst of them."""
-    rotation.PIECE, rotation.GRACE_SECONDS = 10, 0.05
+    rotation.PIECE, rotation.GRACE_SECONDS = 5, 0.01
     with app.opened(load(data), SystemClock()) as parts:
         done = parts.rotate_keys(None, "", lambda _done: None)
     os._exit(0 if done.retired else 2)
@@ -73,7 +74,7 @@ def _timed(data: Path) -> float:
     return time.monotonic() - began
 
 
-def test_a_dozen_kills_lose_no_key_and_the_old_master_goes_in_the_end(tmp_path: Path) -> None:
+def test_ten_kills_lose_no_key_and_the_old_master_goes_in_the_end(tmp_path: Path) -> None:
     moments = random.Random(20)
     with running(tmp_path / "audit") as server:
         data, client = server.data, server.client()
@@ -99,11 +100,7 @@ def test_a_dozen_kills_lose_no_key_and_the_old_master_goes_in_the_end(tmp_path: 
     _require_gone(data, old)
     with app.opened(load(data), SystemClock()) as parts:
         assert {b: parts.lake.keys.key(TENANT, b) for b in made} == made
-    with serving(data) as (url, process):
-        keys = (server.access_key, server.secret_key)
-        again = Running(data, url, *keys, server.log_key, process, {}).client()
-        assert len(_evidence(again, place)) == number + 2
-    assert auditkeep("log", "audit", "--data", str(data)).returncode == 0
+        assert audit(parts.lake, now=parts.clock.now()).sound
 
 
 def _require_gone(data: Path, old: set[str]) -> None:

@@ -57,6 +57,7 @@ class RemoteWitness:
     key: WitnessKey
     every: int
     ca_file: Path | None
+    approved: bool = False
 
     kind: Kind = "witness"
 
@@ -87,7 +88,8 @@ class RemoteWitness:
         asked = AddCheckpoint(known, consistency(known), note)
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         try:
-            return post(f"{self.url.rstrip('/')}/{PATH}", asked.encode(), headers, self.ca_file)
+            where = f"{self.url.rstrip('/')}/{PATH}"
+            return post(where, asked.encode(), headers, self.ca_file, approved=self.approved)
         except DeliveryError as error:
             raise DeliveryError(f"The witness {self.name} does not answer: {error}.") from error
 
@@ -124,6 +126,7 @@ class TimestampAuthority:
     trusted: tuple[Certificate, ...]
     every: int
     ca_file: Path | None
+    approved: bool = False
 
     kind: Kind = "timestamp"
 
@@ -136,7 +139,7 @@ class TimestampAuthority:
         asked = timestamps.query(body)
         headers = {"Content-Type": timestamps.QUERY_TYPE, "Accept": timestamps.REPLY_TYPE}
         try:
-            reply = post(self.url, asked.body, headers, self.ca_file)
+            reply = post(self.url, asked.body, headers, self.ca_file, approved=self.approved)
             at = self._checked(reply, body, asked.nonce)
         except (DeliveryError, ProofError) as error:
             said = str(error).rstrip(".")
@@ -152,9 +155,10 @@ class TimestampAuthority:
 
 def of_settings(settings: Settings) -> list[Authority]:
     """Every authority that the settings name; SetupError or KeyUnusable if one cannot be asked."""
+    approved = settings.crypto == "approved"
     every = settings.witness_seconds * SECOND
     found: list[Authority] = [
-        RemoteWitness(url, WitnessKey.parse(vkey), every, settings.outgoing_ca_file)
+        RemoteWitness(url, WitnessKey.parse(vkey), every, settings.outgoing_ca_file, approved)
         for vkey, url in settings.witnesses.items()
     ]
     names = [authority.name for authority in found]
@@ -170,7 +174,9 @@ def of_settings(settings: Settings) -> list[Authority]:
         trusted = timestamps.certificates(pem, str(settings.tsa_ca_file))
         minutes = settings.tsa_minutes * MINUTE
         found.append(
-            TimestampAuthority(settings.tsa_url, trusted, minutes, settings.outgoing_ca_file)
+            TimestampAuthority(
+                settings.tsa_url, trusted, minutes, settings.outgoing_ca_file, approved
+            )
         )
     return found
 

@@ -13,6 +13,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from auditkeep import __version__
+from auditkeep.crypto.tls import client_context
 from auditkeep.errors import DeliveryError
 
 SECONDS = 10.0
@@ -26,9 +27,16 @@ class Reply:
     body: bytes
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], ca_file: Path | None) -> Reply:
+def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    ca_file: Path | None,
+    *,
+    approved: bool = False,
+) -> Reply:
     """The answer, whatever its status; DeliveryError where there is none."""
-    context = ssl.create_default_context(cafile=ca_file)
+    context = client_context(ca_file, approved=approved)
     timeout = urllib3.Timeout(connect=SECONDS / 2, read=SECONDS)
     try:
         with urllib3.PoolManager(ssl_context=context, timeout=timeout, retries=False) as pool:

@@ -1,4 +1,4 @@
-"""TLS for the server: TLS 1.3 and 1.2, forward secrecy, authenticated ciphers, nothing else.
+"""TLS for the server and for connections of ours: 1.3 and 1.2, authenticated ciphers, nothing else.
 
 Source: RFC 9325 (recommendations for TLS). A certificate is the operator's own or, for a first
 start, one that is made here: P-256, signed by itself, good for as long as public ones may be.
@@ -91,6 +91,16 @@ class Certificate:
             _log.warning("The former certificate is used on: %s", error)
         if self._current is not self.context:
             connection.context = self._current
+
+
+def client_context(ca_file: Path | None, *, approved: bool = False) -> ssl.SSLContext:
+    """For connections of ours: certificates are verified, by the system's roots or those given."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # whatever the system's OpenSSL admits
+    context.set_ciphers(APPROVED_CIPHERS if approved else CIPHERS)
+    if approved:
+        context.set_ecdh_curve(APPROVED_CURVE)
+    return context
 
 
 def _no_password() -> str:

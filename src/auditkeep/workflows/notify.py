@@ -103,7 +103,11 @@ class Post:
     def post_to(self, hook: Webhook, message_id: str, body: bytes) -> int:
         """Post signed bytes to a webhook; the status of its answer."""
         headers = signing.headers(hook.secret, message_id, body, self.clock.now())
-        reach = Reach(self.settings.webhook_reach, self.settings.outgoing_ca_file)
+        reach = Reach(
+            self.settings.webhook_reach,
+            self.settings.outgoing_ca_file,
+            self.settings.crypto == "approved",
+        )
         return webhook.post(hook.url, body, headers, reach)
 
     def put_event(self, tenant: Tenant, message_id: str) -> None:
@@ -128,6 +132,7 @@ def relay_of(settings: Settings) -> Relay:
         user=settings.smtp_user,
         password=_password(settings),
         ca_file=settings.outgoing_ca_file,
+        approved=settings.crypto == "approved",
     )
 
 

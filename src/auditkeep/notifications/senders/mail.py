@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from auditkeep.clock import to_datetime
+from auditkeep.crypto.tls import client_context
 from auditkeep.errors import ChannelDown, DeliveryError, DeliveryRefused
 from auditkeep.notifications.model import SUBJECT, Notice, NoticeKind
 
@@ -41,6 +42,7 @@ class Relay:
     user: str = ""
     password: str = field(default="", repr=False)
     ca_file: Path | None = None
+    approved: bool = False
 
 
 def compose(notice: Notice, sender: str, recipient: str) -> EmailMessage:
@@ -79,7 +81,7 @@ def send(relay: Relay, mail: EmailMessage, recipient: str) -> None:
 
 @contextlib.contextmanager
 def _session(relay: Relay) -> Iterator[smtplib.SMTP]:
-    context = ssl.create_default_context(cafile=relay.ca_file)
+    context = client_context(relay.ca_file, approved=relay.approved)
     session = (
         smtplib.SMTP_SSL(relay.host, relay.port, timeout=SECONDS, context=context)
         if relay.tls == "tls"

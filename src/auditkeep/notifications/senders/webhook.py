@@ -23,6 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from auditkeep import __version__
+from auditkeep.crypto.tls import client_context
 from auditkeep.errors import ChannelDown, DeliveryError
 from auditkeep.notifications.senders.guard import Address, Network, addresses_of, is_within
 
@@ -44,6 +45,7 @@ class Reach:
 
     networks: tuple[Network, ...] = ()
     ca_file: Path | None = None
+    approved: bool = False
 
 
 def post(
@@ -136,7 +138,7 @@ def _connection(
 ) -> HTTPConnection:
     where = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
     if parts.scheme == "https":
-        context = ssl.create_default_context(cafile=reach.ca_file)
+        context = client_context(reach.ca_file, approved=reach.approved)
         return HTTPSConnection(
             where, port, timeout=seconds, ssl_context=context, server_hostname=host
         )
