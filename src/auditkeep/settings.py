@@ -499,6 +499,22 @@ class Settings(BaseSettings):
             require_outgoing(url, clear=False)
         return value
 
+    @field_validator(
+        "kms_endpoint_url", "sns_endpoint_url", "events_endpoint_url", "aws_sts_endpoint"
+    )
+    @classmethod
+    def _aws_is_reached(cls, value: str) -> str:
+        if value:
+            require_outgoing(value, clear=False)
+        return value
+
+    @field_validator("external_url")
+    @classmethod
+    def _names_this_server(cls, value: str) -> str:
+        if value:
+            require_outgoing(value, clear=True)  # how clients come here is not ours to decide
+        return value
+
     @field_validator("tsa_url")
     @classmethod
     def _tsa_is_reached(cls, value: str) -> str:

@@ -142,6 +142,17 @@ def test_an_upload_url_and_a_secret_are_never_shown() -> None:
     }
 
 
+def test_of_urls_only_the_place_is_kept() -> None:
+    told = record.of_operator(
+        "AddTrail", "ann", TENANT, {"queue": "https://u:hunter2@q.org/1?token=hunter2"}, AT
+    )
+    assert b"https://***@q.org/1?token=***" in told.raw
+    assert (
+        call(agent=b"bot (https://a.org/?key=hunter2)")["userAgent"]
+        == "bot (https://a.org/?key=***)"
+    )
+
+
 def test_free_text_is_hidden_where_the_model_does_not_ask_for_it() -> None:
     share = am.StartAssessmentFrameworkShareRequest(
         framework_id=UUID, destination_account="1" * 12, destination_region="eu-west-1", comment="hi"

@@ -1,12 +1,13 @@
 """A witness cosigns what continues, remembers it first, and refuses rollbacks and forks."""
 
+import ssl
 import stat
 from pathlib import Path
 
 import pytest
 
-from auditkeep.clock import SECOND, Instant
-from auditkeep.crypto import durable
+from auditkeep.clock import SECOND, FixedClock, Instant
+from auditkeep.crypto import durable, tls
 from auditkeep.crypto.signing import SigningKey
 from auditkeep.errors import Busy, KeyUnusable, ObjectExists, SetupError
 from auditkeep.tlog.checkpoint import Checkpoint
@@ -14,6 +15,7 @@ from auditkeep.tlog.cosignature import cosignatures
 from auditkeep.tlog.merkle import Tree, leaf_hash
 from auditkeep.tlog.note import Signer
 from auditkeep.tlog.witness import AddCheckpoint
+from auditkeep.witness.served import configured
 from auditkeep.witness.state import Answer, State
 
 NOW = Instant(1_800_000_000 * SECOND)
@@ -164,3 +166,14 @@ def test_a_key_of_another_witness_is_noticed(state: State, tmp_path: Path) -> No
     SigningKey.create(tmp_path / "witness" / "witness.key")
     with pytest.raises(KeyUnusable, match="not the key"):
         State(tmp_path / "witness")
+
+
+def test_it_serves_over_tls_as_strictly_as_a_log(state: State, tmp_path: Path) -> None:
+    clock = FixedClock(NOW)
+    chain, key = tls.generated(tmp_path, [], NOW)
+    context = configured(state, clock, "127.0.0.1", 1, chain, key).ssl
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert all("GCM" in c["name"] or "CHACHA20" in c["name"] for c in context.get_ciphers())
+    assert configured(state, clock, "127.0.0.1", 1).ssl is None
+    with pytest.raises(SetupError, match="go together"):
+        configured(state, clock, "127.0.0.1", 1, chain)

@@ -21,6 +21,7 @@ from auditkeep.activity.redaction import shown
 from auditkeep.clock import MINUTE, SECOND, Instant, iso
 from auditkeep.crypto.uses import KeyUse
 from auditkeep.ids import Tenant, quick_id
+from auditkeep.logs import redacted
 from auditkeep.wire.model import AnyOperation, Shape
 
 VERSION = "1.08"
@@ -328,6 +329,8 @@ def _elements(value: Shape | Mapping[str, Any]) -> Raw | None:
     if not found:
         return None
     text = _encode(found)
+    if b"?" in text or b"://" in text:  # nothing that `redacted` cuts ends within a JSON string
+        text = redacted(text.decode()).encode()
     return Raw(text) if len(text) <= MOST_BYTES else _omitted(len(text))
 
 
@@ -337,7 +340,7 @@ def _omitted(size: int) -> Raw:
 
 def _text(text: str) -> str:
     """What a client sent, as far as it can be printed."""
-    cut = text[:LONGEST_TEXT]
+    cut = redacted(text[:LONGEST_TEXT])
     return cut if cut.isprintable() else "".join(c if c.isprintable() else "?" for c in cut)
 
 

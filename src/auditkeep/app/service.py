@@ -200,6 +200,7 @@ class Service:
         config = uvicorn.Config(
             self._door.guarded(self._web.app),
             http=Protocol,
+            log_config=None,  # as everything here: auditkeep.logs
             log_level="warning",
             access_log=False,
             lifespan="off",

@@ -55,13 +55,18 @@ def ingest(
     from auditkeep.clock import SystemClock
     from auditkeep.errors import SetupError
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
+    from auditkeep.settings import load, require_outgoing
     from auditkeep.workflows.ingest import ingest as read
 
     if not paths:
         raise SetupError("Name at least one file or folder to read.")
     if source != "cloudtrail" and digests:
         raise SetupError("Only CloudTrail has digests.")
+    if endpoint:
+        try:
+            require_outgoing(endpoint, clear=False)
+        except ValueError as error:
+            raise SetupError(f"--endpoint: {error}.") from error
     keys = None if not digests else _keys(digests)
     tenant = Tenant(account, region)
     remote = [path for path in paths if path.startswith("s3://")]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from cyclopts import App
 
-from auditkeep import __version__
+from auditkeep import __version__, logs
 from auditkeep.cli import (
     access,
     activity,
@@ -194,10 +194,11 @@ def build() -> App:
 
 def main() -> None:
     """The console script: runs a command and exits with its code."""
+    logs.begin()
     try:
         code = build()(sys.argv[1:], result_action="return_value", exit_on_error=True)
     except AuditkeepError as error:
-        print(f"auditkeep: {error}", file=sys.stderr)
+        print(f"auditkeep: {logs.redacted(str(error))}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("auditkeep: interrupted; what was committed stays.", file=sys.stderr)

@@ -22,6 +22,8 @@ from auditkeep.db.tx import Tx
 from auditkeep.errors import SetupError
 from auditkeep.evidence import lens
 from auditkeep.ids import GLOBAL_REGION, is_account
+from auditkeep.logs import redacted
+from auditkeep.settings import require_outgoing
 from auditkeep.sources.digest_chain import Link
 from auditkeep.sources.trail_layout import aimed, owner_prefix
 
@@ -67,8 +69,8 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             (_BUCKET.fullmatch(self.bucket), f"'{self.bucket}' is no name of a bucket."),
             (_REGION.fullmatch(self.region), f"'{self.region}' is no region."),
             (
-                not self.queue or self.queue.startswith(("https://", "http://")),
-                f"'{self.queue}' is no queue's URL, https://sqs.REGION.amazonaws.com/…",
+                not self.queue or _is_queue(self.queue),
+                f"'{redacted(self.queue)}' is no queue's URL, https://sqs.REGION.amazonaws.com/…",
             ),
             (
                 not self.role or _ROLE.fullmatch(self.role),
@@ -80,6 +82,14 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         ):
             if not good:
                 raise SetupError(wrong)
+
+
+def _is_queue(url: str) -> bool:
+    try:
+        require_outgoing(url, clear=False)
+    except ValueError:
+        return False
+    return True
 
 
 class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from auditkeep.clock import Clock
+from auditkeep.crypto.tls import Certificate
+from auditkeep.errors import SetupError
 from auditkeep.tlog.witness import MAX_REQUEST, PATH
 from auditkeep.witness.state import Answer, State
 
@@ -73,6 +75,36 @@ async def _body(receive: Receive) -> bytes | None:
     return b"".join(parts)
 
 
+def configured(
+    state: State,
+    clock: Clock,
+    host: str,
+    port: int,
+    certificate: Path | None = None,
+    key: Path | None = None,
+) -> Any:
+    """How uvicorn serves it: with a certificate and its key over TLS, as strictly as a log."""
+    if (certificate is None) != (key is None):
+        raise SetupError("A certificate and its key go together: name both, or neither.")
+    import uvicorn  # noqa: PLC0415  # only who serves needs it
+
+    config = uvicorn.Config(
+        Witness(state, clock),
+        host=host,
+        port=port,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=False,
+    )
+    config.load()
+    if certificate is not None and key is not None:
+        config.ssl = Certificate(certificate, key).context
+    return config
+
+
 def serve(
     state: State,
     clock: Clock,
@@ -81,21 +113,10 @@ def serve(
     certificate: Path | None = None,
     key: Path | None = None,
 ) -> None:
-    """Until told to end; with a certificate and its key over TLS."""
-    import uvicorn  # noqa: PLC0415  # only who serves needs it
+    """Until told to end."""
+    import uvicorn  # noqa: PLC0415
 
-    config = uvicorn.Config(
-        Witness(state, clock),
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        server_header=False,
-        proxy_headers=False,
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
-    )
+    config = configured(state, clock, host, port, certificate, key)
     scheme = "http" if certificate is None else "https"
     sys.stderr.write(f"auditkeep: witness {state.key.name} at {scheme}://{host}:{port}\n")
     uvicorn.Server(config).run()

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import urllib3
 
+from auditkeep.crypto.tls import client_context
 from auditkeep.errors import IssuerSilent
 
 PATIENCE_SECONDS = 8.0
@@ -27,10 +28,15 @@ class Fetch(Protocol):
 class Fetcher:
     """Fetches over the real network; connections are kept for the next time."""
 
-    def __init__(self, *, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, *, patience: float = PATIENCE_SECONDS, approved: bool = False) -> None:
         self._patience = patience
-        timeout = urllib3.Timeout(connect=patience / 2, read=patience / 2)
-        self._pool = urllib3.PoolManager(num_pools=10, maxsize=4, timeout=timeout, retries=False)
+        self._pool = urllib3.PoolManager(
+            num_pools=10,
+            maxsize=4,
+            timeout=urllib3.Timeout(connect=patience / 2, read=patience / 2),
+            retries=False,
+            ssl_context=client_context(None, approved=approved),
+        )
 
     def __call__(self, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
         deadline = time.monotonic() + self._patience

@@ -109,7 +109,7 @@ class Sts:
         self._recording = Recording(heard, keys, settings, self._authenticator, clock)
         self._policies = Policies(db)
         self._proxies = Proxies(settings.proxies)
-        asker = fetch or Fetcher()
+        asker = fetch or Fetcher(approved=settings.crypto == "approved")
         self._issuers = Issuers(asker)
         self._aws = AwsIdentities(
             asker, presigned.server_name(settings.external_url), settings.aws_sts_endpoint
