@@ -309,11 +309,15 @@ class KeyDestroyed(KeyUnusable):
 
 
 class KeyAway(KeyUnusable):
-    """Whoever holds the key does not let it be used now; nothing here needs repair."""
+    """Whoever holds the key does not let it be used now; nothing here needs repair.
 
-    def __init__(self, message: str, state: KeyState) -> None:
+    `told` is what clients are told where the message is for whoever runs this server.
+    """
+
+    def __init__(self, message: str, state: KeyState, told: str = "") -> None:
         super().__init__(message)
         self.state: KeyState = state
+        self.told = told or message
 
 
 class KeyNotAtHand(KeyUnusable):

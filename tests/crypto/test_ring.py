@@ -14,7 +14,7 @@ from auditkeep.crypto.providers.kept import NAME, KeptKey
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.ring import OWN, KeyRing
 from auditkeep.crypto.uses import MOST, Uses
-from auditkeep.errors import DecryptionFailed, KeyUnusable
+from auditkeep.errors import DecryptionFailed, KeyAway, KeyUnusable
 
 CONTEXT = {"account": "111122223333", "region": "us-east-1", "bucket": "b"}
 KEY = bytes(range(32))
@@ -51,6 +51,31 @@ def test_a_list_that_became_readable_for_others_is_refused(
     (tmp_path / "master.key").chmod(0o644)
     with pytest.raises(KeyUnusable, match="open to other users"):
         ring.wrap(KEY, CONTEXT)
+
+
+def test_a_list_that_is_gone_or_open_keeps_its_key_away_until_it_is_well(
+    file: MasterFile, tmp_path: Path
+) -> None:
+    ring, path = KeyRing(file), tmp_path / "master.key"
+    wrapped = ring.wrap(KEY, CONTEXT)
+    path.chmod(0o640)
+    with pytest.raises(KeyAway, match="open to other users") as caught:
+        ring.unwrap(wrapped, CONTEXT)
+    assert str(path) in str(caught.value)
+    assert "operator" in caught.value.told
+    assert str(path) not in caught.value.told, "clients need not know this machine"
+    path.chmod(0o600)
+    assert ring.unwrap(wrapped, CONTEXT) == KEY
+    path.rename(tmp_path / "away")
+    for _ in range(2):
+        with pytest.raises(KeyAway, match="is missing"):
+            ring.wrap(KEY, CONTEXT)
+    LocalKeyProvider.create(path)
+    with pytest.raises(KeyAway, match="Put the right key") as caught:
+        ring.unwrap(wrapped, CONTEXT)
+    assert caught.value.state == "unreachable"
+    (tmp_path / "away").rename(path)
+    assert ring.unwrap(wrapped, CONTEXT) == KEY
 
 
 def test_a_list_may_be_handed_to_the_process(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class MasterFile:
             found = os.stat(self._path)  # noqa: PTH116 - in the path of every new bucket
         except OSError:
             return None  # `read` says what is wrong
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        return found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode
 
     def read(self) -> tuple[Master, ...]:
         return parse(keyfiles.read(self._path), self.source)

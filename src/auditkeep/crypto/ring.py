@@ -22,6 +22,11 @@ from auditkeep.errors import AuditkeepError, KeyAway, KeyUnusable
 
 _RECENT_SECONDS = 1.0
 
+_OWN_AWAY = (
+    "The master key of this deployment cannot be used now, for which its operator has to see. "
+    "Nothing was done, and nothing needs repair."
+)
+
 OWN = "DEFAULT"
 """What a tenant that has named no key of its own has: the deployment's."""
 
@@ -150,7 +155,12 @@ class KeyRing:
             if provider.key_id == master:
                 return provider
         if master.startswith("local:"):
-            return own[-1]  # says which of the two is meant
+            raise KeyAway(
+                f"A key was wrapped by the master key {master}, but {self.masters.source} holds "
+                f"{self.key_id}. Put the right key in its place.",
+                "unreachable",
+                _OWN_AWAY,
+            )
         return self._outside(master)
 
     def _outside(self, name: str) -> KeyProvider:
@@ -168,7 +178,12 @@ class KeyRing:
 
     def _reading(self) -> _Read:
         stamp = self.masters.stamp()  # before: what changes in between is read again next time
-        return _Read(stamp, tuple(map(self._provider, self.masters.read())))
+        try:
+            return _Read(stamp, tuple(map(self._provider, self.masters.read())))
+        except KeyAway:
+            raise
+        except KeyUnusable as error:
+            raise KeyAway(str(error), "unreachable", _OWN_AWAY) from error
 
     def _provider(self, master: Master) -> KeyProvider:
         if isinstance(master, bytes):

@@ -7,4 +7,4 @@ def told(error: KeyAway) -> RequestError:
     """AccessDeniedException for a key that is disabled, denied, pending deletion or gone; an
     InternalServerException, which clients try again by themselves, for one that does not answer.
     """
-    return RequestError(str(error)) if error.state == "unreachable" else AccessDenied(str(error))
+    return RequestError(error.told) if error.state == "unreachable" else AccessDenied(error.told)

@@ -1,6 +1,7 @@
 """Keys in an HSM (SoftHSM2): they never leave it, and each way it can fail has a sentence."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.softhsm import PIN, TOKEN, new_token
@@ -71,6 +72,28 @@ def test_a_key_that_is_not_there_and_a_token_that_is_not_there(library: str) -> 
     with pytest.raises(KeyAway, match="does not answer") as caught:
         Hsm("/nowhere/lib.so", lambda: "").key(uri_of(TOKEN, "one")).wrap(KEY, CONTEXT)
     assert caught.value.state == "unreachable"
+
+
+def test_a_key_that_may_not_be_used_is_disabled_and_well_again_by_itself(library: str) -> None:
+    import pkcs11
+
+    ticks = [0.0]
+    hsm = Hsm(library, lambda: PIN, Guard(ticks=lambda: ticks[0]))
+    uri = uri_of(TOKEN, "off")
+    attribute = pkcs11.Attribute
+
+    def turn(session: Any, *, on: bool) -> None:
+        session.get_key(label="off")[attribute.DECRYPT] = on
+
+    hsm.make(uri)
+    wrapped = hsm.key(uri).wrap(KEY, CONTEXT)
+    hsm.with_session(TOKEN, lambda session: turn(session, on=False))
+    with pytest.raises(KeyAway, match=r"does not let the key .* decrypt: CKA_DECRYPT") as caught:
+        hsm.key(uri).unwrap(wrapped, CONTEXT)
+    assert caught.value.state == "disabled"
+    hsm.with_session(TOKEN, lambda session: turn(session, on=True))
+    ticks[0] = 11.0
+    assert hsm.key(uri).unwrap(wrapped, CONTEXT) == KEY
 
 
 def test_a_wrong_pin_is_told_and_a_right_one_helps(library: str) -> None:

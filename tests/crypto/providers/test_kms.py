@@ -1,5 +1,7 @@
 """Keys in AWS KMS: bound to their context, and a sentence for each state they can be in."""
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -7,8 +9,8 @@ from tests.kms import KmsServer, running_kms
 
 from auditkeep.clock import FixedClock, Instant
 from auditkeep.crypto.masters import MasterGiven
-from auditkeep.crypto.providers.guard import Guard
-from auditkeep.crypto.providers.kms import Kms, KmsKey
+from auditkeep.crypto.providers.guard import AT_ONCE, Guard
+from auditkeep.crypto.providers.kms import TOKEN_SECONDS, Kms, KmsKey
 from auditkeep.crypto.ring import KeyRing
 from auditkeep.crypto.uses import KeyUse, Uses
 from auditkeep.errors import DecryptionFailed, KeyAway, KeyUnusable
@@ -124,6 +126,28 @@ def test_nobody_waits_twice_for_an_endpoint_that_is_silent(server: KmsServer) ->
     assert second.unwrap(second.wrap(KEY, CONTEXT), CONTEXT) == KEY
 
 
+def test_a_region_that_is_silent_leaves_another_its_place() -> None:
+    guard, silent, answered = Guard(), threading.Event(), threading.Barrier(AT_ONCE + 1)
+
+    def waits() -> None:
+        answered.wait(10)
+        assert silent.wait(10)
+
+    asking = [
+        threading.Thread(target=guard.ask, args=("kms/far", f"k{n}", waits)) for n in range(AT_ONCE)
+    ]
+    for thread in asking:
+        thread.start()
+    answered.wait(10)
+    with pytest.raises(KeyAway, match="others wait"):
+        guard.ask("kms/far", "k", lambda: None)
+    assert guard.ask("kms/near", "k", lambda: "answered") == "answered"
+    silent.set()
+    for thread in asking:
+        thread.join()
+    assert guard.ask("kms/far", "k", lambda: "well") == "well"
+
+
 def test_a_replica_opens_what_the_primary_wrapped(server: KmsServer) -> None:
     arn = server.key(MultiRegion=True)
     assert ":key/mrk-" in arn
@@ -166,6 +190,24 @@ def test_a_grant_is_made_where_the_policy_lets_and_its_lack_is_no_harm(server: K
         ring.grant(arn, tenant, "again")
     (use,) = uses.take()[0]
     assert (use.operation, use.error) == ("Encrypt", "KeyAway"), "who was refused is noted too"
+
+
+def test_a_grant_is_shown_until_aws_knows_it_everywhere(
+    server: KmsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the policy lets this process make grants and nothing else, the grant alone counts."""
+    kms = Kms(endpoint_url=server.url)
+    arn, far = server.key(), server.key()
+    kms.key(arn).grant({"account": "111122223333"}, "n")
+    wrapped = kms.key(arn).wrap(KEY, CONTEXT)
+    assert kms.key(arn).unwrap(wrapped, CONTEXT) == KEY
+    kms.key(far).wrap(KEY, CONTEXT)
+    shown = [a.get("GrantTokens") for a in (*server.names("Encrypt"), *server.names("Decrypt"))]
+    assert shown[0] == shown[2] != shown[1] is None
+    moment = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: moment + TOKEN_SECONDS)
+    kms.key(arn).wrap(KEY, CONTEXT)
+    assert "GrantTokens" not in server.names("Encrypt")[-1]
 
 
 def test_only_symmetric_keys_for_encryption_will_do(server: KmsServer) -> None:

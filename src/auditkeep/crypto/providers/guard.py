@@ -3,8 +3,9 @@
 - What was answered last is remembered: while an endpoint does not answer, or a key is disabled or
   denied, nobody asks again for a while, and everybody is told at once. After that while one asks;
   if it is well again, so is everything. Nothing has to be repaired.
-- At most AT_ONCE ask at the same time, and who finds no place within PATIENCE is told so: the
-  threads that are left answer everybody else.
+- At most AT_ONCE ask one endpoint at the same time and ALTOGETHER ask any, so that a region which
+  is silent leaves the others a place. Who finds none within PATIENCE is told so: the threads that
+  are left answer everybody else.
 
 Invariant: `ask` holds no lock while it waits for an answer.
 """
@@ -22,6 +23,7 @@ from auditkeep.errors import KeyAway, KeyUnusable
 T = TypeVar("T")
 
 AT_ONCE = 2
+ALTOGETHER = 3
 """Fewer than the threads that answer requests."""
 PATIENCE = 0.3
 """Seconds to wait for one's turn to ask."""
@@ -42,8 +44,9 @@ class Guard:
 
     def __init__(self, *, ticks: Callable[[], float] = time.monotonic) -> None:
         self._ticks = ticks
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
         self._lock = threading.Lock()
+        self._free = threading.Condition(self._lock)
+        self._asking: dict[str, int] = {}
         self._told: dict[str, _Told] = {}
 
     def ask(self, endpoint: str, key_id: str, work: Callable[[], T]) -> T:
@@ -51,7 +54,7 @@ class Guard:
         require_free(key_id)
         for name in (endpoint, key_id):
             self._require_open(name)
-        with self._turn(key_id):
+        with self._turn(endpoint, key_id):
             try:
                 answer = work()
             except KeyAway as error:
@@ -94,14 +97,24 @@ class Guard:
                     self._told.pop(name, None)
 
     @contextmanager
-    def _turn(self, key_id: str) -> Iterator[None]:
-        if not self._turns.acquire(timeout=PATIENCE):
-            raise KeyAway(
-                f"The key {key_id} could not be asked for: others wait for keys that answer "
-                "slowly. Nothing was done; try again in a moment.",
-                "unreachable",
-            )
+    def _turn(self, endpoint: str, key_id: str) -> Iterator[None]:
+        with self._free:
+            if not self._free.wait_for(lambda: self._has_place(endpoint), PATIENCE):
+                raise KeyAway(
+                    f"The key {key_id} could not be asked for: others wait for keys that answer "
+                    "slowly. Nothing was done; try again in a moment.",
+                    "unreachable",
+                )
+            self._asking[endpoint] = self._asking.get(endpoint, 0) + 1
         try:
             yield
         finally:
-            self._turns.release()
+            with self._free:
+                self._asking[endpoint] -= 1
+                if not self._asking[endpoint]:
+                    del self._asking[endpoint]
+                self._free.notify_all()
+
+    def _has_place(self, endpoint: str) -> bool:
+        asking = self._asking
+        return asking.get(endpoint, 0) < AT_ONCE and sum(asking.values()) < ALTOGETHER

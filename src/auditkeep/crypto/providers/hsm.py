@@ -109,7 +109,7 @@ class HsmKey:
 
             try:
                 return bytes(
-                    self._held(session).decrypt(
+                    self._held(session, "decrypt")(
                         sealed,
                         mechanism=pkcs11.Mechanism.AES_GCM,
                         mechanism_param=pkcs11.GCMParams(nonce, aad, _TAG_BITS),
@@ -143,17 +143,18 @@ class HsmKey:
         import pkcs11  # noqa: PLC0415
 
         return bytes(
-            self._held(session).encrypt(
+            self._held(session, "encrypt")(
                 key,
                 mechanism=pkcs11.Mechanism.AES_GCM,
                 mechanism_param=pkcs11.GCMParams(nonce, aad, _TAG_BITS),
             )
         )
 
-    def _held(self, session: Any) -> Any:
+    def _held(self, session: Any, use: str) -> Any:
         import pkcs11  # noqa: PLC0415
 
-        return session.get_key(object_class=pkcs11.ObjectClass.SECRET_KEY, label=self._label)
+        key = session.get_key(object_class=pkcs11.ObjectClass.SECRET_KEY, label=self._label)
+        return able(key, use, self.key_id)
 
     def __repr__(self) -> str:
         return f"HsmKey({self.key_id})"
@@ -171,6 +172,18 @@ def _generate(session: Any, uri: str, label: str) -> None:
         )
         return
     raise KeyUnusable(f"The HSM has a key {uri} already; it stays as it is.")
+
+
+def able(key: Any, use: str, uri: str) -> Any:
+    """A key's `encrypt`, `decrypt` or `sign`, which `pkcs11` gives to keys that may do so alone."""
+    found = getattr(key, use, None)
+    if found is None:
+        raise KeyAway(
+            f"The HSM does not let the key {uri} {use}: CKA_{use.upper()} is off. Set it in the "
+            "HSM; nothing here needs repair, and nothing was changed.",
+            "disabled",
+        )
+    return found
 
 
 def parse(uri: str) -> tuple[str, str]:
@@ -204,7 +217,13 @@ def _answer(uri: str, work: Callable[[], T]) -> T:
             f"The HSM's token has several keys {uri}: give the right one a label of its own.",
             "denied",
         ) from error
-    except (pkcs11.PinIncorrect, pkcs11.PinLocked, pkcs11.PinInvalid, pkcs11.PinExpired) as error:
+    except (
+        pkcs11.PinIncorrect,
+        pkcs11.PinLocked,
+        pkcs11.PinInvalid,
+        pkcs11.PinExpired,
+        pkcs11.PinLenRange,
+    ) as error:
         raise KeyAway(
             f"The HSM refuses the PIN for the key {uri}. Set AUDITKEEP_PKCS11_PIN right.", "denied"
         ) from error

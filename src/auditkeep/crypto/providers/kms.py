@@ -14,6 +14,7 @@ messages are not repeated, for they name callers and policies.
 
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn, TypeVar
@@ -28,6 +29,9 @@ ARN = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):([0-9]{12}):key/((mrk-)?[A-Za
 """The ARN of a key itself. An alias may come to mean another key, and so names none."""
 
 GRANTED = ("Encrypt", "Decrypt", "DescribeKey")
+TOKEN_SECONDS = 600.0
+"""For so long a grant's token goes with each use: a new grant is known everywhere in AWS after five
+minutes at most, and till then only to whom shows it."""
 
 _CONNECT_SECONDS = 1.0
 _STATES: Mapping[str, tuple[KeyState, str]] = {
@@ -86,6 +90,7 @@ class Kms:
         self.guard = guard or Guard()
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}
+        self._granted: dict[str, tuple[float, str]] = {}
 
     def key(self, arn: str, states: Mapping[str, tuple[KeyState, str]] = _STATES) -> "KmsKey":
         """The provider of one key; KeyUnusable if that is not the ARN of a key."""
@@ -111,6 +116,23 @@ class Kms:
         if not multi_region:
             return (own,)
         return (own, *(r for r in self._replicas if r != own))
+
+    def granted(self, arn: str, token: str) -> None:
+        """Show a new grant's token with each use of the key until the grant is known everywhere."""
+        with self._lock:
+            self._granted[arn] = time.monotonic() + TOKEN_SECONDS, token
+
+    def tokens(self, arn: str) -> dict[str, list[str]]:
+        """What goes with a use of a key that was granted just now."""
+        held = self._granted.get(arn)
+        if held is None:
+            return {}
+        if time.monotonic() < held[0]:
+            return {"GrantTokens": [held[1]]}
+        with self._lock:
+            if self._granted.get(arn) == held:
+                del self._granted[arn]
+        return {}
 
     def ask(
         self,
@@ -166,7 +188,10 @@ class KmsKey:
     def wrap(self, key: bytes, context: Mapping[str, str]) -> bytes:
         answer = self.ask(
             lambda client, arn: client.encrypt(
-                KeyId=arn, Plaintext=key, EncryptionContext=dict(context)
+                KeyId=arn,
+                Plaintext=key,
+                EncryptionContext=dict(context),
+                **self._kms.tokens(self.key_id),
             )
         )
         return framed(KMS, self.key_id, answer["CiphertextBlob"])
@@ -177,7 +202,10 @@ class KmsKey:
             raise KeyUnusable(f"A key was wrapped by {name}, and {self.key_id} cannot open it.")
         answer = self.ask(
             lambda client, arn: client.decrypt(
-                KeyId=arn, CiphertextBlob=blob, EncryptionContext=dict(context)
+                KeyId=arn,
+                CiphertextBlob=blob,
+                EncryptionContext=dict(context),
+                **self._kms.tokens(self.key_id),
             )
         )
         found: bytes = answer["Plaintext"]
@@ -226,6 +254,7 @@ class KmsKey:
                 self._kms.guard.forget()  # the key itself may well be used
                 return None
             raise
+        self._kms.granted(self.key_id, answer["GrantToken"])
         return str(answer["GrantId"])
 
     def ask(self, ask: Callable[[Any, str], T]) -> T:

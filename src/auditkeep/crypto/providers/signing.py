@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from auditkeep.crypto.providers.hsm import Hsm, HsmKey, parse
+from auditkeep.crypto.providers.hsm import Hsm, HsmKey, able, parse
 from auditkeep.crypto.providers.kms import SIGNING_STATES, Kms
 from auditkeep.errors import KeyAway, KeyUnusable
 
@@ -102,7 +102,7 @@ class HsmSigner:
 
         def signed(session: Any) -> bytes:
             key = self._found(session, pkcs11.ObjectClass.PRIVATE_KEY)
-            return bytes(key.sign(data, mechanism=how))
+            return bytes(able(key, "sign", self.key_id)(data, mechanism=how))
 
         return self._key.ask(signed)
 

@@ -27,11 +27,12 @@ from auditkeep.clock import Clock, Instant, iso
 from auditkeep.crypto.providers import KeyProvider
 from auditkeep.db.database import Database
 from auditkeep.db.tx import SystemTx
-from auditkeep.errors import AccessDenied, RefusedByRule, RequestError, UnknownOperation
+from auditkeep.errors import AccessDenied, KeyAway, RefusedByRule, RequestError, UnknownOperation
 from auditkeep.ids import Tenant
 from auditkeep.lake.buckets import BucketKeys
 from auditkeep.operations.authenticate import Authenticator
 from auditkeep.operations.context import RequestContext
+from auditkeep.operations.keys import told
 from auditkeep.operations.recording import Recording
 from auditkeep.operations.sts import asking, presigned
 from auditkeep.operations.sts.asking import Asked
@@ -135,6 +136,9 @@ class Sts:
             _LOG.info("%s %s refused: %s", request.request_id, action, error)
             self._recording.refused(heard, request, error)
             response = query_protocol.refusal(error, NAMESPACE, request.request_id)
+        except KeyAway as error:
+            self._recording.refused(heard, request, error)
+            response = query_protocol.refusal(told(error), NAMESPACE, request.request_id)
         except Exception as error:  # noqa: BLE001  # the client gets an answer, the log the place
             _LOG.error("request %s for %s failed\n%s", request.request_id, action, describe(error))
             self._recording.refused(heard, request, error)
