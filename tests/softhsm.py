@@ -31,10 +31,12 @@ def module() -> Path:
 def new_token(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh token named TOKEN in `folder`; the library to reach it through.
 
-    The library reads where its tokens are once for each process that loads it: tests that use it in
-    this process share one folder.
+    The library reads where its tokens are when it is loaded, so what was loaded before is unloaded.
     """
+    import pkcs11
+
     library = module()
+    pkcs11.unload(str(library))
     tokens = folder / "tokens"
     tokens.mkdir()
     config = folder / "softhsm2.conf"

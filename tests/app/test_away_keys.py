@@ -7,8 +7,10 @@ repaired, kept twice, or left of what was refused.
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from botocore.exceptions import ClientError
 from tests.kms import KmsServer, running_kms
 from tests.operations.in_process import Api
 from tests.operations.test_events import TRAIL
+from tests.softhsm import PIN, TOKEN, new_token
 
 from auditkeep import app, settings
 from auditkeep.access import tokens
@@ -25,6 +28,8 @@ from auditkeep.accounts.erasure import Erasure, newest
 from auditkeep.app.parts import Parts
 from auditkeep.clock import SystemClock
 from auditkeep.crypto.providers import guard
+from auditkeep.crypto.providers.hsm import Hsm, uri_of
+from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.errors import KeyAway
 from auditkeep.ids import Tenant
 from auditkeep.operations.events import PATH, Events
@@ -61,11 +66,13 @@ class House:
     token: str
     events: Events
     pushed: int = 0
+    meanwhile: Callable[[], None] = lambda: None
 
     def forget(self) -> None:
         """As if the time for which keys stay in memory were over."""
         self.parts.lake.keys._keys.clear()
         self.parts.lake.keys._spares.clear()
+        self.parts.lake.secrets._held = None  # type: ignore[attr-defined]  # the deployment's own
 
     def ask(self, operation: str, **members: Any) -> Any:
         return self.api.call(getattr(self.client, operation), **members)
@@ -125,7 +132,10 @@ def house(kms: KmsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         patch.setenv("AUDITKEEP_KMS_ENDPOINT_URL", kms.url)
         patch.setenv("AUDITKEEP_KMS_TIMEOUT_SECONDS", "0.3")
         patch.setattr(guard, "PAUSE", 0.0)  # who was refused asks again at once
-        data = tmp_path_factory.mktemp("away") / "audit"
+        folder = tmp_path_factory.mktemp("away")
+        patch.setenv("AUDITKEEP_PKCS11_MODULE", str(new_token(folder, patch)))
+        patch.setenv("AUDITKEEP_PKCS11_PIN", PIN)
+        data = folder / "audit"
         clock = SystemClock()
         app.initialise(settings.load(data), HOME, clock)
         with app.opened(settings.load(data), clock) as parts:
@@ -212,42 +222,151 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("state", SAID)
-def test_what_needs_the_key_is_refused_with_a_sentence_and_works_again(
-    house: House, kms: KmsServer, state: str
+def _tried(
+    house: House, away: Callable[[], None], well: Callable[[], None], said: Sequence[str], mark: str
 ) -> None:
+    """Each kind of work while a key is away, and once it is well again."""
     house.pushed += 1
     before = house.evidence()
     work: dict[str, Callable[[], object]] = {
         "reading": house.evidence,
-        "manual evidence": lambda: house.write(f"while {state}"),
+        "manual evidence": lambda: house.write(f"while {mark}"),
         "an upload": house.upload,
         "a push": house.push,
         "a report": house.report,
     }
     house.forget()
-    _away(kms, house.arn, state)
+    away()
     try:
         for name, done in work.items():
             house.forget()
             with pytest.raises((ClientError, KeyAway)) as caught:
                 done()
-            assert SAID[state] in str(caught.value), name
-            assert house.arn in str(caught.value), name
-        # what needs no key of the tenant's goes on, its own settings too
-        house.ask("update_settings", snsTopic="NONE")
-        assert house.ask("list_assessments")["assessmentMetadata"]
-        other = house.api.client(house.api.key("o", ADMINISTRATOR, account=OTHER.account))
-        assert house.api.call(other.list_assessments) is not None
-        house.api.call(other.update_settings, snsTopic="NONE")
+            told = caught.value.told if isinstance(caught.value, KeyAway) else str(caught.value)
+            for words in said:
+                assert words in told, name
+        house.meanwhile()
     finally:
-        _well(kms, house.arn, state)
+        well()
     house.forget()
     assert house.evidence() == before, "nothing is left of what was refused"
     for done in work.values():
         house.forget()
         done()
     assert house.evidence() == before + 1
+
+
+@pytest.mark.parametrize("state", SAID)
+def test_what_needs_the_key_is_refused_with_a_sentence_and_works_again(
+    house: House, kms: KmsServer, state: str
+) -> None:
+    def meanwhile() -> None:
+        """What needs no key of the tenant's goes on, its own settings too."""
+        house.ask("update_settings", snsTopic="NONE")
+        assert house.ask("list_assessments")["assessmentMetadata"]
+        other = house.api.client(house.api.key("o", ADMINISTRATOR, account=OTHER.account))
+        assert house.api.call(other.list_assessments) is not None
+        house.api.call(other.update_settings, snsTopic="NONE")
+
+    house.meanwhile = meanwhile
+    _tried(
+        house,
+        lambda: _away(kms, house.arn, state),
+        lambda: _well(kms, house.arn, state),
+        (SAID[state], house.arn),
+        state,
+    )
+
+
+@contextmanager
+def _own_key(house: House) -> Iterator[Path]:
+    """New data goes under the deployment's own key; the file that names it."""
+    house.meanwhile = lambda: None  # all who have no key of their own need this one
+    house.ask("update_settings", kmsKey="DEFAULT")
+    try:
+        yield house.parts.settings.keys_dir / "master.key"
+    finally:
+        house.ask("update_settings", kmsKey=house.arn)
+
+
+OWN = ("The master key of this deployment cannot be used now", "nothing needs repair")
+
+
+@pytest.mark.parametrize("state", ["missing", "open to others", "another"])
+def test_a_master_key_in_a_file_that_is_away_is_well_again_when_it_is_back(
+    house: House, state: str
+) -> None:
+    with _own_key(house) as path:
+        mode, kept = path.stat().st_mode, path.with_suffix(".kept")
+
+        def away() -> None:
+            if state == "open to others":
+                path.chmod(0o644)
+                return
+            path.rename(kept)
+            if state == "another":
+                LocalKeyProvider.create(path)
+
+        def well() -> None:
+            if kept.exists():
+                kept.replace(path)
+            path.chmod(mode)
+
+        _tried(house, away, well, OWN, state)
+
+
+@pytest.mark.parametrize("state", ["disabled", "gone", "denied", "unreachable"])
+def test_a_master_key_in_an_hsm_that_is_away_is_well_again_when_it_is_back(
+    house: House, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pkcs11
+
+    uri = uri_of(TOKEN, "own")
+    hsm = house.parts.lake.keys.ring.hsm
+    assert hsm is not None
+    opened, attribute = Hsm._open, pkcs11.Attribute
+    said = {
+        "disabled": "does not let the key",
+        "gone": "has no key",
+        "denied": "refuses the PIN",
+        "unreachable": "does not answer as it should",
+    }
+
+    def turn(name: Any, before: object, after: object) -> None:
+        def turned(session: Any) -> None:
+            session.get_key(label=before if name is attribute.LABEL else "own")[name] = after
+
+        hsm.with_session(TOKEN, turned)
+
+    def failing(error: type[Exception]) -> None:
+        hsm._sessions.clear()
+
+        def fails(_hsm: Hsm, _token: str) -> Any:
+            raise error
+
+        monkeypatch.setattr(Hsm, "_open", fails)
+
+    def away() -> None:
+        if state == "disabled":
+            turn(attribute.ENCRYPT, "", after=False)
+            turn(attribute.DECRYPT, "", after=False)
+        elif state == "gone":
+            turn(attribute.LABEL, "own", "elsewhere")
+        else:
+            failing(pkcs11.PinIncorrect if state == "denied" else pkcs11.TokenNotPresent)
+
+    def well() -> None:
+        monkeypatch.setattr(Hsm, "_open", opened)
+        if state == "disabled":
+            turn(attribute.ENCRYPT, "", after=True)
+            turn(attribute.DECRYPT, "", after=True)
+        elif state == "gone":
+            turn(attribute.LABEL, "elsewhere", "own")
+
+    with _own_key(house):
+        house.parts.rotate_keys(None, uri, lambda _done: None)
+        assert house.parts.lake.keys.ring.key_id == uri
+        _tried(house, away, well, (said[state], uri), state)
 
 
 def test_a_report_that_waits_for_the_key_is_made_by_itself(house: House, kms: KmsServer) -> None:

@@ -1,17 +1,42 @@
 """The keys that protect data, from the command line: shown, rotated, lost and had again."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import pkcs11
 import pytest
-from tests.e2e.conftest import ACCOUNT, auditkeep
+from tests.cli.conftest import ACCOUNT, Run
 from tests.softhsm import PIN, TOKEN, new_token
 
 from auditkeep.crypto.providers.hsm import uri_of
 
 
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Go = Callable[..., Done]
+
+
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def auditkeep(run: Run) -> Go:
+    """Run a command, which succeeds unless it need not."""
+
+    def go(*words: str, check: bool = True) -> Done:
+        done = Done(*run(*words))
+        assert done.returncode == 0 or not check, done
+        return done
+
+    return go
+
+
+@pytest.fixture
+def data(auditkeep: Go, tmp_path: Path) -> Path:
     done = auditkeep("init", "--data", str(tmp_path / "a"), "--account", ACCOUNT, "--json")
     assert json.loads(done.stdout)["account"] == ACCOUNT, "scripts read this and nothing else"
     assert "If that key is lost, everything is lost" in done.stderr
@@ -19,7 +44,9 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "a"
 
 
-def test_a_master_key_is_rotated_escrowed_lost_and_had_again(data: Path, tmp_path: Path) -> None:
+def test_a_master_key_is_rotated_escrowed_lost_and_had_again(
+    auditkeep: Go, data: Path, tmp_path: Path
+) -> None:
     at = ("--data", str(data), "--json")
     first = json.loads(auditkeep("keys", "show", *at).stdout)["current"]
     rotated = json.loads(auditkeep("keys", "rotate", *at).stdout)
@@ -33,6 +60,10 @@ def test_a_master_key_is_rotated_escrowed_lost_and_had_again(data: Path, tmp_pat
     assert len(made["files"]) == 3
     assert json.loads((data / "keys/escrow.json").read_text())["keys"] == [rotated["masterKey"]]
     assert "share" in auditkeep("keys", "escrow", *at, "--out", "x", check=False).stderr
+    copied = auditkeep("activity", "list", *at, "--event", "EscrowMasterKey").stdout
+    assert json.loads(copied)["requestParameters"] == {
+        "keyId": rotated["masterKey"], "how": "2 of 3 shares"
+    }  # fmt: skip
 
     (data / "keys/master.key").unlink()
     gone = auditkeep("keys", "list", "--data", str(data), check=False)
@@ -46,7 +77,7 @@ def test_a_master_key_is_rotated_escrowed_lost_and_had_again(data: Path, tmp_pat
 
 
 def test_a_deployment_under_an_hsm_from_the_first_start_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    auditkeep: Go, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = new_token(tmp_path, monkeypatch)
     monkeypatch.setenv("AUDITKEEP_PKCS11_MODULE", str(library))
@@ -59,6 +90,7 @@ def test_a_deployment_under_an_hsm_from_the_first_start_on(
     uses = auditkeep("activity", "list", "--data", data, "--event", "Decrypt", "--json").stdout
     assert json.loads(uses.splitlines()[0])["requestParameters"]["keyId"] == uri
 
+    pkcs11.unload(str(library))  # as a new process, which logs in anew
     monkeypatch.setenv("AUDITKEEP_PKCS11_PIN", "wrong")
     refused = auditkeep("keys", "list", "--data", data, check=False)
     assert (refused.returncode, "refuses the PIN" in refused.stderr) == (1, True)
@@ -69,7 +101,9 @@ def test_a_deployment_under_an_hsm_from_the_first_start_on(
     assert auditkeep("keys", "list", "--data", data).returncode == 0, "needed no more"
 
 
-def test_a_master_key_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_master_key_from_the_environment(
+    auditkeep: Go, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = str(tmp_path / "given")
     first, second = (auditkeep("keys", "new").stdout.strip() for _ in range(2))
     monkeypatch.setenv("AUDITKEEP_MASTER_KEY", first)
@@ -89,15 +123,15 @@ def test_a_master_key_from_the_environment(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_where_only_approved_cryptography_is_admitted_no_copy_is_sealed(
-    data: Path, tmp_path: Path
+    auditkeep: Go, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = tmp_path / "words.txt"
     words.write_text("correct horse battery staple\n")
+    monkeypatch.setenv("AUDITKEEP_CRYPTO", "approved")
     done = auditkeep(
         *("keys", "escrow", "--data", str(data), "--out", str(tmp_path / "copy")),
         *("--passphrase-file", str(words)),
         check=False,
-        environment={"AUDITKEEP_CRYPTO": "approved"},
     )
     assert (done.returncode, "scrypt" in done.stderr) == (1, True)
     assert not (tmp_path / "copy").exists()

@@ -143,9 +143,10 @@ def escrow(
     """Copy the master key for the day this machine is gone: in shares, or sealed.
 
     Take what is written away from here. The copy opens every backup of the key directory, together
-    with that backup; alone it opens nothing.
+    with that backup; alone it opens nothing. The activity log has a record of it before it is made.
     """
     from auditkeep.app import escrow as app
+    from auditkeep.app import opened
     from auditkeep.clock import SystemClock
     from auditkeep.crypto import escrow as crypto
     from auditkeep.errors import SetupError
@@ -175,6 +176,9 @@ def escrow(
             out / f"share-{number}-of-{shares}.txt": f"{text}\n".encode()
             for number, text in enumerate(texts, 1)
         }
+    told = {"keyId": name, "how": how}
+    with opened(settings, SystemClock()) as parts:
+        parts.db.system_change(lambda tx: parts.note(tx, "EscrowMasterKey", told))
     for path, content in made.items():
         app.write(path, content)
     app.note(settings, name, how, SystemClock().now())
