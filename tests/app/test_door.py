@@ -1,6 +1,9 @@
 """What a server speaks on which address, and what an operator is told of it."""
 
 import asyncio
+import contextlib
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auditkeep.app.door import HSTS, Door
 from auditkeep.clock import parse
-from auditkeep.errors import SetupError
+from auditkeep.crypto import tls
+from auditkeep.db.database import Database
+from auditkeep.errors import AuditkeepError, SetupError
 from auditkeep.settings import Settings, load
 
 NOW = parse("2026-11-21T12:00:00Z")
@@ -128,3 +133,37 @@ def test_an_operator_may_take_less(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     url = "postgresql://audit@db.example.com/audit?sslmode=require"
     found = settings(tmp_path, monkeypatch, database_url=url, database_tls="off")
     assert found.database == url
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_database_that_cannot_prove_its_name_is_told_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, trusted: bool
+) -> None:
+    """One that speaks TLS as PostgreSQL does, with a certificate of nobody known, or for another."""
+    chain, key = tls.generated(tmp_path, ["other.example.com"], NOW)
+    context, heard = tls.Certificate(chain, key).context, []
+
+    def serve(bound: socket.socket) -> None:
+        connection, _ = bound.accept()
+        with connection:
+            assert connection.recv(8)[4:] == (80877103).to_bytes(4)  # SSLRequest
+            connection.sendall(b"S")
+            with (
+                contextlib.suppress(OSError),
+                context.wrap_socket(connection, server_side=True) as spoken,
+            ):
+                heard.append(spoken.recv(100))
+
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        thread = threading.Thread(target=serve, args=(bound,))
+        thread.start()
+        url = f"postgresql://audit@db.example.com:{bound.getsockname()[1]}/audit?hostaddr=127.0.0.1"
+        if trusted:
+            url += f"&sslrootcert={chain}"
+        database = Database(settings(tmp_path, monkeypatch, database_url=url).database)
+        why = "does not match host name" if trusted else "certificate verify failed"
+        with pytest.raises(AuditkeepError, match=why), database.system_read():
+            pass
+        thread.join(10)
+    assert heard in ([], [b""]), "not even who asks"

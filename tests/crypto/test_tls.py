@@ -1,11 +1,14 @@
 """TLS of the server: what is spoken, whose certificate, and when it is made anew."""
 
+import queue
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from cryptography import x509
@@ -64,8 +67,10 @@ def test_what_is_no_certificate_is_named(tmp_path: Path) -> None:
 
 
 @contextmanager
-def listening(certificate: tls.Certificate) -> Iterator[int]:
-    """A port of this machine that shakes hands and says nothing more."""
+def listening(
+    certificate: tls.Certificate, heard: "queue.SimpleQueue[bytes] | None" = None
+) -> Iterator[int]:
+    """A port of this machine that shakes hands, hears a byte and says nothing more."""
     with socket.create_server(("127.0.0.1", 0)) as door:
 
         def serve() -> None:
@@ -76,9 +81,12 @@ def listening(certificate: tls.Certificate) -> Iterator[int]:
                     return
                 try:
                     with certificate.context.wrap_socket(connection, server_side=True) as spoken:
-                        spoken.recv(1)
+                        said = spoken.recv(1)
                 except (ssl.SSLError, OSError):
                     connection.close()
+                    said = b"refused"
+                if heard is not None:
+                    heard.put(said)
 
         threading.Thread(target=serve, daemon=True).start()
         yield int(door.getsockname()[1])
@@ -146,6 +154,57 @@ def test_connections_of_ours_verify_and_speak_what_is_approved(tmp_path: Path) -
             shake(port, only)
         with pytest.raises(ssl.SSLCertVerificationError):
             shake(port, tls.client_context(None))
+
+
+CHACHA = ("-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256", "-tls1_3")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_client_of_tls_1_3_that_offers_chacha_alone(tmp_path: Path, *, approved: bool) -> None:
+    chain, key = tls.generated(tmp_path, [], SystemClock().now())
+    heard: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    with listening(tls.Certificate(chain, key, approved=approved), heard) as port:
+        words = ("openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-curves", "P-256")
+        done = subprocess.run(
+            (*words, *CHACHA, "-ign_eof"),
+            input=b"x", capture_output=True, check=False, timeout=20,
+        )  # fmt: skip
+        assert b"TLS_CHACHA20" in done.stdout
+        assert heard.get(timeout=10) == (b"refused" if approved else b"x")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_server_of_tls_1_3_that_offers_chacha_alone(tmp_path: Path, *, approved: bool) -> None:
+    chain, key = tls.generated(tmp_path, [], SystemClock().now())
+    words = ("openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", str(chain))
+    whole = (*words, "-key", str(key), *CHACHA)
+    with subprocess.Popen(whole, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        try:
+            while not (line := server.stdout.readline()).startswith(b"ACCEPT"):
+                assert line
+            port = int(line.rpartition(b":")[2])
+            context = tls.client_context(chain, approved=approved)
+            if approved:
+                with pytest.raises(ssl.SSLError, match="not among the approved"):
+                    shake(port, context)
+            else:
+                assert shake(port, context) == ("TLSv1.3", "TLS_CHACHA20_POLY1305_SHA256")
+        finally:
+            server.kill()
+
+
+def test_an_event_loop_refuses_the_same() -> None:
+    context = tls.client_context(None, approved=True)
+    made = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost")
+    with (
+        mock.patch.object(ssl.SSLObject, "do_handshake"),
+        mock.patch.object(ssl.SSLObject, "cipher", return_value=("TLS_CHACHA20", "1.3", 256)),
+        pytest.raises(ssl.SSLError, match="not among"),
+    ):
+        made.do_handshake()
 
 
 @pytest.mark.server

@@ -26,13 +26,39 @@ from auditkeep.errors import KeyUnusable, SetupError
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 APPROVED_CIPHERS = "ECDHE+AESGCM"
 """Of TLS 1.2; the second without what FIPS 140-3 does not admit. Those of TLS 1.3 are OpenSSL's own
-three, of which this server takes AES-256-GCM first."""
+three, which Python cannot choose from: a handshake that ends with the wrong one is undone."""
 APPROVED_CURVE = "prime256v1"
 
 _log = logging.getLogger("auditkeep.tls")
 
 GOOD_FOR = 397 * DAY
 RENEWED_BEFORE = 30 * DAY
+
+
+class _ApprovedSocket(ssl.SSLSocket):
+    def do_handshake(self, block: bool = False) -> None:
+        super().do_handshake(block)
+        _require_approved(self.cipher())
+
+
+class _ApprovedObject(ssl.SSLObject):
+    def do_handshake(self) -> None:
+        super().do_handshake()
+        _require_approved(self.cipher())
+
+
+def _require_approved(cipher: tuple[str, str, int] | None) -> None:
+    """SSLError, which ends the connection before a byte of content was sent."""
+    if cipher is None or "AES" not in cipher[0] or "GCM" not in cipher[0]:
+        raise ssl.SSLError(f"{cipher and cipher[0]} is not among the approved ciphers")
+
+
+def _approve(context: ssl.SSLContext) -> None:
+    """Leave nothing to be agreed on but what FIPS 140-3 admits."""
+    context.set_ciphers(APPROVED_CIPHERS)
+    context.set_ecdh_curve(APPROVED_CURVE)
+    context.sslsocket_class = _ApprovedSocket
+    context.sslobject_class = _ApprovedObject
 
 
 class Certificate:
@@ -55,9 +81,9 @@ class Certificate:
     def _made(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_ciphers(APPROVED_CIPHERS if self._approved else CIPHERS)
+        context.set_ciphers(CIPHERS)
         if self._approved:
-            context.set_ecdh_curve(APPROVED_CURVE)
+            _approve(context)
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.options |= ssl.OP_NO_RENEGOTIATION
         context.set_alpn_protocols(["http/1.1"])
@@ -97,9 +123,9 @@ def client_context(ca_file: Path | None, *, approved: bool = False) -> ssl.SSLCo
     """For connections of ours: certificates are verified, by the system's roots or those given."""
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # whatever the system's OpenSSL admits
-    context.set_ciphers(APPROVED_CIPHERS if approved else CIPHERS)
+    context.set_ciphers(CIPHERS)
     if approved:
-        context.set_ecdh_curve(APPROVED_CURVE)
+        _approve(context)
     return context
 
 
