@@ -546,6 +546,38 @@ def test_an_audit_names_a_destruction_under_a_hold(world: World, keep: Keep, kin
     assert audited(world) == (problem,), "a release afterwards makes nothing good"
 
 
+def test_a_destruction_dated_before_the_hold_it_broke_is_named(world: World, keep: Keep) -> None:
+    """Times are for the writer to choose, the order of the log is not."""
+    furnished(world)
+    world.clock.advance(100 * DAY)
+    before = world.clock.now()
+    about = {"until": wire(world.later())}
+    hold = keep.place_legal_hold(reason="case", **about)["legalHold"]["id"]
+    world.later()
+    destroy_facts(world, "facts 30", before)
+    (problem,) = audited(world)
+    assert f"was done under the legal hold {hold}" in problem
+
+
+def test_what_went_in_the_moment_of_a_hold_went_before_or_after_it(
+    world: World, keep: Keep
+) -> None:
+    """A hold that had waited for expiry to end, and a release that expiry had waited for."""
+    furnished(world)
+    world.clock.advance(100 * DAY)
+    destroy_facts(world, "facts 30", world.clock.now())
+    about = {"until": wire(Instant(world.clock.now() + DAY))}
+    hold = keep.place_legal_hold(reason="case", **about)["legalHold"]["id"]
+    begun = world.later()
+    world.observe(Instant(begun))
+    at(world, begun + 40 * DAY)
+    began = world.clock.now()
+    world.later()
+    keep.release_legal_hold(holdId=hold, reason="over")
+    destroy_facts(world, "facts 30", began)
+    assert audited(world) == ()
+
+
 def test_keys_of_what_expired_are_gone(world: World) -> None:
     furnished(world)
     at(world, END_OF_MAY + 731 * DAY)

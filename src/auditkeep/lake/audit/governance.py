@@ -1,6 +1,10 @@
 """What of a tenant was allowed to go: its governance records, read and held to their rules.
 
 A record counts only from a batch that is itself proven; whoever reads them here has checked that.
+What came before what is told by the order of the log, which nobody can choose, and not by the times
+that records give: those are when somebody asked, who may have waited for another. Of two records of
+one id the first counts.
+
 Openings, of which there is one for each destroyed batch, stay where they are until a batch asks.
 """
 
@@ -63,29 +67,33 @@ class Allowed:
         self._authorities: dict[str, Authority] = {}
         self._destructions: dict[str, Destruction] = {}
         self._holds: dict[str, Hold] = {}
-        self._released: dict[str, str] = {}
+        self._released: dict[str, int] = {}
+        self._logged: dict[str, int] = {}
         self._parts: list[Part] = []
         self._opened: OrderedDict[bytes, dict[int, tuple[str, str]]] = OrderedDict()
         self.recoveries: list[Recovery] = []
 
-    def add(self, id_: bytes, raw: bytes) -> str | None:
-        """Take in a record; a sentence if it cannot be read."""
+    def add(self, batch_no: int, id_: bytes, raw: bytes) -> str | None:
+        """Take in a record of a batch, in their order; a sentence if it cannot be read."""
         try:
             record = decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             return f"A governance record ({id_.hex()}) cannot be read: {error}."
         match record:
             case Authority():
-                self._authorities[record.id] = record
+                self._authorities.setdefault(record.id, record)
+                self._logged.setdefault(record.id, batch_no)
             case Destruction():
-                self._destructions[record.id] = record
+                self._destructions.setdefault(record.id, record)
+                self._logged.setdefault(record.id, batch_no)
             case Openings():
                 numbers = self._open(id_, raw)
                 self._parts.append(Part(record.destruction, min(numbers), max(numbers), id_))
             case Hold():
-                self._holds[record.id] = record
+                self._holds.setdefault(record.id, record)
+                self._logged.setdefault(record.id, batch_no)
             case Release():
-                self._released.setdefault(record.hold, record.at)
+                self._released.setdefault(record.hold, batch_no)
             case Recovery():
                 self.recoveries.append(record)
         return None
@@ -168,7 +176,7 @@ class Allowed:
             )
         if destruction.at > self._not_after:
             return f"the destruction {destruction.id} is dated {destruction.at}, in the future"
-        if given.at > destruction.at:
+        if given.at > destruction.at or self._logged[given.id] > self._logged[destruction.id]:
             return f"the destruction {destruction.id} is older than the authority it cites"
         if told.committed_at > destruction.at:
             return f"the destruction {destruction.id} is older than the batch itself"
@@ -187,7 +195,7 @@ class Allowed:
         later = any(
             one.action == PUT_RETENTION
             and policy_of(one)[0] == policy_of(given)[0]
-            and given.at < one.at <= destruction.at
+            and self._logged[given.id] < self._logged[one.id] < self._logged[destruction.id]
             for one in self._authorities.values()
         )
         if later:
@@ -198,9 +206,10 @@ class Allowed:
         return None
 
     def _held(self, destruction: Destruction, told: Told) -> str | None:
+        at = self._logged[destruction.id]
         for hold in self._holds.values():
             ended = self._released.get(hold.id)
-            in_force = hold.at <= destruction.at and (ended is None or destruction.at < ended)
+            in_force = self._logged[hold.id] < at and (ended is None or at < ended)
             if in_force and forbids(hold, told.klass, told.committed_at):
                 return (
                     f"the destruction {destruction.id} was done under the legal hold {hold.id}, "

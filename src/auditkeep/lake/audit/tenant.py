@@ -85,7 +85,7 @@ class TenantAudit:
                     kept = self._records(tx, batch, quiet)
                 if quiet.sound:  # otherwise the walk below names what is wrong
                     for id_, raw in kept:
-                        if fault := self._allowed.add(id_, raw):
+                        if fault := self._allowed.add(batch.batch_no, id_, raw):
                             self._found.problem(f"{self._where(batch)}: {fault}")
         for recovery in self._allowed.recoveries:
             if recovery.origin == self._lake.origin:
