@@ -1,6 +1,8 @@
 """The keys that protect data, from the command line: shown, rotated, lost and had again."""
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,9 @@ import pytest
 from tests.cli.conftest import ACCOUNT, Run
 from tests.softhsm import PIN, TOKEN, new_token
 
+from auditkeep.app import escrow
 from auditkeep.crypto.providers.hsm import uri_of
+from auditkeep.settings import load
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,35 @@ def test_a_master_key_is_rotated_escrowed_lost_and_had_again(
     assert auditkeep("keys", "list", "--data", str(data)).returncode == 0
     again = auditkeep("keys", "recover", *made["files"][:2], *at, check=False)
     assert "exists already" in again.stderr
+
+
+class Terminal(io.StringIO):
+    """Somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_setup_asks_for_a_place_for_shares_until_it_has_one_or_is_told_later(
+    auditkeep: Go, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    taken, shares = tmp_path / "taken", tmp_path / "shares"
+    taken.write_text("a file")
+    first, second = tmp_path / "first", tmp_path / "second"
+    monkeypatch.setattr("sys.stdin", Terminal(f"\n{taken}\n{shares}\n"))
+    done = auditkeep("init", "--data", str(first), "--account", ACCOUNT)
+    assert done.stderr.count("A folder for five shares") == 3
+    assert "If that key is lost, everything is lost" in done.stderr
+    assert escrow.missing(load(first)) is None
+    assert len([*shares.iterdir()]) == 5
+    monkeypatch.setattr("sys.stdin", Terminal("later\n"))
+    done = auditkeep("init", "--data", str(second), "--account", ACCOUNT)
+    assert done.stderr.count("A folder for five shares") == 1
+    assert (key := escrow.missing(load(second))), "so the server reminds at each start"
+    assert key in done.stderr
+    auditkeep("keys", "rotate", "--data", str(first))
+    assert escrow.missing(load(first)), "shares of the former key do not open what comes"
 
 
 def test_a_deployment_under_an_hsm_from_the_first_start_on(

@@ -67,6 +67,7 @@ def served(
 
 def test_a_client_that_was_given_the_certificate_is_answered(served: Served) -> None:
     assert "nobody vouches" in "".join(served.told)
+    assert "nobody has a copy of the master key" in "".join(served.told), "at each start, till then"
     assert f"https://127.0.0.1:{served.port}" in served.told[-1]
     client = served.client(str(served.certificate))
     assert client.get_account_status()["status"] == "ACTIVE"  # type: ignore[attr-defined]
