@@ -15,7 +15,7 @@ from auditkeep.tlog.cosignature import cosignatures
 from auditkeep.tlog.merkle import Tree, leaf_hash
 from auditkeep.tlog.note import Signer
 from auditkeep.tlog.witness import AddCheckpoint
-from auditkeep.witness.served import configured
+from auditkeep.witness.served import configured, serve
 from auditkeep.witness.state import Answer, State
 
 NOW = Instant(1_800_000_000 * SECOND)
@@ -177,3 +177,17 @@ def test_it_serves_over_tls_as_strictly_as_a_log(state: State, tmp_path: Path) -
     assert configured(state, clock, "127.0.0.1", 1).ssl is None
     with pytest.raises(SetupError, match="go together"):
         configured(state, clock, "127.0.0.1", 1, chain)
+
+
+@pytest.mark.parametrize(("host", "loud"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_plain_http_for_others_is_said_loudly(
+    state: State,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    host: str,
+    loud: bool,
+) -> None:
+    monkeypatch.setattr("uvicorn.Server.run", lambda _: None)
+    serve(state, FixedClock(NOW), host, 1)
+    assert ("WARNING: plain HTTP" in capsys.readouterr().err) == loud

@@ -12,8 +12,6 @@ from auditkeep.clock import Instant
 from auditkeep.crypto import tls
 from auditkeep.settings import Settings
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -27,7 +25,7 @@ class Door:
     @classmethod
     def of(cls, settings: Settings, host: str, now: Instant) -> "Door":
         """For an address; SetupError where there is something wrong with its certificate."""
-        local = host in LOOPBACK
+        local = host in tls.LOOPBACK
         if settings.tls == "off" or (settings.tls == "auto" and local):
             return cls(told=() if local else (_clear(host),))
         approved = settings.crypto == "approved"

@@ -61,7 +61,10 @@ def serve(
     certificate: Annotated[Path | None, Parameter(help="A certificate (PEM), for TLS.")] = None,
     certificate_key: Annotated[Path | None, Parameter(help="Its key (PEM).")] = None,
 ) -> int:
-    """Answer logs that ask to have checkpoints cosigned. Plain HTTP without a certificate."""
+    """Answer logs that ask to have checkpoints cosigned.
+
+    Without a certificate plain HTTP, and loudly so on an address that others reach.
+    """
     from auditkeep.clock import SystemClock
     from auditkeep.witness.served import serve as run
     from auditkeep.witness.state import State

@@ -29,6 +29,9 @@ APPROVED_CIPHERS = "ECDHE+AESGCM"
 three, which Python cannot choose from: a handshake that ends with the wrong one is undone."""
 APPROVED_CURVE = "prime256v1"
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Addresses that nobody else reaches: the only ones on which plain HTTP goes without a word."""
+
 _log = logging.getLogger("auditkeep.tls")
 
 GOOD_FOR = 397 * DAY

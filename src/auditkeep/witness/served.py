@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from auditkeep.clock import Clock
-from auditkeep.crypto.tls import Certificate
+from auditkeep.crypto.tls import LOOPBACK, Certificate
 from auditkeep.errors import SetupError
 from auditkeep.tlog.witness import MAX_REQUEST, PATH
 from auditkeep.witness.state import Answer, State
@@ -118,5 +118,11 @@ def serve(
 
     config = configured(state, clock, host, port, certificate, key)
     scheme = "http" if certificate is None else "https"
+    if certificate is None and host not in LOOPBACK:
+        sys.stderr.write(
+            "auditkeep: WARNING: plain HTTP on an address that others reach. What a witness says "
+            "is signed, but all can read who asks: name a certificate, or put a TLS proxy before "
+            "it.\n"
+        )
     sys.stderr.write(f"auditkeep: witness {state.key.name} at {scheme}://{host}:{port}\n")
     uvicorn.Server(config).run()
