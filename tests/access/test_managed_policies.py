@@ -36,6 +36,7 @@ auditkeep:PutBaseline                                       A M . . . . .
 auditkeep:StartBackfill                                     A M . O . . .
 auditkeep:GetCheckpoint                                     A M R O . U .
 auditkeep:GetConsistencyProof                               A M R O . U .
+auditkeep:GetEvidenceProof                                  A M R O T U .
 auditkeep:GetInclusionProof                                 A M R O . U .
 auditkeep:PutObservations                                   A . . . . . C
 auditmanager:AssociateAssessmentReportEvidenceFolder        A M . O . . .

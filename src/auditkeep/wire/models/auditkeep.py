@@ -430,7 +430,91 @@ GET_ERASURE = Operation(
 )
 
 
+ControlSetId = Annotated[str, Meta(min_length=1, max_length=300, pattern="^(?:[\\s\\S]*)\\Z")]
+
+
+EvidenceUuid = Annotated[
+    str,
+    Meta(
+        min_length=36,
+        max_length=36,
+        pattern="^(?:[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12})\\Z",
+    ),
+]
+
+
+class GetEvidenceProofRequest(
+    Shape,
+    frozen=True,
+    kw_only=True,
+    rename={
+        "assessment_id": "assessmentId",
+        "control_set_id": "controlSetId",
+        "evidence_folder_id": "evidenceFolderId",
+        "evidence_id": "evidenceId",
+    },
+):
+    assessment_id: AssessmentId
+    control_set_id: ControlSetId
+    evidence_folder_id: EvidenceUuid
+    evidence_id: EvidenceUuid
+
+
 BatchNumber = Annotated[int, Meta(ge=1)]
+
+
+LogIndex = Annotated[int, Meta(ge=0)]
+
+
+class GetEvidenceProofResponse(
+    Shape,
+    frozen=True,
+    kw_only=True,
+    rename={
+        "evidence_id": "evidenceId",
+        "batch_no": "batchNo",
+        "log_index": "logIndex",
+        "tree_size": "treeSize",
+        "log_key": "logKey",
+    },
+):
+    evidence_id: EvidenceUuid
+    raw: str
+    envelope: str
+    nonce: HexHash
+    batch_no: BatchNumber
+    index: LogIndex
+    path: HexHashes
+    record: str
+    salt: HexHash
+    log_index: LogIndex
+    inclusion: HexHashes
+    tree_size: LogSize
+    checkpoint: str
+    log_key: str
+
+
+GET_EVIDENCE_PROOF = Operation(
+    service="auditkeep",
+    name="GetEvidenceProof",
+    method="GET",
+    path="/auditkeep/assessments/{assessmentId}/controlSets/{controlSetId}/evidenceFolders/{evidenceFolderId}/evidence/{evidenceId}/proof",
+    request=GetEvidenceProofRequest,
+    response=GetEvidenceProofResponse,
+    bindings=(
+        Binding("assessmentId", "assessmentId", "uri", "string"),
+        Binding("controlSetId", "controlSetId", "uri", "string"),
+        Binding("evidenceFolderId", "evidenceFolderId", "uri", "string"),
+        Binding("evidenceId", "evidenceId", "uri", "string"),
+    ),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
 
 
 class GetInclusionProofRequest(
@@ -438,9 +522,6 @@ class GetInclusionProofRequest(
 ):
     batch_no: BatchNumber
     tree_size: LogSize | None = None
-
-
-LogIndex = Annotated[int, Meta(ge=0)]
 
 
 class GetInclusionProofResponse(
@@ -913,6 +994,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     GET_CONSISTENCY_PROOF,
     GET_COVERAGE,
     GET_ERASURE,
+    GET_EVIDENCE_PROOF,
     GET_INCLUSION_PROOF,
     GET_KEEP_POLICY,
     GET_RETENTION,
@@ -928,6 +1010,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
 )
 
 SENSITIVE: dict[type[Shape], frozenset[str]] = {
+    GetEvidenceProofResponse: frozenset(["raw", "envelope"]),
     PutObservationsRequest: frozenset(["records"]),
 }
 """Members, by shape, whose values are not to be shown: not in logs, not in records."""
