@@ -271,6 +271,95 @@ def shown_ids() -> dict[str, Any]:
     }
 
 
+def governance() -> list[dict[str, str]]:
+    """One record of each kind: raw bytes, as the log covers them."""
+    at, who, request = "2026-05-01T10:11:12.345678Z", "arn:aws:iam::111122223333:user/eve", "r-1"
+    asked = {"at": at, "principal": who, "request": request}
+    made = batch([number("leaf of governance")])
+    bucket = {
+        "class": "manual/99999999-0000-4000-8000-000000000000",
+        "generation": 1,
+        "id": "0b7f3a86-52d5-4f4c-9d0e-6f1f5f8f3c11",
+        "key": "local:0011223344556677",
+        "month": "2026-04",
+        "next": "7c1e5b0a-3d52-4e57-9d0a-2a1f0c6b8e44",
+    }
+    records: list[dict[str, Any]] = [
+        {**asked, "action": "DeleteAssessment", "id": "a-1", "kind": "authority", "subject": "x"},
+        {
+            "at": at,
+            "authority": "a-1",
+            "batches": [[1, 3], [7, 7]],
+            "buckets": [bucket],
+            "files": 2,
+            "id": "d-1",
+            "kind": "destruction",
+            "parts": [[4, [[0, 2], [5, 5]]]],
+            "rows": 41,
+        },
+        {"destruction": "d-1", "kind": "openings", "openings": [[made["salt"], made["record"]]]},
+        {
+            **asked,
+            "assessment": "",
+            "first": "",
+            "id": "h-1",
+            "kind": "hold",
+            "last": "2026-04-30T00:00:00.000000Z",
+            "reason": "Übergabe “an” 😀",
+        },
+        {**asked, "hold": "h-1", "kind": "release", "reason": "over"},
+        {
+            "at": at,
+            "backup": "20260430T020000Z-1",
+            "id": "r-1",
+            "keys": ["k-1"],
+            "kind": "recovery",
+            "lost": [[5, 9]],
+            "origin": "log.example.org/auditkeep/1",
+            "principal": who,
+            "size": 10,
+        },
+    ]
+    return [
+        {
+            "kind": one["kind"],
+            "raw": jcs({**one, "v": 1}).decode(),
+            "match_key": f"governance:{one['kind']}",
+        }
+        for one in records
+    ]
+
+
+def epoch() -> dict[str, Any]:
+    """A log's second name, in a note of the first one's key; and one whose end nobody knew."""
+    old, entries = log(), [number(f"entry {n}") for n in range(300)]
+    leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
+    name, former = f"{old['origin']}/epoch-2", old["origin"]
+    public = Ed25519PrivateKey.from_private_bytes(number("second key")).public_key()
+    raw = public.public_bytes_raw()
+    key_id = sha256(name.encode() + b"\n\x01" + raw).digest()[:4]
+    encoded = base64.b64encode(b"\x01" + raw).decode()
+    vkey = f"{name}+{key_id.hex()}+{encoded}"
+    kept = base64.b64encode(mth(leaves[:200])).decode()
+    signer = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(old["seed"]))
+    head = bytes.fromhex(old["vkey"].split("+")[1])
+    notes = []
+    for end in (f"300\n{base64.b64encode(mth(leaves)).decode()}", "unknown\nunknown"):
+        body = f"log-epoch/1\n{former}\n{vkey}\n200\n{kept}\n{end}\n"
+        signature = base64.b64encode(head + signer.sign(body.encode())).decode()
+        notes.append(f"{body}\n— {former} {signature}\n")
+    return {
+        "former_vkey": old["vkey"],
+        "vkey": vkey,
+        "kept_size": 200,
+        "kept_root": mth(leaves[:200]).hex(),
+        "last_size": 300,
+        "last_root": mth(leaves).hex(),
+        "note": notes[0],
+        "note_of_unknown_end": notes[1],
+    }
+
+
 def vectors() -> dict[str, Any]:
     made = observations()
     leaves = [bytes.fromhex(one["leaf"]) for one in made]
@@ -281,6 +370,8 @@ def vectors() -> dict[str, Any]:
         "sealed.json": sealed(),
         "wrapped.json": wrapped(),
         "shown-ids.json": shown_ids(),
+        "governance.json": governance(),
+        "epoch.json": epoch(),
     }
 
 

@@ -3,7 +3,7 @@
 import json
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -17,10 +17,11 @@ from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.signing import SigningKey
 from auditkeep.evidence.ids import EvidenceIds, FolderIds
 from auditkeep.ids import Tenant
-from auditkeep.lake import encoding
+from auditkeep.lake import encoding, governance
 from auditkeep.observations import Cut, Observation, Provenance, Resource
 from auditkeep.tlog import tiles
 from auditkeep.tlog.checkpoint import Checkpoint, open_checkpoint
+from auditkeep.tlog.epoch import Epoch, follow
 from auditkeep.tlog.merkle import Tree, leaf_hash
 from auditkeep.tlog.note import Signer, Verifier
 from auditkeep.verify.format import Envelope
@@ -172,3 +173,37 @@ def test_the_ids_that_people_see() -> None:
     assert FolderIds(secret, assessment).of(case["ordinal"], Day(case["day"])) == case["folder_id"]
     shown = EvidenceIds(secret, assessment, case["ordinal"])
     assert shown.of("iam:CreateUser", bytes.fromhex(case["observation_id"])) == case["evidence_id"]
+
+
+@pytest.mark.parametrize("case", vector("governance.json"), ids=lambda c: c["kind"])
+def test_governance_records(case: dict[str, str]) -> None:
+    record = governance.decode(case["raw"].encode())
+    assert record.__struct_config__.tag == case["kind"]
+    assert governance.encode(record) == case["raw"].encode()
+    assert case["match_key"] == f"{governance.CLASS}:{case['kind']}"
+
+
+def test_there_is_a_vector_of_every_governance_record() -> None:
+    kinds = {str(one.__struct_config__.tag) for one in get_args(governance.Record)}
+    assert {case["kind"] for case in vector("governance.json")} == kinds
+
+
+def test_epoch_notes() -> None:
+    case, former = vector("epoch.json"), vector("log.json")
+    signer = Signer(former["origin"], key_of(bytes.fromhex(former["seed"])))
+    ends: list[tuple[str, int | None, bytes | None]] = [
+        ("note", case["last_size"], bytes.fromhex(case["last_root"])),
+        ("note_of_unknown_end", None, None),
+    ]
+    for name, size, root in ends:
+        epoch = Epoch(
+            former["origin"],
+            case["vkey"],
+            case["kept_size"],
+            bytes.fromhex(case["kept_root"]),
+            size,
+            root,
+        )
+        assert epoch.signed(signer) == case[name]
+        assert follow([case[name]], [Verifier.parse(case["former_vkey"])]) == [epoch]
+        assert follow([case[name]], []) == []
