@@ -29,6 +29,16 @@ from auditkeep.observations import verdict_of
 Place = tuple[int, Day]
 """Which folder: a control's ordinal and a day."""
 
+
+def is_check(source: str, verdict: str | None) -> bool:
+    """Whether evidence is a compliance check: of sources that judge, and what CloudTrail's digests
+    gave (`sources.digest_findings`), the only evidence of CloudTrail with a verdict.
+    """
+    if source == "AWS_Cloudtrail":
+        return bool(verdict)
+    return source in ("AWS_Config", "AWS_Security_Hub", "SCANNER")
+
+
 _Group = tuple[Day, str, str, str]
 
 
@@ -70,7 +80,7 @@ class Counts:
             self.noncompliant += items
         else:
             self.inconclusive += items
-        if source in ("AWS_Config", "AWS_Security_Hub", "SCANNER"):
+        if is_check(source, verdict):
             self.compliance += items
             if kind == "non-compliant":
                 self.issues += items

@@ -16,7 +16,7 @@ from auditkeep.db.tx import Tx
 from auditkeep.errors import NotFound
 from auditkeep.evidence import selection
 from auditkeep.evidence.attributes import attributes
-from auditkeep.evidence.counts import Place
+from auditkeep.evidence.counts import Place, is_check
 from auditkeep.evidence.ids import EvidenceIds, FolderIds
 from auditkeep.evidence.lens import Lens, load
 from auditkeep.evidence.reading import Reading, reading_of
@@ -38,15 +38,13 @@ LABELS = {
 }
 """`dataSource`: the display label of a source."""
 
+CHECK = "Compliance check"
 TYPES = {
-    "AWS_Config": "Compliance check",
-    "AWS_Security_Hub": "Compliance check",
     "AWS_Cloudtrail": "User activity",
     "AWS_API_Call": "Configuration data",
-    "SCANNER": "Compliance check",
     "MANUAL": "Manual",
 }
-"""`evidenceByType` of a source."""
+"""`evidenceByType` of a source, where it is no compliance check (`counts.is_check`)."""
 
 _BATCH = 2000
 """Observations read at a time while a report is made: bounds its memory."""
@@ -72,6 +70,8 @@ class Item:
 
     @property
     def kind(self) -> str:
+        if is_check(self.stored.source, self.stored.verdict):
+            return CHECK
         return TYPES.get(self.stored.source, self.stored.source)
 
     @property
