@@ -15,6 +15,7 @@ from auditkeep.cli import (
     backup,
     collect,
     credentials,
+    doubtful,
     explaining,
     holds,
     ingest,
@@ -188,7 +189,7 @@ def build() -> App:
                 groups[group] = App(name=word, help=about[group])
                 parent.command(groups[group])
             parent = groups[group]
-        parent.command(function, name=name)
+        parent.command(doubtful.warning(words, function), name=name)
     return app
 
 
