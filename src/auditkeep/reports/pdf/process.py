@@ -36,6 +36,7 @@ def render(model: Summary | Listing, *, memory_mb: int, seconds: float = SECONDS
         done.returncode == program.OUT_OF_MEMORY
         or done.returncode in _KILLED
         or "memory allocation" in words
+        or "ThreadPoolBuildError" in words  # no room for the stacks of its threads
     ):
         raise ReportError(
             f"Drawing the report's {kind} needs more than {memory_mb} MB. Allow more with "
