@@ -28,6 +28,7 @@ from auditkeep.db.schema import (
     tail,
     tenants,
 )
+from auditkeep.db.tx import Tx
 from auditkeep.lake import governance, parquet, published
 from auditkeep.lake.columns import Columns, Heavy, Light, pack, tail_object, unpack
 from auditkeep.lake.destruction import destroy_buckets
@@ -41,10 +42,20 @@ from auditkeep.verify import format as fmt
 Change = Callable[[Light, Heavy], None]
 
 
+def buckets_of(tx: Tx, klass: str) -> list[str]:
+    return [row.id for row in tx.all(tx.select(buckets.c.id).where(buckets.c["class"] == klass))]
+
+
+def classes(parts: Parts, beginning: str) -> list[str]:
+    with parts.db.read(TENANT) as tx:
+        named = {row.klass for row in tx.all(tx.select(buckets.c["class"].label("klass")))}
+    return sorted(name for name in named if name.startswith(beginning))
+
+
 def in_class(parts: Parts, klass: str, *, sealed: bool = False) -> list[int]:
     """The numbers of a class's batches, those in segments or those in the tail."""
     with parts.db.read(TENANT) as tx:
-        ids = [row.id for row in tx.all(tx.select(buckets.c.id).where(buckets.c["class"] == klass))]
+        ids = buckets_of(tx, klass)
         where = batches.c.segment_id.is_not(None) if sealed else batches.c.segment_id.is_(None)
         query = tx.select(batches.c.batch_no).where(batches.c.bucket_id.in_(ids), where)
         return [row.batch_no for row in tx.all(query.order_by(batches.c.batch_no))]

@@ -13,10 +13,11 @@ from tests.attacks import administrator as mallory
 from tests.attacks.deployment import TENANT, Deployment
 from tests.cli.conftest import Run
 
-from auditkeep.clock import DAY, Instant, SystemClock
-from auditkeep.lake import governance
+from auditkeep.clock import DAY, SECOND, Instant, SystemClock, iso
+from auditkeep.lake import governance, holds
 from auditkeep.lake.columns import Heavy, Light
 from auditkeep.lake.destruction import destroy_class
+from auditkeep.workflows.expire import expire
 
 
 def named(found: tuple[int, str], *patterns: str) -> None:
@@ -219,6 +220,44 @@ def test_facts_destroyed_under_a_date_that_has_not_come(house: Deployment, run: 
         mallory.destroy_as_expired(parts, "facts 731", at)
         house.log(parts)
     named(house.audit(run), "the destruction .* is dated 20.*, in the future")
+
+
+def test_evidence_destroyed_by_a_clock_set_forward(house: Deployment, run: Run) -> None:
+    """The software's own expiry, three years ahead, and then back to work."""
+    honest = house.clock.now()
+    house.clock.at = Instant(honest + 3 * 366 * DAY)
+    with house.parts() as parts:
+        assert expire(parts.lake, parts.settings, TENANT, house.clock.now()).observations == 30
+    house.clock.at = honest
+    with house.parts() as parts:
+        house.observe(parts, 1)
+    named(house.audit(run), r"follows the destruction .*, which gives a later time, 2029-")
+
+
+def test_evidence_destroyed_under_a_legal_hold_that_ends_afterwards(
+    house: Deployment, run: Run
+) -> None:
+    now = house.clock.now()
+    with house.parts() as parts:
+        (klass,) = mallory.classes(parts, "manual/")
+        where = klass.removeprefix("manual/")
+        with parts.db.write(TENANT) as tx:
+            why = holds.Asked("arn:counsel", "r", "a case", now)
+            held = holds.place(tx, parts.lake, why, assessment_id=where, first=None, last=None)
+        with parts.db.write(TENANT) as tx:
+            asked = governance.authority("DeleteAssessment", "arn:x", "r", where, now)
+            destroy_class(tx, parts.lake, klass, asked, now)
+        release = governance.Release(
+            at=iso(Instant(now - SECOND)),
+            hold=held,
+            principal="arn:counsel",
+            reason="over",
+            request="r",
+        )
+        with parts.db.write(TENANT) as tx:
+            governance.record(tx, parts.lake, [release], principal="p", run="r", now=now)
+        house.log(parts)
+    named(house.audit(run), f"was done under the legal hold {held}, which arn:counsel had placed")
 
 
 # --- the log -------------------------------------------------------------------------------------

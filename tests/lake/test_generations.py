@@ -50,7 +50,7 @@ LATER = Instant(NOW + 3 * DAY)
 def given(tx: Tx, lake: Lake, subject: str = "facts 1") -> Authority:
     """A policy, logged."""
     authority = governance.authority("PutRetention", "arn:x", "r", subject, NOW)
-    governance.record(tx, lake, [authority], principal="x", run="r", now=NOW)
+    governance.record(tx, lake, [authority], principal="x", run="r", now=LATER)
     return authority
 
 
@@ -253,7 +253,7 @@ def test_what_is_cut_again_is_merged_and_proven_as_ever(lake: Lake, db: Database
     furnish(lake)
     run(lake, Doomed(rows={1: frozenset({0}), 3: frozenset({1})}))
     run(lake, Doomed(rows={1: frozenset({5}), 4: frozenset({2})}))
-    add(lake, "unit-7", some(60, 10))
+    add(lake, "unit-7", some(60, 10), now=LATER)
     assert seal(lake, TENANT, now=Instant(NOW + 90 * DAY)) is not None
     while compact(lake, TENANT, now=Instant(NOW + 90 * DAY)) is not None:
         pass

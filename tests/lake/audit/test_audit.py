@@ -9,7 +9,7 @@ import pytest
 from tests.lake.audit.house import FILE, Interrupt, audited, furnish, log
 from tests.lake.making import NOW, TENANT, add, file_name, register, some
 
-from auditkeep.clock import DAY, Instant
+from auditkeep.clock import DAY, MINUTE, Instant, iso
 from auditkeep.crypto.signing import SigningKey
 from auditkeep.db.database import Database
 from auditkeep.db.schema import (
@@ -409,7 +409,7 @@ def test_facts_destroyed_under_the_name_of_manual_evidence(house: Lake) -> None:
             "opens it to something that was never logged",
         ),
         (
-            lambda d, a, o: (_replaced(a, at="2027-01-01T00:00:00.000000Z"), d, o),
+            lambda d, a, o: (_replaced(a, at=iso(Instant(NOW + MINUTE))), d, o),
             "is older than the authority it cites",
         ),
         (
@@ -453,6 +453,47 @@ def test_destructions_that_do_not_hold(
     log(lake)
     (problem,) = problems(lake)
     assert told in problem
+
+
+def test_what_came_first_is_told_by_the_log_and_not_by_what_records_say(lake: Lake) -> None:
+    """An authority and a release that were written afterwards and give an earlier time."""
+    from tests.lake.destroyer import asked
+
+    from auditkeep.lake import holds
+    from auditkeep.lake.destruction import destroy_buckets, destroy_class
+
+    before = iso(Instant(NOW - MINUTE))
+    for name in ("a", "b"):
+        add(lake, f"unit-{name}", some(10 * ord(name), 3), klass=f"manual/{name}")
+    with lake.db.write(TENANT) as tx:
+        why = holds.Asked("p", "r", "a case", NOW)
+        held = holds.place(tx, lake, why, assessment_id="a", first=None, last=None)
+    later = asked("b")
+    with lake.db.write(TENANT) as tx:
+        destroy_class(tx, lake, "manual/a", asked("a"), NOW)
+        bucket = tx.scalar(tx.select(buckets.c.id).where(buckets.c["class"] == "manual/b"))
+        destroy_buckets(tx, lake, [bucket], later, NOW)
+    release = governance.Release(at=before, hold=held, principal="p", reason="over", request="r")
+    with lake.db.write(TENANT) as tx:
+        written = (release, _replaced(later, at=before))
+        governance.record(tx, lake, written, principal="p", run="r", now=NOW)
+    log(lake)
+    first, second = problems(lake)
+    assert f"was done under the legal hold {held}" in first
+    assert "is older than the authority it cites" in second
+
+
+def test_a_record_of_the_future_is_named(lake: Lake) -> None:
+    add(lake, "unit-1", some(0, 3), klass="manual/a")
+    hold = governance.Hold(
+        assessment="", at=iso(Instant(NOW + DAY)), first="", id="h", last="", principal="p",
+        reason="r", request="r",
+    )  # fmt: skip
+    with lake.db.write(TENANT) as tx:
+        governance.record(tx, lake, [hold], principal="p", run="r", now=NOW)
+    log(lake)
+    (problem,) = problems(lake)
+    assert "as its time, and was committed at" in problem
 
 
 def test_governance_records_count_from_segments_too_and_once_each(lake: Lake) -> None:

@@ -3,18 +3,20 @@
 A record counts only from a batch that is itself proven; whoever reads them here has checked that.
 What came before what is told by the order of the log, which nobody can choose, and not by the times
 that records give: those are when somebody asked, who may have waited for another. Of two records of
-one id the first counts.
+one id the first counts. A time is believed as far as its own batch, those behind it and the
+auditor's clock bear it out.
 
 Openings, of which there is one for each destroyed batch, stay where they are until a batch asks.
 """
 
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import msgspec
 
-from auditkeep.clock import DAY, Instant, iso
+from auditkeep.clock import DAY, MINUTE, Instant, iso
 from auditkeep.lake.encoding import log_entry
 from auditkeep.lake.governance import (
     PUT_RETENTION,
@@ -33,6 +35,9 @@ from auditkeep.lake.governance import (
 
 CLOCKS_DIFFER = DAY
 """How far a destruction may be dated ahead of an audit, which may last for hours."""
+
+SLACK = 60 * MINUTE
+"""How much the clocks of machines that write one log may differ."""
 
 _PARTS = 8
 """Parts of openings in memory, each of at most a thousand."""
@@ -69,12 +74,16 @@ class Allowed:
         self._holds: dict[str, Hold] = {}
         self._released: dict[str, int] = {}
         self._logged: dict[str, int] = {}
+        self._latest: list[tuple[int, str, str]] = []
+        """From the batch of each expiry on: the latest time that one has given, and which did."""
         self._parts: list[Part] = []
         self._opened: OrderedDict[bytes, dict[int, tuple[str, str]]] = OrderedDict()
         self.recoveries: list[Recovery] = []
 
-    def add(self, batch_no: int, id_: bytes, raw: bytes) -> str | None:
-        """Take in a record of a batch, in their order; a sentence if it cannot be read."""
+    def add(self, batch_no: int, committed_at: Instant, id_: bytes, raw: bytes) -> str | None:
+        """Take in a record of a batch, in their order; a sentence if it cannot be read, or gives
+        a time to come.
+        """
         try:
             record = decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -86,9 +95,13 @@ class Allowed:
             case Destruction():
                 self._destructions.setdefault(record.id, record)
                 self._logged.setdefault(record.id, batch_no)
+                given = self._authorities.get(record.authority)
+                if given is not None and given.action == PUT_RETENTION:
+                    self._expired(record, batch_no)
             case Openings():
                 numbers = self._open(id_, raw)
                 self._parts.append(Part(record.destruction, min(numbers), max(numbers), id_))
+                return None
             case Hold():
                 self._holds.setdefault(record.id, record)
                 self._logged.setdefault(record.id, batch_no)
@@ -96,7 +109,25 @@ class Allowed:
                 self._released.setdefault(record.hold, batch_no)
             case Recovery():
                 self.recoveries.append(record)
-        return None
+        if record.at <= iso(Instant(committed_at + SLACK)):
+            return None
+        return (
+            f"a governance record ({id_.hex()}) gives {record.at} as its time, and was committed "
+            f"at {iso(committed_at)}."
+        )
+
+    def overtaken(self, batch_no: int, committed_at: Instant) -> str | None:
+        """What a batch says of the expiries before it, if one gave a time to come."""
+        before = bisect_left(self._latest, (batch_no,)) - 1
+        if before < 0:
+            return None
+        _, at, id_ = self._latest[before]
+        if at <= iso(Instant(committed_at + SLACK)):
+            return None
+        return (
+            f"committed at {iso(committed_at)}, it follows the destruction {id_}, which gives a "
+            f"later time, {at}"
+        )
 
     def places(self, batch_no: int) -> list[bytes]:
         """The observations in which a destroyed batch's opening may lie."""
@@ -216,6 +247,12 @@ class Allowed:
                     f"which {hold.principal} had placed at {hold.at}"
                 )
         return None
+
+    def _expired(self, destruction: Destruction, batch_no: int) -> None:
+        told = (destruction.at, destruction.id)
+        if self._latest:
+            told = max(told, self._latest[-1][1:])
+        self._latest.append((batch_no, *told))
 
     def _open(self, id_: bytes, raw: bytes) -> dict[int, tuple[str, str]]:
         found = self._opened.get(id_)

@@ -85,7 +85,8 @@ class TenantAudit:
                     kept = self._records(tx, batch, quiet)
                 if quiet.sound:  # otherwise the walk below names what is wrong
                     for id_, raw in kept:
-                        if fault := self._allowed.add(batch.batch_no, id_, raw):
+                        committed = Instant(batch.committed_at)
+                        if fault := self._allowed.add(batch.batch_no, committed, id_, raw):
                             self._found.problem(f"{self._where(batch)}: {fault}")
         for recovery in self._allowed.recoveries:
             if recovery.origin == self._lake.origin:
@@ -163,6 +164,8 @@ class TenantAudit:
 
     def _one(self, batch: Batch, found: State) -> None:
         self._check_place(batch, found)
+        if turned := self._allowed.overtaken(batch.batch_no, Instant(batch.committed_at)):
+            found.problem(f"{self._where(batch)}: {turned}.")
         if batch.segment_id == DESTROYED or batch.gone:
             if not self._is_forgiven(batch, found):
                 self._check_absent(batch, found)
