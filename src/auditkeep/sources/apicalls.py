@@ -12,7 +12,7 @@ sensitive are cut.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final
@@ -23,7 +23,7 @@ from auditkeep.mapping import calls, licences
 from auditkeep.mapping.calls import PREFIX, Call, Feed, Refusal
 from auditkeep.observations import Observation, Resource, SourceType
 from auditkeep.sources import licences as summaries
-from auditkeep.sources import paths
+from auditkeep.sources import own_counts, paths
 from auditkeep.sources.answers import (
     Exchange,
     answer_of,
@@ -94,7 +94,7 @@ class ApiCalls:
         if isinstance(call, Refusal):
             return frozenset()
         fed = {_feeding(call, call.feed).action} if call.feed else set()
-        return frozenset({call.action, *fed})
+        return frozenset({call.action, *fed, *own_counts.actions(call)})
 
     def get(self, clients: Clients, ask: Ask, resume: str | None = None) -> Iterator[Page]:
         if licences.is_keyword(ask.what):
@@ -108,7 +108,11 @@ class ApiCalls:
         if call.feed is None:
             for answer in _pages(client, call, ask, start.get("token")):
                 after = None if answer.following is None else {"token": answer.following}
-                yield _page(ask, [answer], after)
+                page = _page(ask, [answer], after)
+                own = own_counts.counted(client, call) if after is None else None
+                if own is not None:
+                    page = replace(page, counted=own[0], requests=(*page.requests, own[1]))
+                yield page
         else:
             yield from _fed(client, call, call.feed, ask, start)
 

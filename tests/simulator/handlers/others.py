@@ -97,9 +97,24 @@ def _streams(ask: Ask) -> Output:
     return {"DeliveryStreamNames": found[:size], "HasMoreDeliveryStreams": len(found) > size}
 
 
+def _summary(ask: Ask) -> Output:
+    kinds = {"Users": "iam:ListUsers", "Groups": "iam:ListGroups", "Roles": "iam:ListRoles"}
+    return {"SummaryMap": {name: _number(ask, kind) for name, kind in kinds.items()}}
+
+
+def _functions(ask: Ask) -> Output:
+    return {"AccountUsage": {"FunctionCount": _number(ask, "lambda:ListFunctions")}}
+
+
+def _number(ask: Ask, kind: str) -> int:
+    return sum(1 for _ in ask.estate.listed(ask.account, ask.region, kind, ask.at))
+
+
 HANDLERS: dict[str, Handler] = {
     "iam:GenerateCredentialReport": _generate,
+    "iam:GetAccountSummary": _summary,
     "iam:GetCredentialReport": _report,
+    "lambda:GetAccountSettings": _functions,
     "ecs:DescribeClusters": _clusters,
     "firehose:ListDeliveryStreams": _streams,
     "license-manager:ListLicenseConfigurations": _licences,
