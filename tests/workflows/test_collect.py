@@ -396,7 +396,8 @@ def test_a_run_says_who_asked_whom_for_what(house: House) -> None:
     house.look(USERS)
     house.days(1)
     (run,) = house.runs()
-    assert run["caller"] == f"arn:aws:iam::{ONE}:role/AuditkeepCollector"
+    assert run["role"] == f"arn:aws:iam::{ONE}:role/AuditkeepCollector"
+    assert run["caller"] == f"arn:aws:sts::{ONE}:assumed-role/AuditkeepCollector/auditkeep"
     assert (run["account"], run["region"], run["source"]) == (ONE, "aws-global", "AWS_API_Call")
     assert run["outcome"] == "completed"
     assert run["software"].startswith("auditkeep/")

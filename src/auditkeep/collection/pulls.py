@@ -78,6 +78,8 @@ class Pulling(msgspec.Struct, kw_only=True, omit_defaults=True):
     id: str
     key: str
     caller: str
+    role: str = ""
+    """Its ARN; empty where the server's own credentials asked."""
     started: Instant
     asked: list[Asked] = msgspec.field(default_factory=list)
     trouble: tuple[str, str, str] | None = None
@@ -116,6 +118,7 @@ class Pulling(msgspec.Struct, kw_only=True, omit_defaults=True):
             "ended": iso(ended),
             "outcome": outcome,
             "region": place.region,
+            "role": self.role,
             "run": self.id,
             "software": SOFTWARE,
             "source": place.source,

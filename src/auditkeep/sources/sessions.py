@@ -59,11 +59,20 @@ class Who:
 
     @property
     def arn(self) -> str:
-        """The role's, or what stands for the process's own credentials."""
+        """The role's; empty where none is taken."""
         if not self.role:
-            return f"arn:aws:iam::{self.account}:root"
+            return ""
         named = self.role.replace("{account}", self.account)
         return named if named.startswith("arn:") else f"arn:aws:iam::{self.account}:role/{named}"
+
+    @property
+    def caller(self) -> str:
+        """As the account's own CloudTrail names who asked; of no role, in words."""
+        if not self.role:
+            return f"the server's own credentials of {self.account}"
+        head, _, role = self.arn.partition(":role/")
+        name = role.rpartition("/")[2]
+        return f"{head.replace(':iam:', ':sts:', 1)}:assumed-role/{name}/{self.session_name}"
 
 
 class Pace:
@@ -236,7 +245,7 @@ class _Clients:
 
     @property
     def caller(self) -> str:
-        return self._session.who.arn
+        return self._session.who.caller
 
     def client(self, service: str, region: str) -> Any:
         region = HOME_REGION if region == GLOBAL_REGION else region

@@ -55,7 +55,11 @@ class Backfilling:
             return
         who = self.parts.who(tenant, asked)
         begun = run or Pulling(
-            id=pulls.run_id(tenant, _key(fetch)), key=_key(fetch), caller=who.arn, started=now
+            id=pulls.run_id(tenant, _key(fetch)),
+            key=_key(fetch),
+            caller=who.caller,
+            role=who.arn,
+            started=now,
         )
         clients = self.parts.clients(who)
         work = _Fetching(self.parts, tenant, fetch, duty, begun)

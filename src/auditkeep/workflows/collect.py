@@ -171,7 +171,7 @@ class Collector:
         if not todo and run is None:
             return None
         who = self.who(tenant, asked)
-        begun = run or Pulling(id=id_, key=key, caller=who.arn, started=now)
+        begun = run or Pulling(id=id_, key=key, caller=who.caller, role=who.arn, started=now)
         return _Work(self, tenant, place, begun, who, asked.paused, todo, states, opened, through)
 
     def _through(self, tx: Tx, tenant: Tenant, place: Place) -> Who | None:
@@ -229,7 +229,7 @@ class _Work:
             return
         puller, who = self._whom(puller)
         clients = self.parts.clients(who)
-        self.run.caller = who.arn
+        self.run.caller, self.run.role = who.caller, who.arn
         over: Trouble | None = None
         for number, todo in enumerate(self.todo):
             over = self._ask(puller, clients, todo)
