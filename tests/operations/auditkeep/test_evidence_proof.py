@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from tests.conftest import ROOT
 from tests.operations.auditkeep.keeping import Keep
 from tests.operations.auditkeep.test_collection import source
 from tests.operations.in_process import Api
@@ -145,6 +151,42 @@ def test_a_proof_holds_for_nothing_else(
     got = api.call(api.client().get_evidence_proof, **found)
     with pytest.raises(ProofError, match="not those that were logged"):
         checked(got, lake.signer.vkey, b"something else")
+
+
+def test_the_guide_s_commands_check_what_the_api_answers(
+    api: Keep, lake: Lake, clock: FixedClock, found: dict[str, str], tmp_path: Path
+) -> None:
+    """docs/verification.md, "By hand": the blocks as they stand, in a folder with the answer."""
+    with Sequencer(lake) as sequencer:
+        sequencer.step(clock.now())
+    got = api.call(api.client().get_evidence_proof, **found)
+    del got["ResponseMetadata"]
+    done = by_hand(tmp_path, got, lake.signer.vkey)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Signature Verified Successfully")
+    assert "is in the log" in done.stdout
+    got["envelope"] = got["envelope"].replace("1", "2")
+    done = by_hand(tmp_path, got, lake.signer.vkey)
+    assert done.returncode != 0
+    assert "is in" not in done.stdout
+
+
+def by_hand(folder: Path, proof: dict[str, Any], key: str) -> subprocess.CompletedProcess[str]:
+    (folder / "proof.json").write_text(json.dumps(proof))
+    _, _, guide = (ROOT / "docs" / "verification.md").read_text().partition("## By hand")
+    blocks = re.findall(r"```(?:ba)?sh\n(.*?)```", guide, re.DOTALL)
+    laid = next(block for block in blocks if "proof.json" in block)
+    signed = next(block for block in blocks if "note.signature" in block)
+    signed = signed.replace("for NOTE in checkpoint report-key;", "for NOTE in checkpoint;")
+    climbed = next(block for block in blocks if "climb()" in block)
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"{laid}\n{signed}\n{climbed}"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "KEY": key, "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_before_the_log_has_it_nobody_is_told_that_it_does(
