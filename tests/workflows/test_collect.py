@@ -16,14 +16,24 @@ from auditkeep.collection import accounts, baseline, coverage, targets, trails
 from auditkeep.collection.accounts import Asked
 from auditkeep.collection.coverage import Looking
 from auditkeep.collection.plan import Reason
+from auditkeep.collection.targets import Place
 from auditkeep.collection.trails import Progress, Trail
 from auditkeep.evidence import lens
 from auditkeep.ids import Tenant
 from auditkeep.lake.append import append
 from auditkeep.lake.lake import Lake
-from auditkeep.sources.pull import Denied, Expired, Fault, Gone, SwitchedOff, Throttled, Unreachable
+from auditkeep.sources.pull import (
+    Denied,
+    Expired,
+    Fault,
+    Gone,
+    Page,
+    SwitchedOff,
+    Throttled,
+    Unreachable,
+)
 from auditkeep.work.pump import Pump
-from auditkeep.workflows.collect import KIND
+from auditkeep.workflows.collect import KIND, Overtaken, job_key
 from auditkeep.workflows.rounds import Rounds
 
 pytestmark = pytest.mark.keys_elsewhere
@@ -449,3 +459,30 @@ def test_whoever_takes_over_from_a_dead_worker_keeps_the_same(
     assert len({r["run"] for r in runs}) == len(runs)
     kept = sum(a["counts"]["observations"] for r in runs for a in r["asked"])
     assert kept == 8
+
+
+@pytest.mark.both_databases
+def test_a_run_that_was_overtaken_keeps_nothing_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.look(RULE)
+    collector, key = house.collector, job_key(Place(ONE, HERE, "AWS_Config"), "2026-05-01T12:00Z")
+    get = house.config.get
+    stalled: list[Page] = []
+
+    def stall(*asked: Any) -> Any:
+        """The first to ask falls silent behind its first page, and another does all of it."""
+        for number, page in enumerate(get(*asked)):
+            if number and not stalled:
+                stalled.append(page)
+                house.clock.at = Instant(house.clock.at + 5 * MINUTE)
+                collector.run(house.tenant, key)
+            yield page
+
+    monkeypatch.setattr(house.config, "get", stall)
+    house.config.resources[ONE, ""] = ["bucket-1", "bucket-2", "bucket-3"]
+    with pytest.raises(Overtaken):
+        collector.run(house.tenant, key)
+    assert [name for _, name, _ in house.kept(RULE)] == ["bucket-1", "bucket-2", "bucket-3"]
+    collector.run(house.tenant, key)
+    assert len(house.config.asked) == 2

@@ -285,6 +285,25 @@ def again(tx: Tx, now: Instant) -> set[Place]:
     return {Place(r.origin_account, r.origin_region, r.source) for r in rows}
 
 
+Standing = tuple[Day | None, Instant | None, int, str | None]
+"""How far a question is: what changes with every page, answer and failure."""
+
+
+def standing(state: Target) -> Standing:
+    return state.slot, state.done_at, state.tries, _written(state.under_way)
+
+
+def standings(tx: Tx, place: Place) -> dict[str, Standing]:
+    """How far the questions of one place are, by what was asked."""
+    t = collection_targets.c
+    query = tx.select(t.what, t.slot, t.done_at, t.tries, t.under_way).where(
+        t.origin_account == place.account,
+        t.origin_region == place.region,
+        t.source == place.source,
+    )
+    return {r.what: (r.slot, r.done_at, r.tries, r.under_way) for r in tx.all(query)}
+
+
 def save(tx: Tx, place: Place, states: Mapping[str, Target]) -> None:
     rows = [
         {
@@ -301,10 +320,13 @@ def save(tx: Tx, place: Place, states: Mapping[str, Target]) -> None:
 
 def _columns(state: Target) -> dict[str, Any]:
     row = msgspec.structs.asdict(state)
-    if state.under_way is not None:
-        row["under_way"] = msgspec.json.encode(state.under_way).decode()
+    row["under_way"] = _written(state.under_way)
     row["faults"] = msgspec.json.encode(state.faults).decode() if state.faults else None
     return row
+
+
+def _written(under_way: UnderWay | None) -> str | None:
+    return None if under_way is None else msgspec.json.encode(under_way).decode()
 
 
 def _target(row: Row[Any]) -> Target:

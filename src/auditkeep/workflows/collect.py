@@ -10,6 +10,9 @@ Invariants
 - A question that fails is noted and holds no other. An account that throttles, or cannot be
   reached, is left alone for a while: its jobs wait together, and nobody else's.
 - Nothing is asked of AWS while a transaction is open.
+- A run that fell silent for so long that another took its place keeps nothing more: whoever keeps
+  a page finds its question as it was left (`Overtaken`). Both would date a look at the state to a
+  moment of their own.
 """
 
 import logging
@@ -31,7 +34,7 @@ from auditkeep.collection.targets import Place, Target, Todo, Trouble, UnderWay
 from auditkeep.crypto.derive import hkdf
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
-from auditkeep.errors import NotCollected
+from auditkeep.errors import AuditkeepError, NotCollected
 from auditkeep.ids import Tenant
 from auditkeep.lake.append import Unit, append
 from auditkeep.lake.buckets import make_ready
@@ -75,6 +78,10 @@ PAUSED = Trouble("paused", "", "Somebody paused the collection of this account."
 NOBODY_KNOWS = Trouble("no-collector", "", "This version cannot ask this source.")
 
 _LOG = logging.getLogger("auditkeep.collect")
+
+
+class Overtaken(AuditkeepError):
+    """Another run went on with the same question meanwhile: what is still due is seen anew."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +218,7 @@ class _Work:
     _since: float = 0.0
 
     def __post_init__(self) -> None:
+        self._left = {what: targets.standing(state) for what, state in self.states.items()}
         key = hkdf(self.parts.secret, f"auditkeep/cuts/1{self.run.id}".encode(), 32)
         self._cut_key = key
         self._context = Context(
@@ -464,13 +472,24 @@ class _Work:
         self._make_ready(now)
         with self.parts.db.write(self.tenant) as tx:
             tx.lock_tenant()
+            self._require_left(tx)
             for part in waiting:
                 self._append(tx, part, now)
             targets.save(tx, self.place, {w: self.states[w] for w in sorted(self._changed)})
             for note in ledger:
                 note(tx)
             pulls.keep(tx, self.run)
+        self._left |= {what: targets.standing(self.states[what]) for what in self._changed}
         self._changed.clear()
+
+    def _require_left(self, tx: Tx) -> None:
+        """Overtaken unless each question that goes on is as this run left it."""
+        found = targets.standings(tx, self.place)
+        if any(found.get(what) != self._left.get(what) for what in self._changed):
+            raise Overtaken(
+                f"Another run went on asking {'/'.join(_named(self.place))} meanwhile; what is "
+                "still due there is looked for again."
+            )
 
     def _append(self, tx: Tx, part: _Part, now: Instant) -> None:
         line = part.line
