@@ -12,9 +12,14 @@ import pytest
 from moto import mock_aws
 from tests.operations.world import DENIED, HOME, NOT_FOUND, OTHER, OWNER, VALIDATION, World
 
+from auditkeep.accounts import store as accounts
 from auditkeep.accounts.members import Member, Organisation
 from auditkeep.app import members
+from auditkeep.clock import Instant
+from auditkeep.collection import baseline
+from auditkeep.collection.looks import Plans
 from auditkeep.errors import InputError, SetupError
+from auditkeep.ids import Tenant
 from auditkeep.sources import organizations
 
 A, B, C = "222233334444", "333344445555", "444455556666"
@@ -192,6 +197,31 @@ def test_an_administrator_that_leaves_administers_nothing(world: World) -> None:
         from auditkeep.ids import Tenant
 
         assert store.get(tx.of(Tenant(OTHER, "us-east-1")), made.id).dormant
+
+
+def test_an_account_that_joins_gets_the_baseline_from_then_on(world: World) -> None:
+    tenant = Tenant(OTHER, "us-east-1")
+
+    def looked_at() -> dict[str, Instant]:
+        with world.db.read(tenant) as tx:
+            plan = Plans(world.deps.library, world.deps.settings).of(tx, world.clock.now())
+        return {a: d.opens_at for a, _, d in plan.questions()}
+
+    other, framework = administered(world, A)
+    with world.db.write(tenant) as tx:
+        began = baseline.put(tx, world.deps.library, [framework], [], world.clock.now()).since
+    assert looked_at() == dict.fromkeys((HOME, OTHER, A), began)
+    world.clock.advance(1_000_000)
+    refresh(world, OTHER, A, B)
+    joined = world.clock.now()
+    assert looked_at() == {**dict.fromkeys((HOME, OTHER, A), began), B: joined}
+    refresh(world, OTHER, B)
+    assert looked_at() == {HOME: began, OTHER: began, B: joined}
+    world.ask("deregister_organization_admin_account", adminAccountId=OTHER)
+    with world.db.write(tenant) as tx:
+        accounts.register(tx, None, world.clock.now())
+    assert looked_at() == {OTHER: began}
+    del other
 
 
 def test_where_nobody_tells_the_operator_removes_an_account(

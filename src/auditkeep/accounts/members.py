@@ -51,6 +51,13 @@ def listed(tx: Tx | SystemTx) -> list[Member]:
     return [Member(r.account, r.name, r.email) for r in rows]
 
 
+def joined(tx: Tx | SystemTx) -> dict[str, Instant]:
+    """When each member was seen first, by account."""
+    system = tx.system() if isinstance(tx, Tx) else tx
+    rows = system.all(system.select(_TABLE.c.account, _TABLE.c.joined_at))
+    return {r.account: Instant(r.joined_at) for r in rows}
+
+
 def replace(tx: SystemTx, found: Organisation, now: Instant) -> frozenset[str]:
     """Keep what was read; the accounts that were members until now.
 

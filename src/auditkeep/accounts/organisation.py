@@ -144,6 +144,12 @@ def remember(tx: SystemTx, organisation: str, manager: str) -> None:
     tx.upsert(_META, [{"key": k, "value": v} for k, v in facts], replace=["value"])
 
 
+def administrators(tx: SystemTx) -> list[Tenant]:
+    """The tenants that administer the organisation, one of each region that was handed over."""
+    rows = tx.all(tx.select(_TABLE.c.administrator, _TABLE.c.region))
+    return sorted(Tenant(r.administrator, r.region) for r in rows)
+
+
 def dismiss(tx: SystemTx, accounts: Iterable[str]) -> list[Tenant]:
     """End the administration of some accounts in every region; the tenants that had it."""
     tx.lock("organisation")

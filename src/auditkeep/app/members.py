@@ -10,10 +10,11 @@ from functools import partial
 
 from auditkeep.access.grants import ADMINISTRATOR
 from auditkeep.access.principals import Principal
-from auditkeep.accounts import members
+from auditkeep.accounts import members, organisation
 from auditkeep.accounts.members import Organisation
 from auditkeep.assessments import store
 from auditkeep.clock import Clock, Instant
+from auditkeep.collection import baseline
 from auditkeep.crypto.asking import begun_again
 from auditkeep.db.database import Database
 from auditkeep.db.tx import SystemTx
@@ -35,8 +36,12 @@ def refresh(
     """Read the members and keep them; the accounts that have left."""
     found = read()
     with db.system_write() as tx:
+        before = members.joined(tx)
         gone = members.replace(tx, found, clock.now())
         leave(tx, deps, clock.now(), gone)
+        if before.keys() != {m.account for m in found.members}:
+            for tenant in organisation.administrators(tx):
+                baseline.members_changed(tx.of(tenant))
     return gone
 
 

@@ -137,7 +137,8 @@ def baseline(
     account: Account,
     region: Region = DEFAULT_REGION,
     of: Annotated[
-        tuple[str, ...], Parameter(help="Accounts it looks at; the tenant's own if none is named.")
+        tuple[str, ...],
+        Parameter(help="Accounts it looks at; otherwise the tenant's own, and all its members."),
     ] = (),
     none: Annotated[
         bool, Parameter(name="--none", negative="", help="Collect for no framework any more.")

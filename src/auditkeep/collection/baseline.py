@@ -3,6 +3,9 @@
 What it brings is kept as facts, so that an assessment that is opened later, and reaches back, finds
 them. It is what makes calls without an open lens, so it is a tenant's own choice, and shown with
 its calls in `auditkeep collect plan`.
+
+Where it names no accounts it looks at the tenant's own and, for the delegated administrator of the
+organisation, at every member: at one that joins, from then on.
 """
 
 from collections.abc import Collection, Iterator
@@ -10,6 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from auditkeep.accounts import members, organisation
 from auditkeep.clock import Instant
 from auditkeep.collection.plan import Look, Reason
 from auditkeep.db.schema import baselines
@@ -28,7 +32,7 @@ MOST_ACCOUNTS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """`accounts`: those it looks at; none: the tenant's own."""
+    """`accounts`: those it looks at; none: the tenant's own and, if it may, all members."""
 
     frameworks: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
@@ -81,12 +85,21 @@ def library_changed(tx: Tx) -> None:
         lens.widened(tx)
 
 
+def members_changed(tx: Tx) -> None:
+    """The organisation is another now, or somebody else's: so may be whom the baseline looks at."""
+    base = find(tx)
+    if base.frameworks and not base.accounts:
+        tx.lock_tenant()
+        lens.widened(tx)
+
+
 def looks(tx: Tx, library: Shelf, settings: Settings) -> Iterator[Look]:
     """What the baseline looks at; a framework that was deleted looks at nothing."""
     base = find(tx)
-    reach = lens.Reach.of(
-        tx.tenant, base.accounts or (tx.tenant.account,), settings.assessment_regions
-    )
+    parts = [
+        (since, lens.Reach.of(tx.tenant, some, settings.assessment_regions))
+        for since, some in sorted(_accounts(tx, base).items())
+    ]
     for framework_id in base.frameworks:
         try:
             framework = store.get_framework(tx, library, framework_id)
@@ -94,14 +107,29 @@ def looks(tx: Tx, library: Shelf, settings: Settings) -> Iterator[Look]:
             continue
         for control in store.get_controls(tx, library, framework.control_ids()).values():
             for every, match_keys in _by_rhythm(control, library).items():
-                yield Look(
-                    reason=Reason("baseline", framework_id, control.id),
-                    match_keys=match_keys,
-                    accounts=reach.accounts,
-                    regions=reach.regions,
-                    opens_at=base.since,
-                    every=every,
-                )
+                for since, reach in parts:
+                    yield Look(
+                        reason=Reason("baseline", framework_id, control.id),
+                        match_keys=match_keys,
+                        accounts=reach.accounts,
+                        regions=reach.regions,
+                        opens_at=since,
+                        every=every,
+                    )
+
+
+def _accounts(tx: Tx, base: Baseline) -> dict[Instant, set[str]]:
+    """The accounts it looks at, by since when."""
+    own = tx.tenant.account
+    if not base.frameworks or base.accounts:
+        return {base.since: set(base.accounts)}
+    found = {base.since: {own}}
+    if organisation.administrator(tx) == own:
+        for account, at in members.joined(tx).items():
+            found.setdefault(base.since if account == own else max(base.since, at), set()).add(
+                account
+            )
+    return found
 
 
 def _by_rhythm(control: Control, library: Shelf) -> dict[Every, frozenset[str]]:

@@ -8,6 +8,7 @@ assessments sleep, as after a deregistration, and nothing of them is lost.
 from dataclasses import replace
 
 from auditkeep.accounts import members, organisation
+from auditkeep.collection import baseline
 from auditkeep.ids import Tenant
 from auditkeep.operations.auditmanager.propagation import organisation_passed_on
 from auditkeep.operations.call import Call, pair
@@ -50,6 +51,7 @@ def hand_over(call: Call, account: str) -> None:
     if organisation.register(call.tx, account, call.now):
         call.tx.lock_tenant()  # no assessment is created between the registration and the end
         organisation_passed_on(call)
+        baseline.members_changed(call.tx.system().of(Tenant(account, call.tenant.region)))
 
 
 def take_back(call: Call, account: str | None = None) -> Call:

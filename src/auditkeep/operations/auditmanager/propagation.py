@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from auditkeep.assessments import store
 from auditkeep.assessments.model import AssessedControl, ControlCopy
 from auditkeep.clock import Day, Instant, day_of, day_start
+from auditkeep.collection import baseline
 from auditkeep.evidence import lens
 from auditkeep.frameworks.model import Control
 from auditkeep.operations.auditmanager.copying import copy_of
@@ -49,6 +50,7 @@ def account_deregistered(call: Call) -> None:
 def organisation_passed_on(call: Call) -> None:
     """Another account collects for the organisation from now on: the same (spec section 8.4)."""
     account_deregistered(call)
+    baseline.members_changed(call.tx)
 
 
 def _reopen(call: Call, assessment_id: str, uses: list[AssessedControl], copy: ControlCopy) -> None:
