@@ -15,6 +15,7 @@ from tests.simulator.cloud import Simulator
 from tests.sources.trail_making import BEGIN, BUCKET, HOUR, Trail, event, public_der, public_keys
 
 from auditkeep.app import opened, trails
+from auditkeep.app.trail_turns import JOB, TrailTurns
 from auditkeep.clock import FixedClock, Instant, SystemClock, from_datetime
 from auditkeep.collection import backfills
 from auditkeep.collection.backfills import Fetch
@@ -23,6 +24,7 @@ from auditkeep.collection.trails import find
 from auditkeep.db.schema import lens_intervals, trail_objects
 from auditkeep.ids import Tenant
 from auditkeep.settings import load
+from auditkeep.work.jobs import LEASE
 
 pytestmark = pytest.mark.server
 TENANT = ("--account", ACCOUNT)
@@ -193,16 +195,45 @@ def test_the_server_reads_trails_by_itself_and_ends_when_told(
     assert run("trail", "add", "main", f"s3://{BUCKET}", "--queue", url, *at)[0] == 0
     tenant = Tenant(ACCOUNT, "us-east-1")
     with opened(load(data), FixedClock(from_datetime(BEGIN + 4 * HOUR))) as parts:
-        thread = trails.TrailsThread(parts)
-        thread.pass_over()
+        turns = TrailTurns(parts, finds=True)
+        take(turns)
         with parts.db.read(tenant) as tx:
             assert len(tx.all(tx.select(trail_objects.c.id))) == 5
         assert "Messages" not in sqs.receive_message(QueueUrl=url)
-        thread.start()
-        thread.stop()
+        turns.start()
+        turns.stop()
     with opened(load(data), SystemClock()) as parts:
         (listed,) = trails.listed(parts, tenant)
         assert listed["places"][0]["failure"] == ""
+
+
+def test_a_turn_is_taken_by_whoever_is_there(run: Run, data: Path, cloud: Simulator) -> None:
+    trail = Trail()
+    trail.hours(2)
+    deliver(trail)
+    at = ("--data", str(data), *TENANT)
+    assert run("trail", "add", "main", f"s3://{BUCKET}", *at)[0] == 0
+    clock = FixedClock(from_datetime(BEGIN + 4 * HOUR))
+    with opened(load(data), clock) as parts:
+        server = TrailTurns(parts, finds=True)
+        worker, ending = TrailTurns(parts, finds=False), TrailTurns(parts, finds=False)
+        server.queue()
+        killed = parts.jobs.claim((JOB,), clock.now())
+        assert killed is not None
+        clock.at = Instant(clock.at + LEASE - 1)
+        server.queue()  # one turn at a time
+        assert worker.pump.drain() == 0
+        clock.at = Instant(clock.at + 1)
+        ending.stop()
+        assert ending.pump.drain() == 1
+        assert read_objects(parts) < 4
+        clock.at = Instant(clock.at + LEASE)
+        assert worker.pump.drain() == 1
+        assert read_objects(parts) == 4
+        server.queue()
+        assert worker.pump.drain() == 1
+        run("trail", "remove", "main", *at)
+        worker.turn(killed.tenant, killed.key)
 
 
 def test_a_lens_that_reaches_back_has_the_past_read(run: Run, data: Path, cloud: Simulator) -> None:
@@ -213,15 +244,15 @@ def test_a_lens_that_reaches_back_has_the_past_read(run: Run, data: Path, cloud:
     assert run("trail", "add", "main", f"s3://{BUCKET}", *at)[0] == 0
     tenant = Tenant(ACCOUNT, "us-east-1")
     with opened(load(data), FixedClock(from_datetime(BEGIN + 30 * 24 * HOUR))) as parts:
-        thread = trails.TrailsThread(parts)
-        thread.pass_over()
+        turns = TrailTurns(parts, finds=True)
+        take(turns)
         assert read_objects(parts) == 0
         for key, days in (("config:S3_BUCKET", 2000), ("iam:CreateUser", 40)):
             with parts.db.write(tenant) as tx:
                 tx.insert(lens_intervals, interval(key, BEGIN - (days - 30) * 24 * HOUR))
         with parts.db.write(tenant) as tx:
             backfills.save(tx, [fetch_from(Instant(from_datetime(BEGIN - 10 * 24 * HOUR)))])
-        thread.pass_over()
+        turns.turn(tenant, "main/later")
         assert read_objects(parts) == 4
         (place,) = trails.listed(parts, tenant)[0]["places"]
         assert place["readFrom"].startswith("2026-03-22")
@@ -229,7 +260,12 @@ def test_a_lens_that_reaches_back_has_the_past_read(run: Run, data: Path, cloud:
             (fetch,) = backfills.listed(tx, "a")
         assert fetch.state == "COMPLETE"
         # and not again
-        assert thread._past(tenant, trails_of(parts, tenant)) is None
+        assert turns.past(tenant, trails_of(parts, tenant)) is None
+
+
+def take(turns: TrailTurns) -> int:
+    turns.queue()
+    return turns.pump.drain()
 
 
 def fetch_from(start: Instant) -> Fetch:

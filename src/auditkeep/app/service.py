@@ -26,7 +26,7 @@ from auditkeep.app.members import MembersThread
 from auditkeep.app.parts import Parts
 from auditkeep.app.places import Places
 from auditkeep.app.stores import proven
-from auditkeep.app.trails import TrailsThread
+from auditkeep.app.trail_turns import TrailTurns
 from auditkeep.app.web import Web
 from auditkeep.clock import MINUTE, Instant
 from auditkeep.db.schema import log_entries
@@ -82,7 +82,7 @@ class Service:
         self._members = _members(parts)
         self._collecting = Collecting(parts, finds=True)
         self._compacting = Compacting(parts)
-        self._trails = TrailsThread(parts)
+        self._trails = TrailTurns(parts, finds=True)
         late = parts.settings.anchor_late_hours * 60 * MINUTE
         self._anchoring = AnchoringThread(Anchoring(parts.lake, authorities, parts.clock, late))
         self._door = Door()

@@ -12,6 +12,7 @@ from auditkeep.app.collecting import Collecting
 from auditkeep.app.compacting import Compacting
 from auditkeep.app.parts import Parts
 from auditkeep.app.stores import proven
+from auditkeep.app.trail_turns import TrailTurns
 from auditkeep.errors import SetupError
 from auditkeep.reports.model import JOB
 from auditkeep.work.pump import Pump
@@ -37,6 +38,7 @@ class Worker:
         self._delivery = Delivery(Post.of(parts.db, parts.settings, parts.clock), parts.jobs)
         self._collecting = Collecting(parts, finds=False)
         self._compacting = Compacting(parts)
+        self._trails = TrailTurns(parts, finds=False)
 
     def run(self) -> None:
         """Until told to end; what was begun is finished."""
@@ -45,12 +47,14 @@ class Worker:
         self._delivery.start()
         self._collecting.start()
         self._compacting.start()
+        self._trails.start()
         sys.stderr.write("auditkeep: working.\n")
         try:
             self._stop.wait()
         except KeyboardInterrupt:
             sys.stderr.write("auditkeep: ending.\n")
         finally:
+            self._trails.stop()
             self._compacting.stop()
             self._collecting.stop()
             self._pump.stop()

@@ -138,8 +138,21 @@ def save(tx: Tx, trail: Trail, now: Instant) -> None:
     trail.require_usable()
     document = msgspec.json.encode(trail).decode()
     row = {"name": trail.name, "document": document, "created_at": now}
-    tx.upsert(trails, [row], replace=["document"])
+    tx.upsert(trails, [{**row, "listed_at": 0, "searched_at": 0}], replace=["document"])
     lens.changed(tx)
+
+
+def last_turns(tx: Tx, name: str) -> tuple[Instant, Instant]:
+    """When a trail's bucket was listed last, and when further back than usual."""
+    row = tx.first(tx.select(trails.c.listed_at, trails.c.searched_at).where(trails.c.name == name))
+    return (Instant(0), Instant(0)) if row is None else (row.listed_at, row.searched_at)
+
+
+def took_turn(tx: Tx, name: str, now: Instant, *, further: bool) -> None:
+    """Note that a trail's bucket was listed."""
+    listed_at: dict[str, Instant] = {"listed_at": now}
+    changed = {**listed_at, "searched_at": now} if further else listed_at
+    tx.run(tx.update(trails).where(trails.c.name == name).values(**changed))
 
 
 def listed(tx: Tx) -> list[Trail]:

@@ -545,6 +545,8 @@ trails = _owned(
     _text("name"),
     _sealed("document"),  # JSON, see collection.trails.Trail
     _int("created_at"),
+    _int("listed_at"),  # when its bucket was listed last; 0: never
+    _int("searched_at"),  # when that went further back
     key=("name",),
 )
 

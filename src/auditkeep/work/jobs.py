@@ -110,6 +110,19 @@ def enqueue(
     tx.system().upsert(jobs, [row])
 
 
+def under_way(tx: Tx, kind: str, lane: str) -> bool:
+    """Whether a job of the tenant's in a lane waits or runs."""
+    t, owner, system = jobs.c, tx.tenant, tx.system()
+    query = system.select(t.id).where(
+        t.account == owner.account,
+        t.region == owner.region,
+        t.kind == kind,
+        t.lane == lane,
+        t.state.in_(("queued", "running")),
+    )
+    return system.first(query.limit(1)) is not None
+
+
 class DatabaseJobs:
     """Jobs in the `jobs` table of SQLite or PostgreSQL. Safe to share between threads."""
 
