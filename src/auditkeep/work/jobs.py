@@ -14,9 +14,10 @@ without a lane has nothing to do with any other.
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
-from sqlalchemy import Select, and_, case, exists, not_, select
+from sqlalchemy import BigInteger, Select, and_, bindparam, case, exists, not_, select
 
 from auditkeep.clock import MINUTE, Instant
 from auditkeep.db import dialect
@@ -152,10 +153,11 @@ class DatabaseJobs:
             self._bell.clear()
 
     def claim(self, kinds: Collection[str], now: Instant) -> Job | None:
-        looks = (_abandoned(kinds, now), _ready(kinds, now))
+        looks = [look.params(now=now) for look in _looks(frozenset(kinds))]
         with self._db.system_read() as tx:  # on SQLite a look must not take the writer's place
-            if all(tx.first(look) is None for look in looks):
-                return None
+            looks = [look for look in looks if tx.first(look) is not None]
+        if not looks:
+            return None
         with self._db.system_write() as tx:
             found = (tx.first(dialect.skip_locked(look)) for look in looks)
             row = next((r for r in found if r is not None), None)
@@ -215,20 +217,25 @@ def _in_lane(job: Job) -> Any:
     )
 
 
-def _abandoned(kinds: Collection[str], now: Instant) -> Select[Any]:
-    """The job whose runner fell silent first."""
-    return _first(kinds, now, and_(jobs.c.state == "running", jobs.c.lease_until <= now))
+_NOW: Any = bindparam("now", type_=BigInteger)
 
 
-def _ready(kinds: Collection[str], now: Instant) -> Select[Any]:
-    """The job that has waited longest: in the order of an index, however many wait behind it."""
-    return _first(kinds, now, and_(jobs.c.state == "queued", jobs.c.due_at <= now))
+@cache
+def _looks(kinds: frozenset[str]) -> tuple[Select[Any], Select[Any]]:
+    """Built once: to build them costs more than to ask.
+
+    The job whose runner fell silent first; and the one that has waited longest, in the order of an
+    index, however many wait behind it.
+    """
+    abandoned = and_(jobs.c.state == "running", jobs.c.lease_until <= _NOW)
+    ready = and_(jobs.c.state == "queued", jobs.c.due_at <= _NOW)
+    return _first(kinds, abandoned), _first(kinds, ready)
 
 
-def _first(kinds: Collection[str], now: Instant, condition: Any) -> Select[Any]:
+def _first(kinds: Collection[str], condition: Any) -> Select[Any]:
     """The first such job whose lane nobody is in, and nobody waits ahead of."""
     other = jobs.alias("other")
-    taken = and_(other.c.state == "running", other.c.lease_until > now)
+    taken = and_(other.c.state == "running", other.c.lease_until > _NOW)
     held = and_(other.c.state == "queued", other.c.holds, not_(jobs.c.holds))
     same_lane = and_(
         other.c.account == jobs.c.account,

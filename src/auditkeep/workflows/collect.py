@@ -246,7 +246,6 @@ class _Work:
             ):  # the account's or the region's own trouble: the rest would meet it
                 self._fail_all(self.todo[number + 1 :], over)
                 break
-        self._commit()
 
     def _whom(self, direct: Puller) -> tuple[Puller, Who]:
         """Who is asked: an aggregator that sees the place, or the account itself."""
@@ -423,7 +422,6 @@ class _Work:
     def leave(self, trouble: Trouble) -> None:
         """Ask nothing more: all that is due is not answered, by one trouble."""
         self._fail_all(self.todo, trouble)
-        self._commit()
 
     # --- gaps ---------------------------------------------------------------------------------
 
@@ -464,23 +462,28 @@ class _Work:
 
     def _commit(self) -> None:
         """Keep what waits, with the state of its questions, in one transaction."""
-        waiting, self._waiting, self._size = self._waiting, [], 0
-        ledger, self._ledger = self._ledger, []
-        if not (waiting or ledger or self._changed):
+        if not (self._waiting or self._ledger or self._changed):
             return
         now = self.parts.clock.now()
         self._make_ready(now)
         with self.parts.db.write(self.tenant) as tx:
             tx.lock_tenant()
-            self._require_left(tx)
-            for part in waiting:
-                self._append(tx, part, now)
-            targets.save(tx, self.place, {w: self.states[w] for w in sorted(self._changed)})
-            for note in ledger:
-                note(tx)
+            self._keep(tx, now)
             pulls.keep(tx, self.run)
-        self._left |= {what: targets.standing(self.states[what]) for what in self._changed}
+
+    def _keep(self, tx: Tx, now: Instant) -> None:
+        """The same, in a transaction that holds the tenant's lock."""
+        waiting, self._waiting, self._size = self._waiting, [], 0
+        ledger, self._ledger = self._ledger, []
+        self._require_left(tx)
+        for part in waiting:
+            self._append(tx, part, now)
+        changed = {what: self.states[what] for what in sorted(self._changed)}
         self._changed.clear()
+        targets.save(tx, self.place, changed)
+        for note in ledger:
+            note(tx)
+        self._left |= {what: targets.standing(state) for what, state in changed.items()}
 
     def _require_left(self, tx: Tx) -> None:
         """Overtaken unless each question that goes on is as this run left it."""
@@ -522,15 +525,17 @@ class _Work:
         self.parts.db.change(self.tenant, lambda tx: pulls.keep(tx, self.run))
 
     def conclude(self, outcome: str) -> None:
-        """Make the run a fact."""
+        """Keep what still waits, and make the run a fact, in one transaction."""
         now = self.parts.clock.now()
         failed = [one for one in self.run.asked if one.outcome not in ("complete", "")]
         told = "partial" if failed and outcome == "completed" else outcome
-        record = self.run.observation(
-            self.tenant, self.place, outcome=told, ended=now, cut_key=self._cut_key
-        )
         self._make_ready(now)
         with self.parts.db.write(self.tenant) as tx:
+            tx.lock_tenant()
+            self._keep(tx, now)
+            record = self.run.observation(
+                self.tenant, self.place, outcome=told, ended=now, cut_key=self._cut_key
+            )
             append(
                 tx,
                 self.parts.lake,
