@@ -23,9 +23,25 @@ def running_postgres() -> Iterator[str]:
         Path(folder).chmod(0o755)
         server = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
+            _leave_to_the_system(server.get_uri())
             yield server.get_uri()
         finally:
             server.cleanup()
+
+
+def _leave_to_the_system(url: str) -> None:
+    """Write to the disk whenever the system likes to.
+
+    Processes die in tests and machines do not: what was written outlives any process.
+    """
+    engine = create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        for setting in ("fsync", "full_page_writes"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    engine.dispose()
 
 
 def fresh_database(url: str) -> str:

@@ -1,10 +1,13 @@
-"""A collector as a process of its own, which runs due jobs until it is killed.
+"""Collectors as processes of their own, each of which runs due jobs until it is killed.
 
     python -m tests.e2e.collecting_process DATA CLOCK
 
-The present is what the file CLOCK says, so that many processes share one simulated time.
+Every line that is read makes a collector, whose process id is written: forked, because what a new
+interpreter imports would cost more than what it collects. The present is what the file CLOCK says,
+so that many processes share one simulated time.
 """
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -27,11 +30,20 @@ class FileClock:
         return Instant(int(self._file.read_text()))
 
 
-def main() -> None:
-    clock = FileClock(Path(sys.argv[2]))
-    parts = open_parts(settings(Path(sys.argv[1])), clock)
+def collect(data: Path, clock: FileClock) -> None:
+    parts = open_parts(settings(data), clock)
     Pump(parts.jobs, {KIND: collector(parts).handler()}, clock, threads=2).start()
     signal.pause()
+
+
+def main() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever is killed leaves nothing behind
+    for _ in sys.stdin:
+        process = os.fork()
+        if process == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            collect(Path(sys.argv[1]), FileClock(Path(sys.argv[2])))
+        print(process, flush=True)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -138,3 +140,18 @@ def answering(url: str, process: subprocess.Popen[bytes]) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("served") / "audit") as made:
         yield made
+
+
+MEMORY = Path("/dev/shm")
+"""Where Linux keeps files in memory."""
+ROOM = 2 * 1024**3
+
+
+@pytest.fixture
+def quick_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is room: thousands of small commits wait for no disk."""
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="auditkeep-", dir=MEMORY) as folder:
+        yield Path(folder)

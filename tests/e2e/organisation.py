@@ -84,8 +84,10 @@ NOTICED: Final = Instant(LEAVES + MINUTE)
 day has begun by then, and its slots are still to be asked for: they are the others' all the same."""
 
 
-WATCHED: Final = (MANAGER, ACCOUNTS[1], NEVER, SHUT, THROTTLED, LEAVING)
+WATCHED: Final = (MANAGER, SHUT, THROTTLED, LEAVING)
 """Accounts whose rules, findings and events are looked at; all are asked for API calls."""
+SOME: Final = (MANAGER, NEVER, THROTTLED, LEAVING)
+"""For stories that need not be told of all: somebody of each kind."""
 
 
 def make(seed: int = 20260130) -> Estate:

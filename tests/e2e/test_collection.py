@@ -34,8 +34,8 @@ def good(cloud: Simulator, day: int) -> Counter[tuple[str, str, str]]:
     return Counter((c.account, c.region, c.name) for c in calls if c.service != "organizations")
 
 
-def test_thirty_days_of_an_organisation(cloud: Simulator, tmp_path: Path) -> None:
-    parts = deployment(cloud, tmp_path / "audit")
+def test_thirty_days_of_an_organisation(cloud: Simulator, quick_path: Path) -> None:
+    parts = deployment(cloud, quick_path / "audit")
     pump = Pump(parts.jobs, {KIND: collector(parts).handler()}, cloud.clock, threads=1)
     story = Story(cloud, parts)
 

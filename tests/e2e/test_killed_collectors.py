@@ -4,8 +4,10 @@ With AUDITKEEP_FULL=1 twenty kills over thirty days of the whole organisation, a
 kills on three days of a part of it.
 """
 
+import contextlib
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -27,7 +29,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 FULL = os.environ.get("AUDITKEEP_FULL") == "1"
 KILLS = 20 if FULL else 5
 MOMENTS = organisation.MOMENTS if FULL else organisation.MOMENTS[:3]
-ACCOUNTS = organisation.ACCOUNTS if FULL else organisation.WATCHED
+ACCOUNTS = organisation.ACCOUNTS if FULL else organisation.SOME
 WATCHED = organisation.WATCHED if FULL else (organisation.NEVER, organisation.LEAVING)
 
 AFTER_CALLS = (1, 12)
@@ -51,7 +53,14 @@ class Collectors:
 
     def __init__(self, cloud: Simulator, data: Path, clock: Path) -> None:
         self._cloud, self._clock = cloud, clock
-        self._words = [sys.executable, "-m", "tests.e2e.collecting_process", str(data), str(clock)]
+        self._makes = subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.collecting_process", str(data), str(clock)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         self._chance = random.Random(7)
         self._planned = Counter(self._chance.choices(MOMENTS, k=KILLS))
         self.kills = self._left = 0
@@ -59,14 +68,12 @@ class Collectors:
         self._running = [self._start(), self._start()]
         self._next = 0
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        path = os.pathsep.join(sys.path)
-        return subprocess.Popen(
-            self._words,
-            env={**os.environ, "PYTHONPATH": path},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    def _start(self) -> int:
+        assert self._makes.stdin is not None
+        assert self._makes.stdout is not None
+        self._makes.stdin.write("one more\n")
+        self._makes.stdin.flush()
+        return int(self._makes.stdout.readline())
 
     def set(self, at: Instant) -> None:
         """Everyone's present."""
@@ -85,8 +92,7 @@ class Collectors:
         if not self._left or len(self._cloud.history) < self._next:
             return False
         number = self._chance.randrange(2)
-        self._running[number].kill()
-        self._running[number].wait()
+        _kill(self._running[number])
         self._running[number] = self._start()
         self.kills += 1
         self._left -= 1
@@ -95,8 +101,16 @@ class Collectors:
 
     def stop(self) -> None:
         for process in self._running:
-            process.kill()
-            process.wait()
+            _kill(process)
+        self._makes.communicate()
+
+
+def _kill(process: int) -> None:
+    os.kill(process, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.kill(process, 0)
+            time.sleep(0.001)
 
 
 def kill(cloud: Simulator, parts: Parts, folder: Path) -> None:
@@ -115,20 +129,20 @@ def kill(cloud: Simulator, parts: Parts, folder: Path) -> None:
     story.judge()
 
 
-def test_kills_change_nothing(cloud: Simulator, tmp_path: Path) -> None:
-    kill(cloud, deployment(cloud, tmp_path / "audit"), tmp_path)
+def test_kills_change_nothing(cloud: Simulator, quick_path: Path) -> None:
+    kill(cloud, deployment(cloud, quick_path / "audit"), quick_path)
 
 
 @pytest.mark.postgres
 def test_kills_of_workers_change_nothing_on_postgresql(
-    cloud: Simulator, tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    cloud: Simulator, quick_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.postgres import fresh_database
 
     monkeypatch.setenv("AUDITKEEP_DATABASE_URL", fresh_database(postgres_url))
-    parts = deployment(cloud, tmp_path / "audit")
+    parts = deployment(cloud, quick_path / "audit")
     try:
-        kill(cloud, parts, tmp_path)
+        kill(cloud, parts, quick_path)
     finally:
         parts.db.close()
 
