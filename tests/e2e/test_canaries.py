@@ -57,7 +57,7 @@ NOT_ASKED = {
     "DeleteAssessmentFrameworkShare", "DeleteAssessmentReport", "DeleteControl",
     "DeregisterAccount", "DeregisterOrganizationAdminAccount", "RegisterOrganizationAdminAccount",
     "UpdateAssessmentFrameworkShare", "UpdateAssessmentStatus",
-    "PutBaseline", "PutRetention", "StartBackfill",
+    "PutBaseline", "PutKeepPolicy", "PutRetention", "StartBackfill",
 }  # fmt: skip
 """Operations whose input holds ids and enumerations only; the test holds them to that."""
 

@@ -1,9 +1,12 @@
 """RegisterAccount, DeregisterAccount, GetAccountStatus, GetSettings, UpdateSettings."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from auditkeep.accounts import store
-from auditkeep.errors import AccessDenied, InvalidRequest
+from auditkeep.errors import AccessDenied, InvalidRequest, KeyNotAtHand
 from auditkeep.lake.buckets import BucketKeys
 from auditkeep.operations.auditmanager.accounts import (
     deregister_account,
@@ -48,15 +51,26 @@ def test_a_key_may_be_named_first_or_later(unregistered: Call, usable: list[str]
     assert usable == [KEY], "the one it has is not tried again"
 
 
+def _begun_again(work: Callable[[], object]) -> None:
+    """As the service does it: a key that is held elsewhere is asked for, and the call repeated."""
+    try:
+        work()
+    except KeyNotAtHand as error:
+        error.fetch()
+        work()
+
+
 def test_a_key_that_cannot_be_used_is_refused_and_changes_nothing(call: Call) -> None:
     for ask, why in (
         (KEY, "kmsKey cannot be used.*may not ask.*AUDITKEEP_KMS=aws"),
         (KEY.replace("us-east-1", "eu-west-1"), "kmsKey must name a key in us-east-1"),
     ):
-        with pytest.raises(InvalidRequest, match=why):
-            update_settings(call, am.UpdateSettingsRequest(kms_key=ask))
-        with pytest.raises(InvalidRequest, match=why):
-            register_account(call, am.RegisterAccountRequest(kms_key=ask))
+        for refused in (
+            partial(update_settings, call, am.UpdateSettingsRequest(kms_key=ask)),
+            partial(register_account, call, am.RegisterAccountRequest(kms_key=ask)),
+        ):
+            with pytest.raises(InvalidRequest, match=why):
+                _begun_again(refused)
     assert store.require_active(call.tx).kms_key == "DEFAULT"
 
 
