@@ -3,15 +3,16 @@
     python -m tests.life.living DATA DATABASE_URL SEED ROUNDS
 
 Each line on standard output is a promise: `unit N` and `file N` are kept, `log SIZE ROOT` was
-signed, `expired N` says that what was due when unit N was kept is gone, `gone K` that the Kth
-visitor was erased; `begun WORK` and `ready` promise nothing. A unit comes every other day, so
+signed, `expired N` says that what was due when unit N was kept is gone, `held ID N,… N,…` that a
+legal hold keeps these units, and the files of those, until it is released, `gone K` that the Kth visitor was
+erased; `begun WORK` and `ready` promise nothing. A unit comes every other day, so
 that months pass; everything else is told by the database, so that a process that takes the life up
 goes on where the last one was killed.
 """
 
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.lake.making import add, observation
@@ -21,13 +22,18 @@ from auditkeep.activity.batcher import Batcher
 from auditkeep.app.parts import Parts, open_parts
 from auditkeep.app.setup import initialise
 from auditkeep.clock import DAY, MINUTE, FixedClock, Instant, SystemClock
-from auditkeep.db.schema import meta, units
+from auditkeep.db.schema import batches, buckets, meta, units
+from auditkeep.db.tx import Tx
 from auditkeep.errors import ObjectExists
 from auditkeep.ids import Tenant
 from auditkeep.lake import append as append_module
-from auditkeep.lake import batch, rotation
-from auditkeep.lake.blobs import put_blob
+from auditkeep.lake import batch, generations, holds, retention, rotation
+from auditkeep.lake.blobs import has_blob, put_blob
 from auditkeep.lake.compact import Bounds, compact
+from auditkeep.lake.generations import Doomed
+from auditkeep.lake.governance import Authority
+from auditkeep.lake.holds import Asked
+from auditkeep.lake.remains import forget_ids
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.lake.sweep import sweep
@@ -103,6 +109,8 @@ class Life:
             "compact": (3, self.compact),
             "log": (4, self.log),
             "expire": (2, self.expire),
+            "hold": (1, self.hold),
+            "thin": (1, self.thin),
             "sweep": (1, self.sweep),
             "rotate": (1, self.rotate),
             "visit": (1, self.visit),
@@ -157,6 +165,63 @@ class Life:
             expire(self.lake, self.parts.settings, tenant, self.clock.now())
         print("expired", unit, flush=True)
 
+    def hold(self) -> None:
+        """Hold some of what is nearest to its end, and let the hold before go."""
+        asked = Asked("arn:aws:iam::111122223333:user/counsel", "life", "a case", self.clock.now())
+        with self.parts.db.write(HOME) as tx:
+            for held in holds.in_force(tx):
+                holds.release(tx, self.lake, asked, held.id)
+            kept = sorted(self._kept(tx))[1:4]
+            if not kept:
+                return
+            first, last = (self.time_of(unit) for unit in (kept[0], kept[-1] + 1))
+            placed = holds.place(
+                tx, self.lake, asked, assessment_id=None, first=first, last=Instant(last - MINUTE)
+            )
+            files = [unit for unit in kept if has_blob(tx, file_name(unit))]
+        print("held", placed, _listed(kept), _listed(files), flush=True)
+
+    def thin(self) -> None:
+        """Destroy single facts of units whose time is over: one bucket's rest goes on elsewhere."""
+        now = self.clock.now()
+        with self.parts.db.read(HOME) as tx:
+            rows = tx.select(buckets.c.id).where(
+                buckets.c["class"] == "facts", buckets.c.destroyed_at.is_(None)
+            )
+            facts = [row.id for row in tx.all(rows.order_by(buckets.c.created_at))]
+            over = next((one for one in facts if self._over(tx, one).rows), None)
+        if over is not None:
+            generations.cut(
+                self.lake, HOME, over, self._over, self._authority, now, bounds=Bounds(rows=60)
+            )
+            forget_ids(self.lake, HOME)
+
+    def _over(self, tx: Tx, bucket_id: str) -> Doomed:
+        """Every other fact of what no policy and no hold keeps, but for what went so before."""
+        chosen = self.parts.settings.retention_days
+        whole = retention.doomed(tx, bucket_id, chosen, self.clock.now())
+        b = batches.c
+        left = tx.all(
+            tx.select(b.batch_no, b.rows).where(b.bucket_id == bucket_id, b.gone.is_(None))
+        )
+        return Doomed(
+            rows={
+                row.batch_no: frozenset(range(0, row.rows, 2))
+                for row in left
+                if row.batch_no in whole.batches and row.rows > 1
+            }
+        )
+
+    def _authority(self, tx: Tx) -> Authority:
+        rule = retention.rules(tx, self.parts.settings.retention_days)["facts"]
+        return retention.authority(tx, self.lake, "facts", rule, self.clock.now())
+
+    def _kept(self, tx: Tx) -> Sequence[int]:
+        """The units of which nothing has gone."""
+        whole = tx.select(batches.c.unit_id).where(batches.c.gone.is_(None))
+        rows = tx.all(tx.select(units.c.id).where(units.c.id.in_(whole)))
+        return [int(r.id.removeprefix("unit-")) for r in rows if r.id.startswith("unit-")]
+
     def sweep(self) -> None:
         for tenant in (HOME, *VISITORS):
             sweep(self.lake, tenant, self.clock.now())
@@ -206,6 +271,10 @@ class Life:
                 found = str(self.clock.now())
                 tx.insert(meta, {"key": "life_began", "value": found})
             return Instant(int(found))
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ",".join(map(str, numbers)) or "-"
 
 
 def main(arguments: list[str]) -> None:

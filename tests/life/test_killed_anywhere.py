@@ -1,9 +1,9 @@
 """`kill -9` at random moments of a deployment's whole life, and what holds after each of them.
 
-Ingest, seal, compact, log, rotate, expire, sweep, deregister: whatever was under way, after the
-next start everything acknowledged is there once and unchanged, unless it was due to expire; what
-was said to be destroyed is gone; the log goes on from every checkpoint that was seen; and
-`log audit` finds nothing.
+Ingest, seal, compact, log, rotate, expire, hold, cut down, sweep, deregister: whatever was under
+way, after the next start everything acknowledged is there once and unchanged, unless its time is
+over; what a legal hold keeps is there; what was said to be destroyed is gone; the log goes on from
+every checkpoint that was seen; and `log audit` finds nothing.
 
 `AUDITKEEP_KILLS` says how often; every run tries other moments.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 from tests.lake.checking import ALL
 from tests.life import living
-from tests.life.living import HOME, KEPT_DAYS, VISITORS, Life
+from tests.life.living import APART, HOME, KEPT_DAYS, VISITORS, Life
 
 from auditkeep.clock import DAY, Instant, SystemClock, to_datetime
 from auditkeep.db.schema import batches, buckets, segments, tail, tenants, units
@@ -31,17 +31,20 @@ from auditkeep.errors import NotFound, ObjectMissing
 from auditkeep.ids import Tenant
 from auditkeep.lake import append as append_module
 from auditkeep.lake import batch as batch_module
-from auditkeep.lake import rotation
+from auditkeep.lake import holds, rotation
 from auditkeep.lake.audit.run import audit
 from auditkeep.lake.blobs import get_blob, has_blob
 from auditkeep.lake.model import View
 from auditkeep.lake.read import observations
+from auditkeep.lake.segments import count_gone
 from auditkeep.lake.sequencer import log_tiles
 from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.tlog.merkle import verify_consistency
 
 ROOT = Path(__file__).parent.parent.parent
 KILLS = int(os.environ.get("AUDITKEEP_KILLS", "6"))
+AGED = 30
+"""Units of two months: two days lie between them."""
 KEYS = frozenset({"iam:CreateUser", "iam:DeleteUser"})
 EVERYTHING = View(KEYS, None, None, Instant(0), Instant(SystemClock().now() + 40_000 * DAY))
 
@@ -53,6 +56,8 @@ class Promises:
     units: set[int] = field(default_factory=set)
     files: set[int] = field(default_factory=set)
     gone: set[int] = field(default_factory=set)
+    held: dict[str, tuple[set[int], set[int]]] = field(default_factory=dict)
+    """Units, and those whose files, a hold keeps."""
     expired: int = -1
     checkpoints: list[Checkpoint] = field(default_factory=list)
     begun: Counter[str] = field(default_factory=Counter)
@@ -68,6 +73,8 @@ class Promises:
                 self.files.add(int(number))
             case ["gone", number]:
                 self.gone.add(int(number))
+            case ["held", hold, kept, files]:
+                self.held[hold] = numbers(kept), numbers(files)
             case ["expired", number]:
                 self.expired = max(self.expired, int(number))
             case ["begun", name]:
@@ -78,6 +85,10 @@ class Promises:
                 self.ready.set()
 
 
+def numbers(listed: str) -> set[int]:
+    return {int(one) for one in listed.split(",") if one != "-"}
+
+
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same low limits here as in the process, undone afterwards."""
@@ -86,6 +97,21 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rotation, "GRACE_SECONDS", rotation.GRACE_SECONDS)
     monkeypatch.setattr(rotation, "PIECE", rotation.PIECE)
     living.make_small()
+
+
+def begin(data: Path, url: str, promises: Promises) -> None:
+    """Two months that nobody disturbs, so that everything has something to do from the start."""
+    life = Life(data, url)
+    for unit in range(AGED):
+        life.ingest()
+        promises.units.add(unit)
+        if unit % 5 == 0:
+            life.keep()
+            promises.files.add(unit + 1)
+        if unit % 5 == 3:
+            life.seal()
+    promises.checkpoints.append(life.log())
+    life.parts.db.close()
 
 
 def live_and_die(data: Path, url: str, promises: Promises, dice: random.Random) -> None:
@@ -129,6 +155,31 @@ def due(life: Life, unit: int) -> Instant:
     return Instant(started + (monthrange(at.year, at.month)[1] + KEPT_DAYS) * DAY)
 
 
+def over(life: Life, unit: int) -> bool:
+    """Whether what was kept with a unit may be gone: its own days have passed."""
+    return life.time_of(unit) + KEPT_DAYS * DAY <= life.clock.now()
+
+
+def kept_by_holds(life: Life, promises: Promises) -> tuple[set[int], set[int]]:
+    """The units and files that holds keep which were heard of and are in force."""
+    with life.parts.db.read(HOME) as tx:
+        standing = [held.id for held in holds.in_force(tx) if held.id in promises.held]
+    found = [promises.held[hold] for hold in standing]
+    return set().union(*(units for units, _ in found)), set().union(*(files for _, files in found))
+
+
+def held_lately(life: Life, unit: int, since: Instant) -> bool:
+    """Whether a hold kept a unit from going at some time since, or does."""
+    with life.parts.db.read(HOME) as tx:
+        placed = holds.listed(tx)
+    at = life.time_of(unit)
+    return any(
+        held.reaches(at, Instant(at + APART))
+        for held in placed
+        if held.released_at is None or held.released_at >= since
+    )
+
+
 def check(life: Life, promises: Promises) -> None:
     """Everything that was promised holds."""
     committed = life.units()
@@ -149,7 +200,8 @@ def check(life: Life, promises: Promises) -> None:
 
 
 def check_facts(life: Life, promises: Promises, committed: int) -> None:
-    """Each unit's facts once and in the bytes that were brought, or gone because they were due."""
+    """Each unit's facts once and in the bytes that were brought, or gone because they were over."""
+    _, held = kept_by_holds(life, promises)
     with life.parts.db.read(HOME) as tx:
         stored = Counter(o.raw for o in observations(tx, life.lake, [EVERYTHING], limit=ALL))
     seen: set[bytes] = set()
@@ -158,18 +210,20 @@ def check_facts(life: Life, promises: Promises, committed: int) -> None:
         own = {o.raw for o in living.load_of(unit)} - seen
         seen |= own
         there = {raw for raw in own if stored[raw]}
-        now_due = due(life, unit) <= life.clock.now()
-        assert there == own or (now_due and not there), f"unit {unit} is whole, or gone when due"
-        if promises.expired >= 0 and due(life, unit) <= life.time_of(promises.expired - 1):
+        assert there == own or over(life, unit), f"unit {unit} is whole until its time is over"
+        assert there == own or unit not in held, f"unit {unit} is held, and whole"
+        said = life.time_of(promises.expired - 1)
+        if due(life, unit) <= said and not held_lately(life, unit, said):
             assert not there, f"unit {unit} was due and said to be gone"
         expected |= there
     assert stored == Counter(expected), "nothing twice, and nothing that nobody brought"
 
 
 def check_files(life: Life, promises: Promises) -> None:
+    held, _ = kept_by_holds(life, promises)
     with life.parts.db.read(HOME) as tx:
         for unit in promises.files:
-            if due(life, unit) > life.clock.now():
+            if unit in held or not over(life, unit):
                 kept = b"".join(get_blob(tx, life.lake, living.file_name(unit)))
                 assert kept == living.file_of(unit)
             elif has_blob(tx, living.file_name(unit)):
@@ -182,7 +236,8 @@ def check_files(life: Life, promises: Promises) -> None:
 def check_catalog(life: Life, tenant: Tenant) -> None:
     """Batches lie in the tail or in a segment, and segments hold what their batches say."""
     with life.parts.db.read(tenant) as tx:
-        rows = tx.all(tx.select(batches.c.batch_no, batches.c.segment_id, batches.c.rows))
+        b = batches.c
+        rows = tx.all(tx.select(b.batch_no, b.segment_id, b.rows, b.gone))
         in_tail = {row.batch_no for row in tx.all(tx.select(tail.c.batch_no))}
         sizes = {r.id: r.rows for r in tx.all(tx.select(segments.c.id, segments.c.rows))}
     lying: Counter[str] = Counter()
@@ -190,7 +245,7 @@ def check_catalog(life: Life, tenant: Tenant) -> None:
         if row.segment_id is None:
             assert row.batch_no in in_tail
         else:
-            lying[row.segment_id] += row.rows
+            lying[row.segment_id] += row.rows - count_gone(row.gone)
     assert {name: count for name, count in lying.items() if name in sizes} == sizes
 
 
@@ -220,6 +275,7 @@ def test_kills_at_random_moments_cost_nothing(
     dice, promises = random.Random(), Promises()
     data = tmp_path / "data"
     data.mkdir()
+    begin(data, url, promises)
     for _ in range(kills):
         live_and_die(data, url, promises, dice)
         life = Life(data, url)
