@@ -33,7 +33,7 @@ from auditkeep.lake import governance, parquet, published
 from auditkeep.lake.columns import Columns, Heavy, Light, pack, tail_object, unpack
 from auditkeep.lake.destruction import destroy_buckets
 from auditkeep.lake.generations import Doomed, cut
-from auditkeep.lake.segments import object_name
+from auditkeep.lake.segments import keep_rewritten, object_name, opening_of
 from auditkeep.settings import load
 from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.tlog.note import Signer
@@ -182,11 +182,38 @@ def destroy_segment(parts: Parts, batch_no: int) -> None:
     parts.lake.objects.delete(object_name(TENANT, segment))
 
 
+def compact_without(parts: Parts, numbers: list[int], batch_no: int, index: int) -> None:
+    """The segments of some batches become one, as in compaction, but for one observation: ids, sizes
+    and what the batch says of itself are made to fit.
+    """
+    lake = parts.lake
+    with parts.db.write(TENANT) as tx:
+        b = batches.c
+        rows = tx.all(tx.select(b.segment_id, b.bucket_id).where(b.batch_no.in_(numbers)))
+        (bucket,) = {row.bucket_id for row in rows}
+        old = sorted({row.segment_id for row in rows})
+        made = keep_rewritten(
+            lake, TENANT, bucket,
+            [parquet.Part(opening_of(lake, TENANT, bucket, one)) for one in old],
+            [], Instant(0), without={batch_no: frozenset({index})},
+        )  # fmt: skip
+        assert made is not None
+        segment, rewritten = made
+        segment.insert(tx)
+        tx.run(tx.update(batches).where(b.segment_id.in_(old)).values(segment_id=segment.id))
+        told = tx.update(batches).where(b.batch_no == batch_no)
+        tx.run(told.values(gone=f"[[{index},{index}]]"))
+        tx.run(tx.delete(observation_ids).where(observation_ids.c.id.in_(rewritten.dropped)))
+        tx.run(tx.delete(segments).where(segments.c.id.in_(old)))
+    for one in old:
+        lake.objects.delete(object_name(TENANT, one))
+
+
 def destroy_as_expired(
-    parts: Parts, subject: str, at: Instant, *, batch: int | None = None
+    parts: Parts, subject: str, at: Instant, *, batch: int | None = None, index: int | None = None
 ) -> None:
-    """The facts, or one batch of them, by the product's own hand: a policy and a destruction that
-    are logged and signed as true ones are. `at` is when the record says that it was.
+    """The facts, or one batch or observation of them, by the product's own hand: a policy and a
+    destruction that are logged and signed as true ones are. `at` is when the record says that it was.
     """
     lake = parts.lake
     given = governance.authority("PutRetention", "the deployment's settings", "r", subject, at)
@@ -198,6 +225,8 @@ def destroy_as_expired(
             destroy_buckets(tx, lake, [facts], given, at)
     if batch is not None:
         doomed = Doomed(frozenset({batch}))
+        if index is not None:
+            doomed = Doomed(rows={batch: frozenset({index})})
         assert cut(lake, TENANT, facts, lambda *_: doomed, lambda _: given, at) is not None
 
 

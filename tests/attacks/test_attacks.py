@@ -213,6 +213,30 @@ def test_a_part_of_the_facts_destroyed_before_their_policy_allows(
     assert len(json.loads(told[told.index("{") :])["problems"]) == 1, "nothing else is wrong"
 
 
+def test_a_single_fact_destroyed_before_its_policy_allows(house: Deployment, run: Run) -> None:
+    with house.parts() as parts:
+        number = mallory.in_class(parts, "facts", sealed=True)[0]
+        mallory.destroy_as_expired(parts, "facts 731", house.clock.now(), batch=number, index=0)
+        house.log(parts)
+    named(
+        house.audit(run),
+        rf"Batch {number} .*: 1 of its \d+ observations are missing, the first is number 0, and .*"
+        "earlier than the retention policy it cites allowed",
+    )
+
+
+def test_a_fact_left_out_by_a_compaction(house: Deployment, run: Run) -> None:
+    """Two segments become one, as they do every day; one observation does not go on."""
+    with house.parts() as parts:
+        numbers = mallory.in_class(parts, "facts", sealed=True)
+        mallory.compact_without(parts, numbers, numbers[0], 1)
+    named(
+        house.audit(run),
+        rf"Batch {numbers[0]} .*: 1 of its \d+ observations are missing, the first is number 1, and "
+        "no destruction record names them",
+    )
+
+
 def test_facts_destroyed_under_a_date_that_has_not_come(house: Deployment, run: Run) -> None:
     """The record says two years hence, when it would have been allowed."""
     with house.parts() as parts:
