@@ -103,7 +103,9 @@ def test_the_policy_is_what_the_plan_needs(run: Run, looked_at: Path) -> None:
     code, out, _ = run("collect", "policy", *words(looked_at))
     assert code == 0
     (statement,) = json.loads(out)["Statement"]
-    assert statement["Action"] == ["ec2:DescribeVpcs", "iam:ListUsers"]
+    assert statement["Action"] == [
+        "ec2:DescribeVpcs", "iam:GetAccountSummary", "iam:ListUsers",
+    ]  # fmt: skip
     file = looked_at / "role.json"
     principal = f"arn:aws:iam::{ACCOUNT}:role/server"
     code, _, _ = run(
