@@ -108,6 +108,10 @@ class World:
     """What CloudTrail's ListPublicKeys answers."""
     reports: set[str] = field(default_factory=set)
     """Accounts whose credential report was asked for."""
+    event_stores: set[tuple[str, str, str]] = field(default_factory=set)
+    """Event data stores of CloudTrail Lake: account, region and id; each has everybody's events."""
+    queries: dict[str, str] = field(default_factory=dict)
+    """Statements by the id of their query."""
     trail_delay: int = 0
     """Microseconds until an event can be looked up."""
     lock: threading.RLock = field(default_factory=threading.RLock)

@@ -1,13 +1,23 @@
-"""CloudTrail: looking events up, and the public keys of digest files."""
+"""CloudTrail: looking events up, querying CloudTrail Lake, and the public keys of digest files."""
 
 import json
+import re
+import uuid
+from datetime import UTC, datetime
 
 from tests.simulator.asking import Ask, Handler, Output
+from tests.simulator.encoding import Refusal
 from tests.simulator.estate import Event
 
-from auditkeep.clock import DAY, Instant
+from auditkeep.clock import DAY, Instant, from_datetime
 
 _KEPT = 90 * DAY
+_STATEMENT = re.compile(
+    r"SELECT eventJson FROM (?P<store>[\w-]+) WHERE eventTime >= '(?P<begin>[^']+)' AND eventTime < "
+    r"'(?P<end>[^']+)' AND eventCategory = 'Management' AND recipientAccountId = '(?P<account>\d+)' "
+    r"AND awsRegion = '(?P<region>[\w-]+)'(?P<writes> AND readOnly = false)?"
+)
+"""All of SQL that is understood here."""
 
 
 def _lookup(ask: Ask) -> Output:
@@ -55,7 +65,47 @@ def _public_keys(ask: Ask) -> Output:
     return {"PublicKeyList": list(ask.world.public_keys)}
 
 
+def _start_query(ask: Ask) -> Output:
+    statement = ask.params["QueryStatement"]
+    asked = _STATEMENT.fullmatch(statement)
+    if asked is None:
+        raise Refusal("InvalidQueryStatementException", "The statement is not understood.")
+    if (ask.account, ask.region, asked["store"]) not in ask.world.event_stores:
+        raise Refusal("EventDataStoreNotFoundException", "There is no such event data store.")
+    query = str(uuid.uuid4())
+    ask.world.queries[query] = statement
+    return {"QueryId": query}
+
+
+def _query_results(ask: Ask) -> Output:
+    asked = _STATEMENT.fullmatch(ask.world.queries.get(ask.params["QueryId"], ""))
+    if asked is None:
+        raise Refusal("QueryIdNotFoundException", "There is no such query.")
+    begin, end = _time(asked["begin"]), _time(asked["end"])
+
+    def rows(at: Instant) -> list[list[dict[str, str]]]:
+        return [
+            [{"eventJson": json.dumps(e.record)}]
+            for e in ask.estate.events(asked["account"], asked["region"])
+            if begin <= e.at < min(end, at) and not (asked["writes"] and e.record["readOnly"])
+        ]
+
+    page, more = ask.page(rows, ask.params.get("NextToken"), limit=ask.params["MaxQueryResults"])
+    return {
+        "QueryStatus": "FINISHED",
+        "QueryResultRows": page,
+        "QueryStatistics": {"TotalResultsCount": len(rows(ask.at))},
+        "NextToken": more,
+    }
+
+
+def _time(text: str) -> Instant:
+    return from_datetime(datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC))
+
+
 HANDLERS: dict[str, Handler] = {
+    "cloudtrail:StartQuery": _start_query,
+    "cloudtrail:GetQueryResults": _query_results,
     "cloudtrail:LookupEvents": _lookup,
     "cloudtrail:ListPublicKeys": _public_keys,
 }
