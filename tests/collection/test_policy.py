@@ -18,6 +18,8 @@ FRAMEWORK = Framework(
     id="f", name="Ours", type="Custom", sets=(), created_at=Instant(0), updated_at=Instant(0)
 )
 
+CENTRAL = "999988887777"
+
 
 def needs(question: Question) -> frozenset[str]:
     return ApiCalls().actions(question.what) if question.what else frozenset({"config:Describe"})
@@ -58,6 +60,29 @@ def test_the_template_trusts_one_principal_with_external_id_and_session_name() -
     assert role["RoleName"] == {"Fn::Sub": "Reader-${AWS::AccountId}"}
     with pytest.raises(SetupError, match="plain name"):
         stackset([], role="arn:aws:iam::1:role/x", principal="", external_id="", session_name="")
+
+
+def test_who_is_asked_about_all_allows_that_and_nobody_else() -> None:
+    made = stackset(
+        ["iam:ListUsers"],
+        {CENTRAL: ["cloudtrail:StartQuery"]},
+        role="Reader",
+        principal=f"arn:aws:iam::{ONE}:role/server",
+        external_id="",
+        session_name="auditkeep",
+    )
+    assert made["Conditions"] == {
+        f"Is{CENTRAL}": {"Fn::Equals": [{"Ref": "AWS::AccountId"}, CENTRAL]}
+    }
+    named = {
+        name: (one.get("Condition"), one["Properties"]["PolicyDocument"]["Statement"][0]["Action"])
+        for name, one in made["Resources"].items()
+        if one["Type"] == "AWS::IAM::ManagedPolicy"
+    }
+    assert named == {
+        "Reads1": (None, ["iam:ListUsers"]),
+        f"ReadsOf{CENTRAL}": (f"Is{CENTRAL}", ["cloudtrail:StartQuery"]),
+    }
 
 
 def test_a_conformance_pack_holds_the_managed_rules_that_are_missing() -> None:

@@ -16,6 +16,7 @@ from auditkeep.app.parts import open_parts
 from auditkeep.app.setup import initialise
 from auditkeep.clock import DAY, MINUTE, Instant
 from auditkeep.collection import backfills
+from auditkeep.errors import SetupError
 from auditkeep.work.pump import Pump
 
 pytestmark = pytest.mark.server
@@ -77,3 +78,5 @@ def test_a_store_is_asked_instead_of_each_account(
             (MANAGER, "cloudtrail:StartQuery"), (MANAGER, "cloudtrail:GetQueryResults"),
         }  # fmt: skip
         assert set(needs_of(parts, TENANT, MANAGER)) == {n for _, n in called}
+        with pytest.raises(SetupError, match="nothing to allow"):
+            needs_of(parts, TENANT, ONE)

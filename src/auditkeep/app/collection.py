@@ -245,36 +245,44 @@ def _account_row(asked: Asked) -> dict[str, Any]:
 
 def needs_of(parts: Parts, tenant: Tenant, account: str | None) -> list[str]:
     """The IAM actions that the plan needs, in one account or in any."""
-    with parts.db.read(tenant) as tx:
-        plan = Plans(parts.deps.library, parts.settings).of(tx, parts.clock.now())
-    if account is not None:
-        territories = tuple(t for t in plan.territories if account in t.accounts)
-        plan = Plan(territories)
-    asking = pullers(parts.settings, parts.clock)
-    store = event_store(parts.settings)
-    aggregating = parts.settings.collect_aggregator.partition("/")[0]
-
-    def needs(question: Question) -> frozenset[str]:
-        puller = asking.get(question.source)
-        if (
-            puller is None
-            or question == TRAIL
-            or (
-                store is not None
-                and question.source == puller.source == "AWS_Cloudtrail"
-                and account not in (None, store.account)
-            )
-        ):
-            return frozenset()
-        more: frozenset[str] = frozenset()
-        if question.source == "AWS_Config" and aggregating and account in (None, aggregating):
-            more = aggregator.ACTIONS
-        return puller.actions(question.what) | more
-
-    found = actions(plan, needs)
+    own, central = _needs(parts, tenant, account)
+    others = [a for where, some in central.items() if account in (None, where) for a in some]
+    found = sorted({*own, *others})
     if not found:
         raise SetupError("Nothing looks, so nothing is asked: there is nothing to allow.")
     return found
+
+
+def _needs(
+    parts: Parts, tenant: Tenant, account: str | None = None
+) -> tuple[list[str], dict[str, frozenset[str]]]:
+    """What each account is asked (or the one), and what some account is asked about all of them."""
+    settings = parts.settings
+    with parts.db.read(tenant) as tx:
+        whole = Plans(parts.deps.library, settings).of(tx, parts.clock.now())
+    plan = whole
+    if account is not None:
+        plan = Plan(tuple(t for t in whole.territories if account in t.accounts))
+    asking, store = pullers(settings, parts.clock), event_store(settings)
+
+    def needs(question: Question) -> frozenset[str]:
+        puller = asking.get(question.source)
+        if puller is None or question == TRAIL:
+            return frozenset()
+        if store is not None and question.source == "AWS_Cloudtrail":
+            return frozenset()
+        return puller.actions(question.what)
+
+    sources = {
+        q.source for t in whole.territories for q in (d.question for d in t.duties) if q != TRAIL
+    }
+    central: dict[str, frozenset[str]] = {}
+    if store is not None and "AWS_Cloudtrail" in sources:
+        central[store.account] = asking["AWS_Cloudtrail"].actions("")
+    if settings.collect_aggregator and "AWS_Config" in sources:
+        where = aggregator.Where.of(settings.collect_aggregator).account
+        central[where] = central.get(where, frozenset()) | aggregator.ACTIONS
+    return actions(plan, needs), central
 
 
 def policy_of(parts: Parts, tenant: Tenant, account: str | None) -> dict[str, Any]:
@@ -285,8 +293,12 @@ def stackset_of(parts: Parts, tenant: Tenant, principal: str) -> dict[str, Any]:
     settings = parts.settings
     if not settings.collect_role:
         raise SetupError("No role is taken in accounts: set AUDITKEEP_COLLECT_ROLE.")
+    own, central = _needs(parts, tenant)
+    if not own and not central:
+        raise SetupError("Nothing looks, so nothing is asked: there is nothing to allow.")
     return stackset(
-        needs_of(parts, tenant, None),
+        own,
+        central,
         role=settings.collect_role,
         principal=principal,
         external_id=settings.collect_external_id.replace("{tenant}", tenant.account),

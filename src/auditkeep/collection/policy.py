@@ -9,7 +9,7 @@ conformance packs (`AWS::Config::ConfigRule`). Pure: the actions come from the p
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from auditkeep.collection.plan import Plan, Question
@@ -56,9 +56,18 @@ def policies(allowed: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def stackset(
-    allowed: Iterable[str], *, role: str, principal: str, external_id: str, session_name: str
+    allowed: Iterable[str],
+    central: Mapping[str, Iterable[str]] | None = None,
+    *,
+    role: str,
+    principal: str,
+    external_id: str,
+    session_name: str,
 ) -> dict[str, Any]:
-    """A template that any member account can be given; its only output is the role's ARN."""
+    """A template that any member account can be given; its only output is the role's ARN.
+
+    `central`: what only some accounts allow, because they are asked about all of them.
+    """
     if "/" in role or ":" in role:
         raise SetupError(
             f"'{role}' is not the plain name of a role, which a template for many accounts needs."
@@ -71,17 +80,16 @@ def stackset(
     }
     if external_id:
         trust["Condition"]["StringEquals"]["sts:ExternalId"] = {"Ref": "ExternalId"}
-    attached: dict[str, Any] = {
-        f"Reads{number}": {
-            "Type": "AWS::IAM::ManagedPolicy",
-            "Properties": {
-                "Description": "What Auditkeep asks of this account.",
-                "PolicyDocument": document,
-                "Roles": [{"Ref": "Collector"}],
-            },
-        }
+    attached = {
+        f"Reads{number}": _attached("What Auditkeep asks of this account.", document)
         for number, document in enumerate(policies(allowed), 1)
     }
+    conditions: dict[str, Any] = {}
+    for account, some in sorted((central or {}).items()):
+        conditions[f"Is{account}"] = {"Fn::Equals": [{"Ref": "AWS::AccountId"}, account]}
+        told = "What Auditkeep asks of this account about all."
+        only = _attached(told, policy(some))
+        attached[f"ReadsOf{account}"] = {"Condition": f"Is{account}", **only}
     parameters = {
         "CollectorPrincipal": {
             "Type": "String",
@@ -99,6 +107,7 @@ def stackset(
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "The role that Auditkeep takes to read this account. It changes nothing.",
         "Parameters": parameters,
+        **({"Conditions": conditions} if conditions else {}),
         "Resources": {
             "Collector": {
                 "Type": "AWS::IAM::Role",
@@ -111,6 +120,17 @@ def stackset(
             **attached,
         },
         "Outputs": {"RoleArn": {"Value": {"Fn::GetAtt": ["Collector", "Arn"]}}},
+    }
+
+
+def _attached(description: str, document: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "Type": "AWS::IAM::ManagedPolicy",
+        "Properties": {
+            "Description": description,
+            "PolicyDocument": document,
+            "Roles": [{"Ref": "Collector"}],
+        },
     }
 
 
