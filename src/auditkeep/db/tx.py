@@ -9,7 +9,7 @@ by `insert` and `upsert`, and a row that is there by `set`, which names its whol
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import (
@@ -228,8 +228,7 @@ class Tx(_Handle):
 
     def mine(self, table: Table) -> Any:
         """The condition that a row of `table` is the tenant's."""
-        _require_owned(table)
-        return and_(table.c.account == self.tenant.account, table.c.region == self.tenant.region)
+        return _mine(table, self.tenant)
 
     def select(self, *columns: Any) -> Select[Any]:
         """SELECT over columns or tables, held to the tenant in every table it names.
@@ -439,6 +438,13 @@ def _seal(
 def _require_owned(table: Table) -> None:
     if table.name not in schema.TENANT_TABLES:
         raise StorageError(f"Table '{table.name}' belongs to the deployment, not to a tenant.")
+
+
+@lru_cache(maxsize=4096)
+def _mine(table: Table, tenant: Tenant) -> ColumnElement[bool]:
+    """Built once for a tenant who asks again: it is in every statement."""
+    _require_owned(table)
+    return and_(table.c.account == tenant.account, table.c.region == tenant.region)
 
 
 @cache
