@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from tests.e2e import organisation
-from tests.e2e.collecting import Story, collector, deployment, environment
-from tests.simulator.cloud import Simulator
+from tests.e2e.collecting import TENANT, Story, collector, deployment, environment
+from tests.simulator.cloud import Simulator, action
 
+from auditkeep.app.collection import needs_of
 from auditkeep.clock import DAY, MINUTE, Instant
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.collect import KIND
@@ -55,6 +56,14 @@ def test_thirty_days_of_an_organisation(cloud: Simulator, quick_path: Path) -> N
     story.judge()
     # a second framework over the same sources: not one call more
     before, weekly = good(cloud, 5), good(cloud, 7)
-    assert weekly - before == Counter({k: 1 for k in weekly if k[2] == "iam:ListUsers"})
+    users = {"iam:ListUsers", "iam:GetAccountSummary"}
+    assert weekly - before == Counter({k: 1 for k in weekly if k[2] in users})
     assert before - weekly == Counter()
     assert good(cloud, 8) == before
+    # and nothing that the policy for the accounts does not allow
+    called = {
+        action(c.service, c.operation)
+        for c in cloud.history.calls()
+        if c.service not in {"organizations", "sts"}
+    }
+    assert called <= set(needs_of(parts, TENANT, None))
