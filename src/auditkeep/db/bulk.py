@@ -1,7 +1,7 @@
 """Bulk statements where a statement for each row would cost more than the row's own work.
 
 The tenant is named by the caller's `Tx`, here as everywhere. SQLite runs one prepared statement
-over all rows; PostgreSQL gets whole columns as arrays.
+over all rows; PostgreSQL gets whole columns as arrays, in binary, which is quicker than text.
 """
 
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def merge_usage(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:
     )
     owner = (tx.tenant.account, tx.tenant.region)
     if tx.postgres:
-        arrays = "%s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[]"
+        arrays = "%b::bigint[], %b::text[], %b::text[], %b::text[], %b::bigint[]"
         tx.driver().exec_driver_sql(
             f"{into}SELECT %s, %s, new.* FROM unnest({arrays}) AS new{merge}",
             (*owner, *(list(column) for column in zip(*rows, strict=True))),
@@ -104,7 +104,7 @@ def merge_rollups(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:
     )
     owner = (tx.tenant.account, tx.tenant.region)
     if tx.postgres:
-        arrays = ", ".join(f"%s::{kind}[]" for kind in _ROLLUP_TYPES)
+        arrays = ", ".join(f"%b::{kind}[]" for kind in _ROLLUP_TYPES)
         tx.driver().exec_driver_sql(
             f"{into} SELECT %s, %s, new.* FROM unnest({arrays}) AS new {merge}",
             (*owner, *(list(column) for column in zip(*rows, strict=True))),

@@ -240,8 +240,10 @@ def slices(opening: Opening, rows: int) -> Iterator[list[list[Any]]]:
         *("envelope", "raw", "nonce"),
     )
     at = 0
+    scan = _scan(opening)  # one for all slices: the footer is read once
     while True:
-        (frame,) = _collect([opening], [_scan(opening).slice(at, rows).select(columns)])
+        opening.objects.near([opening.name])  # a copy may have given way to others meanwhile
+        (frame,) = _collect([opening], [scan.slice(at, rows).select(columns)])
         if not frame.height:
             return
         yield [column.to_list() for column in frame.iter_columns()]

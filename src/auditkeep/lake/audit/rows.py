@@ -160,8 +160,14 @@ def misread(part: Sequence[Sequence[Any]], times: Mapping[int, str]) -> list[tup
             and reading.region == region
             and reading.verdict == verdict
             and len(resources) == count
-            and (not count or join([r.value for r in resources]) == named)
-            and (not count or join([r.verdict for r in resources]) == said)
+            and (
+                not count
+                or (count == 1 and resources[0].value == named and resources[0].verdict == said)
+                or (
+                    join([r.value for r in resources]) == named
+                    and join([r.verdict for r in resources]) == said
+                )
+            )
         ):
             continue
         row = (id_, time, source, key, account, region, verdict, count, named, said)
