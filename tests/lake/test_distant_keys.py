@@ -1,15 +1,10 @@
 """Bucket keys under masters that are somewhere else: bounded in time, and nobody waits for them."""
 
-from collections.abc import Mapping
-
 import pytest
+from tests.distant import Distant, Ring
 
 from auditkeep.clock import Instant, parse
-from auditkeep.crypto.asking import patient, require_free, with_keys
-from auditkeep.crypto.masters import MasterFile
-from auditkeep.crypto.providers import HSM, KeyProvider, framed, unframed
-from auditkeep.crypto.providers.local import LocalKeyProvider
-from auditkeep.crypto.ring import KeyRing
+from auditkeep.crypto.asking import patient, with_keys
 from auditkeep.db.database import Database
 from auditkeep.db.schema import assessments, tenants
 from auditkeep.db.schema import buckets as bucket_table
@@ -24,41 +19,6 @@ NOW = Instant(parse("2026-05-01T12:00:00Z"))
 AWAY = "pkcs11:token=t;object="
 
 
-class Distant:
-    """A master key elsewhere, and whether it answers."""
-
-    def __init__(self, name: str) -> None:
-        self._inner = LocalKeyProvider(bytes(32), "test")
-        self.key_id = name
-        self.asked: list[Mapping[str, str]] = []
-        self.away = False
-
-    def wrap(self, key: bytes, context: Mapping[str, str]) -> bytes:
-        self._ask(context)
-        return framed(HSM, self.key_id, self._inner.wrap(key, context))
-
-    def unwrap(self, wrapped: bytes, context: Mapping[str, str]) -> bytes:
-        self._ask(context)
-        return self._inner.unwrap(unframed(HSM, wrapped)[1], context)
-
-    def _ask(self, context: Mapping[str, str]) -> None:
-        require_free(self.key_id)  # as whoever really asks somebody outside
-        self.asked.append(context)
-        if self.away:
-            raise KeyAway(f"The key {self.key_id} is disabled.", "disabled")
-
-
-class Ring(KeyRing):
-    """The deployment's own key in a file, and named ones of `Distant`."""
-
-    def __init__(self, lake: Lake) -> None:
-        super().__init__(MasterFile(lake.data / "keys" / "master.key"))
-        self.distant: dict[str, Distant] = {}
-
-    def _outside(self, name: str) -> KeyProvider:
-        return self.distant.setdefault(name, Distant(name))
-
-
 class Ticks:
     def __init__(self) -> None:
         self.at = 0.0
@@ -69,7 +29,7 @@ class Ticks:
 
 @pytest.fixture
 def ring(lake: Lake) -> Ring:
-    return Ring(lake)
+    return Ring(lake.data)
 
 
 @pytest.fixture

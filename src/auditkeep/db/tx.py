@@ -310,6 +310,13 @@ class Tx(_Handle):
         tx._after = self._after
         return tx
 
+    def field_bucket(self) -> bytes:
+        """Names the bucket, under the deployment's own key, that seals this tenant's fields now."""
+        keys = self._fields.keys(self, make=True)
+        if keys is None:
+            raise StorageError("There is no key to seal this tenant's fields with.")
+        return keys.ref
+
     def require_field_keys(self) -> None:
         """KeyNotAtHand, or whatever else keeps from sealing fields of this tenant, now."""
         keys = self._fields.keys(self, make=True)

@@ -34,7 +34,7 @@ from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
 from auditkeep.lake import buckets, keeping, metering, published, rollups, segments
 from auditkeep.lake.admission import Row, admit, same, without_copies
-from auditkeep.lake.batch import keep_leaves, new_opening, seal_opening
+from auditkeep.lake.batch import keep_leaves, new_opening, seal_opening, sealed_under
 from auditkeep.lake.columns import Columns, Heavy, Light, pack, tail_object
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.encoding import NONCE_SIZE, EnvelopeWriter, leaf
@@ -209,6 +209,7 @@ def _commit_batch(
 ) -> rollups.Groups:
     """Write everything that a batch consists of; its observations, counted."""
     bucket_id = buckets.current(tx, lake.keys, klass, now)
+    sealed_by = sealed_under(tx, klass, bucket_id)
     columns = _columns(batch_no, rows, now)
     with _Beside(len(rows)) as beside:
         # Packing runs outside the interpreter's lock, and so beside the hashing.
@@ -238,7 +239,7 @@ def _commit_batch(
             "rows": len(rows),
             "size": columns.heavy.size,
             "root": root,
-            "opening": seal_opening(lake, tx.tenant, bucket_id, batch_no, opening),
+            "opening": seal_opening(lake, tx.tenant, sealed_by, batch_no, opening),
             "leaves": leaves_kept,
             "log_position": _queue_entry(tx, opening.entry),
             "segment_id": segment_id,

@@ -145,7 +145,7 @@ def _destroy_these(
     objects = list(left_behind)
     for bucket in doomed:
         for row in tx.all(_batches_of(tx, bucket.id)):
-            opening = open_opening(lake, tx.tenant, bucket.id, row.batch_no, bytes(row.opening))
+            opening = open_opening(lake, tx.tenant, row.batch_no, bytes(row.opening))
             openings.append((opening.salt.hex(), opening.record.decode()))
             numbers.append(row.batch_no)
             rows += row.rows - count_gone(row.gone)

@@ -47,7 +47,7 @@ from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
 from auditkeep.lake import parquet, read, rollups
 from auditkeep.lake import segments as kept
-from auditkeep.lake.batch import open_opening, seal_opening
+from auditkeep.lake.batch import moved_opening
 from auditkeep.lake.blobs import copy_stored
 from auditkeep.lake.blobs import object_name as blob_name
 from auditkeep.lake.buckets import open_bucket
@@ -264,9 +264,8 @@ def _copy(
 ) -> None:
     """Copy what stays, durably; `copies` tells of each as soon as it is there."""
     for batch in content.staying():
-        opening = open_opening(lake, tenant, bucket_id, batch.batch_no, batch.opening)
-        copies.openings[batch.batch_no] = seal_opening(
-            lake, tenant, copies.bucket_id, batch.batch_no, opening
+        copies.openings[batch.batch_no] = moved_opening(
+            lake, tenant, batch.batch_no, batch.opening, bucket_id, copies.bucket_id
         )
     for some in _pieces(content.staying(), bounds):
         _copy_batches(lake, tenant, bucket_id, some, content.doomed, copies, now)

@@ -94,7 +94,7 @@ def prove(
             f"Batch {batch_no} is not covered by the log's checkpoint of {log.checkpoint.size} "
             "entries yet; it will be within a second. Try again."
         )
-    opening = open_opening(lake, tx.tenant, row.bucket_id, batch_no, bytes(row.opening))
+    opening = open_opening(lake, tx.tenant, batch_no, bytes(row.opening))
     root = bytes(row.root)
     kept = None if row.leaves is None else bytes(row.leaves)
     tree = Tree(load_leaves(lake, tx.tenant, batch_no, root, kept, row.rows))

@@ -282,7 +282,7 @@ def test_a_batch_made_anew_under_its_number(house: Lake) -> None:
         key = house.keys.object_key(TENANT, row.bucket_id, tail_object(6))
         heavy = unpack(key, TENANT, 6, blob).heavy
         leaves = rows.leaves(rows.nonces(heavy.nonces), heavy.envelopes, heavy.raws)
-        opening = open_opening(house, TENANT, row.bucket_id, 6, bytes(row.opening))
+        opening = open_opening(house, TENANT, 6, bytes(row.opening))
         record = opening.record.replace(
             bytes(row.root).hex().encode(), merkle_root(leaves).hex().encode()
         )
@@ -433,7 +433,7 @@ def test_destructions_that_do_not_hold(
     with lake.db.write(TENANT) as tx:
         row = tx.first(tx.select(batches))
         assert row is not None
-        opening: Opening = open_opening(lake, TENANT, row.bucket_id, 1, bytes(row.opening))
+        opening: Opening = open_opening(lake, TENANT, 1, bytes(row.opening))
         authority = asked("a")
         destruction = governance.Destruction(
             at=authority.at,

@@ -195,9 +195,8 @@ class TenantAudit:
     def _check_opening(self, batch: Batch, found: State) -> bool:
         """Whether its salt and record are those of its entry, and the record that of its row."""
         try:
-            opening = open_opening(
-                self._lake, self._tenant, batch.bucket_id, batch.batch_no, batch.opening
-            )
+            self._lake.keys.require(self._tenant, batch.bucket_id)
+            opening = open_opening(self._lake, self._tenant, batch.batch_no, batch.opening)
         except AuditkeepError as error:
             self._closed(batch, error, found)
             return False
@@ -245,9 +244,7 @@ class TenantAudit:
     def _absence(self, batch: Batch, missing: Sequence[int]) -> str | None:
         """Why observations of a batch may not be missing; None if they may."""
         try:
-            opening = open_opening(
-                self._lake, self._tenant, batch.bucket_id, batch.batch_no, batch.opening
-            )
+            opening = open_opening(self._lake, self._tenant, batch.batch_no, batch.opening)
             told = msgspec.json.decode(opening.record, type=Told)
         except (AuditkeepError, msgspec.MsgspecError):
             return "its opening cannot be read"
