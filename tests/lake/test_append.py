@@ -204,7 +204,8 @@ def test_each_class_and_month_has_a_bucket_of_its_own(lake: Lake, db: Database) 
     add(lake, "unit-3", some(2, 1), klass="manual/a")
     add(lake, "unit-4", some(3, 1), now=parse("2026-06-01T00:00:00Z"))
     with db.read(TENANT) as tx:
-        rows = tx.all(tx.select(buckets).order_by(buckets.c.month, buckets.c["class"]))
+        evidence = tx.select(buckets).where(buckets.c["class"] != "fields")
+        rows = tx.all(evidence.order_by(buckets.c.month, buckets.c["class"]))
     assert [(row._mapping["class"], row.month) for row in rows] == [
         ("facts", "2026-05"),
         ("manual/a", "2026-05"),

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from tests.lake.test_distant_keys import AWAY, Ring
+from tests.distant import Ring
+from tests.lake.test_distant_keys import AWAY
 
 from auditkeep.clock import Instant, parse
 from auditkeep.crypto.keystore import KeyStore
@@ -24,7 +25,7 @@ NOW = Instant(parse("2026-05-01T12:00:00Z"))
 
 @pytest.fixture
 def ring(lake: Lake) -> Ring:
-    return Ring(lake)
+    return Ring(lake.data)
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_everything_is_under_the_new_master_and_opens_as_before(
 def test_a_server_beside_it_goes_on_with_its_buckets_and_the_new_master(
     db: Database, lake: Lake, ring: Ring, own: KeyStore
 ) -> None:
-    server = BucketKeys(Ring(lake), lake.keystore)
+    server = BucketKeys(Ring(lake.data), lake.keystore)
     made = _filled(db, server, 2)
     rotation.begin(ring, "")
     assert server.provider_key == ring.key_id, "it noticed by itself"
@@ -86,7 +87,7 @@ def test_a_server_beside_it_goes_on_with_its_buckets_and_the_new_master(
         late = buckets.current(tx, server, "manual/late", NOW)
     assert master_of(lake.keystore.get(late)) == ring.key_id
     _rotate(lake, ring, own)
-    assert _filled(db, BucketKeys(Ring(lake), lake.keystore), 2) == made
+    assert _filled(db, BucketKeys(Ring(lake.data), lake.keystore), 2) == made
 
 
 @pytest.mark.parametrize("after", [0, 1, 2])

@@ -202,8 +202,8 @@ def reported(world: World, made: Made) -> str:
     with world.db.write(HERE) as tx:
         found = reports.find(tx, report)
         assert found is not None
-        place = reports.place(found).object_key
-        put_blob(tx, world.deps.lake, "reports", place, io.BytesIO(b"zip"), world.clock.now())
+        place, klass = reports.place(found).object_key, reports.klass(found)
+        put_blob(tx, world.deps.lake, klass, place, io.BytesIO(b"zip"), world.clock.now())
     return report
 
 
@@ -323,7 +323,10 @@ def test_of_reports_of_one_month_those_under_hold_stay_and_can_be_had(
     keep.put_retention(**{"class": "reports", "days": 200})
     keep.place_legal_hold(reason="case", **{"from": wire(Instant(first + DAY))})
     at(world, END_OF_MAY + 200 * DAY)
-    assert ("reports", True) in {(one.klass, one.part) for one in run(world).gone}
+    done = {(one.klass, one.part) for one in run(world).gone}
+    assert {one for one in done if one[0].startswith("reports/")} == {
+        (f"reports/{made.id}/{gone}", False)
+    }
     (left,) = world.ask("list_assessment_reports")["assessmentReports"]
     assert left["id"] == stays != gone
     with world.db.read(HERE) as tx:

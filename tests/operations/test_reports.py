@@ -212,7 +212,8 @@ def test_a_finished_report_is_deleted_with_its_object(call: Call, status: str) -
     become(call, report["id"], status)
     place = store.place(store.get(call.tx, where, report["id"]))
     if status == "COMPLETE":
-        put_blob(call.tx, call.deps.lake, "reports", place.object_key, b"zip", call.now)
+        klass = store.klass(store.get(call.tx, where, report["id"]))
+        put_blob(call.tx, call.deps.lake, klass, place.object_key, b"zip", call.now)
     delete(call, where, report["id"])
     call.tx.run_after_commit()
     assert list(call.deps.lake.objects.list("blobs/")) == []

@@ -49,12 +49,8 @@ def put_blob(
     object_id: str,
     data: BinaryIO | bytes,
     now: Instant,
-    *,
-    wrapper: str | None = None,
 ) -> Blob:
     """Keep a file under the current bucket of its class, durably before the caller commits.
-
-    `wrapper` names the master key if it is not the one that the class goes with.
 
     Hand over what has already arrived: other writers wait while this one reads. ObjectExists if the
     id is taken; StorageFull if the disk is; LogError if the database is behind the published log.
@@ -65,7 +61,7 @@ def put_blob(
     stored = stored_name(tx, object_id)
     if tx.first(tx.select(blobs.c.id).where(blobs.c.id == stored)) is not None:
         raise ObjectExists(f"There is a file {object_id!r} already.")
-    bucket_id = buckets.current(tx, lake.keys, klass, now, wrapper)
+    bucket_id = buckets.current(tx, lake.keys, klass, now)
     key = lake.keys.object_key(tx.tenant, bucket_id, _key_id(stored))
     digest = sha256()
     size = 0

@@ -53,6 +53,10 @@ written down somewhere, and who names another key must still be able to do so.""
 MANUAL = "manual/"
 """Classes of what is private to one assessment; its id follows."""
 
+REPORTS = "reports/"
+"""Classes of one report each, which goes with a key of its own; its assessment's id and its own
+follow."""
+
 CACHED_KEYS = 1_000
 """A month of classes for many tenants; each key is 32 bytes."""
 MOST_SPARES = 16
@@ -241,14 +245,13 @@ class BucketKeys:
                 self._keys.popitem(last=False)
 
 
-def current(tx: Tx, keys: BucketKeys, klass: str, now: Instant, wrapper: str | None = None) -> str:
+def current(tx: Tx, keys: BucketKeys, klass: str, now: Instant) -> str:
     """The id of the bucket that what is collected now goes to; made if there is none yet.
 
-    `wrapper` names the master key where it is not the one that `wrapped_by` finds. Call under the
-    tenant's lock.
+    Call under the tenant's lock.
     """
     month = month_of(now)
-    name = wrapped_by(tx, klass) if wrapper is None else wrapper
+    name = wrapped_by(tx, klass)
     same = (
         tx.select(buckets.c.id)
         .where(
@@ -328,6 +331,8 @@ def wrapped_by(tx: Tx, klass: str) -> str:
         return OWN
     if klass.startswith(MANUAL):
         return wrapped_for(tx, klass.removeprefix(MANUAL))
+    if klass.startswith(REPORTS):
+        return wrapped_for(tx, klass.split("/")[1])
     return _named(_of_tenant(tx))
 
 

@@ -35,6 +35,8 @@ SOURCE: Final = "GOVERNANCE"
 READER: Final = "governance/1"
 
 DELETE_ASSESSMENT: Final = "DeleteAssessment"
+DELETE_REPORT: Final = "DeleteAssessmentReport"
+"""Its `subject` is the assessment's id, "/", and the report's."""
 DEREGISTER_ACCOUNT: Final = "DeregisterAccount"
 PUT_RETENTION: Final = "PutRetention"
 """An authority of a class: `subject` is the kind of class and how many days it is kept, or "-"."""
@@ -177,13 +179,15 @@ def authority(action: str, principal: str, request: str, subject: str, now: Inst
 def allows(given: Authority, klass: str) -> bool:
     """Whether an authority may destroy batches of a class.
 
-    Deleting an assessment takes what was pinned to it, deregistering everything, a retention
-    policy its kind of class; nothing takes governance records themselves.
+    Deleting an assessment takes what was pinned to it, deleting a report its archive, deregistering
+    everything, a retention policy its kind of class; nothing takes governance records themselves.
     """
     if klass == CLASS:
         return False
     if given.action == DELETE_ASSESSMENT:
-        return klass == f"manual/{given.subject}"
+        return klass == f"{buckets.MANUAL}{given.subject}"
+    if given.action == DELETE_REPORT:
+        return klass == f"{buckets.REPORTS}{given.subject}"
     if given.action == PUT_RETENTION:
         kind, days = policy_of(given)
         return days is not None and kind == kind_of(klass)
@@ -206,7 +210,14 @@ def forbids(hold: Hold, klass: str, committed_at: str) -> bool:
     )
     if not hold.assessment:
         return collected
-    return klass == f"manual/{hold.assessment}" or (kind_of(klass) == "facts" and collected)
+    return belongs(klass, hold.assessment) or (kind_of(klass) == "facts" and collected)
+
+
+def belongs(klass: str, assessment_id: str) -> bool:
+    """Whether a class is of what is private to an assessment: its manual evidence, its reports."""
+    return klass == f"{buckets.MANUAL}{assessment_id}" or klass.startswith(
+        f"{buckets.REPORTS}{assessment_id}/"
+    )
 
 
 def kind_of(klass: str) -> str:

@@ -41,7 +41,7 @@ class Held:
         """As `governance.forbids`, for what a bucket of a class holds between two moments."""
         if self.assessment_id is None:
             return self.reaches(first, last)
-        if klass == f"manual/{self.assessment_id}":
+        if governance.belongs(klass, self.assessment_id):
             return True
         return governance.kind_of(klass) == "facts" and self.reaches(first, last)
 

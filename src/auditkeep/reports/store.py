@@ -9,6 +9,7 @@ from auditkeep.clock import Instant
 from auditkeep.db.schema import reports
 from auditkeep.db.tx import Tx
 from auditkeep.errors import NotFound
+from auditkeep.lake.buckets import REPORTS
 from auditkeep.reports.destination import Place
 from auditkeep.reports.model import Report
 
@@ -47,6 +48,11 @@ def page(tx: Tx, after: tuple[Instant, str] | None, limit: int) -> list[Report]:
 
 def delete(tx: Tx, report_id: str) -> None:
     tx.run(tx.delete(reports).where(reports.c.id == report_id))
+
+
+def klass(report: Report) -> str:
+    """The class of its archive: under a key of its own, which goes with it."""
+    return f"{REPORTS}{report.assessment_id}/{report.id}"
 
 
 def place(report: Report) -> Place:

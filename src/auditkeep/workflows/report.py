@@ -33,7 +33,7 @@ from auditkeep.evidence.progress import last_batch_no
 from auditkeep.ids import Tenant
 from auditkeep.lake import handed_out
 from auditkeep.lake.blobs import get_blob, put_blob
-from auditkeep.lake.buckets import fetching, wrapped_for
+from auditkeep.lake.buckets import fetching
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Stored
 from auditkeep.lake.proofs import LogReader, places, prove
@@ -51,7 +51,6 @@ from auditkeep.verify.statement import Stated
 from auditkeep.work.pump import Handler
 from auditkeep.workflows.logged import await_log
 
-BUCKET_CLASS = "reports"
 MOST_ANCHORS = 2000
 """Of one outsider in one report; a year of them is then one for every four hours."""
 
@@ -148,8 +147,7 @@ def _keep(maker: Maker, tenant: Tenant, report_id: str, archive: Spool) -> None:
         object_id = store.place(report).object_key
         now = maker.clock.now()
         with archive.stream() as stream:
-            wrapper = wrapped_for(tx, report.assessment_id)
-            blob = put_blob(tx, maker.lake, BUCKET_CLASS, object_id, stream, now, wrapper=wrapper)
+            blob = put_blob(tx, maker.lake, store.klass(report), object_id, stream, now)
         done = msgspec.structs.replace(report, status="COMPLETE", completed_at=now, size=blob.size)
         store.save(tx, done)
 

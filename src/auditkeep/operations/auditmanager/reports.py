@@ -4,7 +4,8 @@ from auditkeep import clock
 from auditkeep.errors import InvalidRequest
 from auditkeep.evidence import items
 from auditkeep.ids import new_id, person_of
-from auditkeep.lake.blobs import delete_blob
+from auditkeep.lake import governance
+from auditkeep.lake.destruction import destroy_class
 from auditkeep.operations.auditmanager.holding import require_report_free
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.standing import assessment_for, log_part
@@ -104,7 +105,8 @@ def get_assessment_report_url(
 def delete_assessment_report(
     call: Call, ask: am.DeleteAssessmentReportRequest
 ) -> am.DeleteAssessmentReportResponse:
-    """The report's row, and its object once that is durable; a missing object is no error."""
+    """The report's row, and its archive, key first: what lies in backups opens no more either."""
+    call.tx.lock_tenant()
     assessment = assessment_for(call, ask.assessment_id, "DeleteAssessmentReport")
     report = store.get(call.tx, ask.assessment_id, ask.assessment_report_id)
     if report.status == "IN_PROGRESS":
@@ -115,7 +117,14 @@ def delete_assessment_report(
     require_report_free(call, report)
     store.delete(call.tx, report.id)
     log_part(call, assessment, "ASSESSMENT_REPORT", report.name, "DELETE")
-    delete_blob(call.tx, call.deps.lake, store.place(report).object_key)
+    asked = governance.authority(
+        governance.DELETE_REPORT,
+        call.principal.arn,
+        call.request_id,
+        f"{assessment.id}/{report.id}",
+        call.now,
+    )
+    destroy_class(call.tx, call.deps.lake, store.klass(report), asked, call.now)
     return am.DeleteAssessmentReportResponse()
 
 
