@@ -130,6 +130,23 @@ def test_under_all_a_control_that_is_made_later_sees_what_nobody_used(
     assert evidence(world, made) == 1
 
 
+def test_under_all_what_is_no_evidence_is_kept_and_no_control_sees_it(
+    world: World, keep: Keep
+) -> None:
+    at = world.clock.now()
+    read = event(at, 1, "ListUsers", readOnly=True)
+    assert push(keep, read) == (0, 1)
+    keep.put_keep_policy(policy="all")
+    made = world.assessment()
+    at = world.later()
+    reads = {**read, "eventID": event(at, 2)["eventID"], "eventTime": iso(at)}
+    assert push(keep, reads, event(at, 3)) == (2, 0)
+    assert evidence(world, made) == 1
+    with world.db.read(HERE) as tx:
+        kept = tx.all(tx.select(schema.rollups.c.match_key))
+    assert "left_out:iam:ListUsers" in {row.match_key for row in kept}
+
+
 def test_a_backfill_names_what_was_passed_over(world: World, keep: Keep) -> None:
     keep.put_keep_policy(policy="matched")
     at = world.clock.now()

@@ -11,6 +11,7 @@ from tests.sources.reading import EVERYTHING, Read, read
 from auditkeep.clock import iso
 from auditkeep.ids import Tenant
 from auditkeep.mapping.interest import Interest
+from auditkeep.mapping.leftout import PREFIX
 from auditkeep.sources import cloudtrail
 from auditkeep.sources.records import Context
 from auditkeep.sources.secrets import Cutter
@@ -107,25 +108,27 @@ def test_events_on_lines_are_found_with_their_line() -> None:
     assert [o.position for o in found.observations] == ["record 1", "line 2", "line 3"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"readOnly": True}, "read-only"),
-        ({"readOnly": "true"}, "read-only"),
-        ({"readOnly": "True"}, "read-only"),
-        ({"readOnly": ..., "eventName": "DescribeInstances"}, "read-only"),
-        ({"readOnly": ..., "eventName": "ListUsers"}, "read-only"),
-        ({"eventCategory": "Data"}, "not a management event"),
-        ({"eventCategory": "Insight"}, "not a management event"),
-        ({"eventCategory": "NetworkActivity"}, "not a management event"),
-        ({"managementEvent": False}, "not a management event"),
-        ({"managementEvent": "false"}, "not a management event"),
-        ({"eventType": "AwsVpceEvent", "eventCategory": ...}, "not a management event"),
-        ({"eventSource": "kms.amazonaws.com", "eventName": "Decrypt"}, "left out by name"),
-        ({"eventSource": "kms.amazonaws.com", "eventName": "GenerateDataKey"}, "left out by name"),
-        ({"eventSource": "sts.amazonaws.com", "eventName": "AssumeRole"}, "left out by name"),
-    ],
-)
+LEFT_OUT = [
+    ({"readOnly": True}, "read-only"),
+    ({"readOnly": "true"}, "read-only"),
+    ({"readOnly": "True"}, "read-only"),
+    ({"readOnly": ..., "eventName": "DescribeInstances"}, "read-only"),
+    ({"readOnly": ..., "eventName": "ListUsers"}, "read-only"),
+    ({"eventCategory": "Data"}, "not a management event"),
+    ({"eventCategory": "Insight"}, "not a management event"),
+    ({"eventCategory": "Insight", "eventName": ..., "eventSource": ...}, "not a management event"),
+    ({"eventCategory": "NetworkActivity"}, "not a management event"),
+    ({"managementEvent": False}, "not a management event"),
+    ({"managementEvent": "false"}, "not a management event"),
+    ({"eventType": "AwsVpceEvent", "eventCategory": ...}, "not a management event"),
+    ({"eventSource": "kms.amazonaws.com", "eventName": "Decrypt"}, "left out by name"),
+    ({"eventSource": "kms.amazonaws.com", "eventName": "GenerateDataKey"}, "left out by name"),
+    ({"eventSource": "sts.amazonaws.com", "eventName": "AssumeRole"}, "left out by name"),
+]
+"""What AWS leaves out, and why."""
+
+
+@pytest.mark.parametrize(("changes", "reason"), LEFT_OUT)
 @pytest.mark.parametrize("count", [1, 40])
 def test_what_is_no_evidence_is_passed_over(
     changes: dict[str, Any], reason: str, count: int
@@ -150,6 +153,22 @@ def test_what_is_no_evidence_is_passed_over(
 )
 def test_a_management_event_that_changes_something_is_evidence(changes: dict[str, Any]) -> None:
     assert parse(event(**changes)).only.source == "AWS_Cloudtrail"
+
+
+@pytest.mark.parametrize(("changes", "reason"), LEFT_OUT)
+@pytest.mark.parametrize("count", [1, 40])
+def test_where_every_record_is_kept_it_is_kept_under_a_key_that_no_control_has(
+    changes: dict[str, Any], reason: str, count: int
+) -> None:
+    tenant = Tenant("111122223333", "us-east-1")
+    context = Context(tenant, Interest.every_record(), Cutter(b"k"))
+    found = parse({"Records": [event(**changes, eventID=...)] * count}, context)
+    assert reason
+    assert (found.rejected, found.tally.unmatched.total()) == ([], 0)
+    assert len(found.observations) == count
+    (key,) = {one.match_key for one in found.observations}
+    assert key.startswith(PREFIX)
+    assert parse(event(), context).only.match_key == "ec2:RunInstances"
 
 
 def test_read_only_events_are_admitted_when_asked_for() -> None:

@@ -143,6 +143,8 @@ def test_reading_is_no_evidence_unless_asked_for() -> None:
     event = changed(ACTIVITY, activity_id=2)
     assert parse(event).unmatched == "read-only"
     assert parse(event, replace(EVERYTHING, reads=True)).only.event_name == "CreateBucket"
+    every = replace(EVERYTHING, interest=Interest.every_record())
+    assert parse(event, every).only.match_key == "left_out:s3:CreateBucket"
 
 
 def test_another_systems_call_has_a_keyword_of_its_own() -> None:

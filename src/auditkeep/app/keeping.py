@@ -106,6 +106,7 @@ def show_keeping(parts: Parts, tenant: Tenant) -> dict[str, Any]:
         return kept(keeping.kept(parts.operator(tx, tenant)))
 
 
+@begun_again
 def set_keeping(parts: Parts, tenant: Tenant, policy: KeepPolicy) -> dict[str, Any]:
     """Set which facts are kept from now on."""
     with parts.db.write(tenant) as tx:

@@ -3,6 +3,7 @@
 Kept are management events that change something and that some control could use: never data,
 Insights or network activity events, nor the seven that AWS leaves out by name, nor (unless asked
 for) read-only ones. An event that no control could use is looked at no further than its name.
+Where every record is kept, those are kept too, under keys that no control has (`mapping.leftout`).
 
 What is kept of a record are its bytes as they stood in the file, after cuts. Its natural key is its
 event id; a record without one is known by the SHA-256 of its bytes as kept.
@@ -20,6 +21,7 @@ from auditkeep.clock import Instant
 from auditkeep.ids import is_account
 from auditkeep.mapping import cloudtrail, places
 from auditkeep.mapping.interest import Interest
+from auditkeep.mapping.leftout import NAMELESS, left_out
 from auditkeep.observations import Observation, Resource
 from auditkeep.sources.batch import DEFAULT, Batch, Form, Limits, Single
 from auditkeep.sources.holders import MAX_DEPTH, held
@@ -133,6 +135,10 @@ class _Kind(msgspec.Struct, frozen=True, gc=False):
     prefix: str
 
 
+_INSIGHT = _Kind(NAMELESS, None, "cloudtrail")
+"""Such an event names no call."""
+
+
 class _Kinds(dict[tuple[str, str], _Kind]):
     """Source and name of an event -> its kind; filled when asked."""
 
@@ -231,12 +237,18 @@ class _Reader:
             except UNREADABLE as error:
                 return unreadable(position, error)
         if not event.event_name or not event.event_source:
-            return self._nameless(event, position)
-        kind = self._kinds[event.event_source, event.event_name]
-        reason = kind.unwanted or self._unwanted(event)
+            if not _is_insight(event):
+                return _nameless(event, position)
+            reason: str | None = NOT_MANAGEMENT
+            kind = _INSIGHT
+        else:
+            kind = self._kinds[event.event_source, event.event_name]
+            reason = kind.unwanted or self._unwanted(event)
         if reason is not None:
-            self._tally.unmatched[reason] += 1
-            return None
+            if not self._context.interest.left_out:
+                self._tally.unmatched[reason] += 1
+                return None
+            kind = _Kind(left_out(kind.key), None, kind.prefix)
         if event.event_time is None:
             return Rejected(position, "it has no eventTime")
         try:
@@ -244,14 +256,6 @@ class _Reader:
         except ValueError:
             return Rejected(position, f"its eventTime {event.event_time!r:.60} is no time")
         return self._observation(event, raw, position, kind, at)
-
-    def _nameless(self, event: _Event, position: str) -> Rejected | None:
-        if event.event_category == "Insight" or event.event_type == "AwsCloudTrailInsight":
-            self._tally.unmatched[NOT_MANAGEMENT] += 1
-            return None
-        if event.digest_start_time:
-            return Rejected(position, "it is a CloudTrail digest, which holds no events")
-        return Rejected(position, f"it has no event{'Source' if event.event_name else 'Name'}")
 
     def _unwanted(self, event: _Event) -> str | None:
         """Why an event of a wanted kind is not evidence, or None if it is."""
@@ -297,6 +301,16 @@ class _Reader:
             event_source=event.event_source or "",
             cuts=cuts,
         )
+
+
+def _is_insight(event: _Event) -> bool:
+    return event.event_category == "Insight" or event.event_type == "AwsCloudTrailInsight"
+
+
+def _nameless(event: _Event, position: str) -> Rejected:
+    if event.digest_start_time:
+        return Rejected(position, "it is a CloudTrail digest, which holds no events")
+    return Rejected(position, f"it has no event{'Source' if event.event_name else 'Name'}")
 
 
 def _is_event(raw: bytes) -> bool:

@@ -22,6 +22,7 @@ from msgspec import UNSET, Raw, UnsetType
 from auditkeep.clock import Instant
 from auditkeep.ids import GLOBAL_REGION, is_account
 from auditkeep.mapping import cloudtrail, places, scanners, securityhub
+from auditkeep.mapping.leftout import left_out
 from auditkeep.observations import Observation, Resource, SourceType
 from auditkeep.sources.batch import DEFAULT, Batch, Form, Limits, Single
 from auditkeep.sources.content import content_hash
@@ -299,6 +300,15 @@ def _verdict(event: _Event) -> str | None:
     return "PASSED" if closed else "FAILED"
 
 
+def _left_out(event: _Event, key: str, context: Context) -> str | None:
+    """Why an activity is no evidence, as in `sources.cloudtrail`; None if it is."""
+    if key in cloudtrail.EXCLUDED:
+        return EXCLUDED
+    if event.class_uid == 6003 and event.activity_id == _READ and not context.reads:
+        return READ_ONLY
+    return None
+
+
 def _activity(
     event: _Event, raw: bytes, position: str, context: Context
 ) -> Observation | Rejected | str:
@@ -316,10 +326,10 @@ def _activity(
         key = scanners.match_key(word)
     if not context.interest.wants(key):
         return NO_CONTROL
-    if key in cloudtrail.EXCLUDED:
-        return EXCLUDED
-    if event.class_uid == 6003 and event.activity_id == _READ and not context.reads:
-        return READ_ONLY
+    if (reason := _left_out(event, key, context)) is not None:
+        if not context.interest.left_out:
+            return reason
+        key = left_out(key)
     at = _time(event)
     if isinstance(at, str):
         return Rejected(position, at)
