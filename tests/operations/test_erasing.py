@@ -351,6 +351,44 @@ def test_offers_of_frameworks_end_on_both_sides(world: World, erasing: Erasing) 
     assert len(again["assessmentFrameworkShareRequests"]) == 1
 
 
+# --- a large one -------------------------------------------------------------------------------
+
+
+def test_a_large_tenant_goes_in_pieces_and_others_write_in_between(
+    world: World, erasing: Erasing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase_module, "MOST_BATCHES", 1)
+    monkeypatch.setattr(clearing, "SOME", 3)
+    client, other = world.account(OTHER), Tenant(OTHER, REGION)
+    furnish(world, OTHER, client)
+    deregister(world, client)
+    seen: list[tuple[str, int, int]] = []
+
+    def reached(name: str) -> None:
+        if name not in {"erase.some-keys-gone", "erase.some-rows-gone"}:
+            return
+        found = erasing.newest(other)
+        seen.append((found.stage, found.gone.keys, found.gone.rows))
+        if len(seen) % 10 == 1:
+            world.control()  # of another account, while this one is being erased
+            refused = world.refused("register_account", client=client)
+            assert f"(stage: {found.stage};" in refused["Message"]
+
+    monkeypatch.setattr(erase_module, "reach", reached)
+    erasing.run()
+    keys = [keys for stage, keys, _ in seen if stage == "keys"]
+    rows = [rows for stage, _, rows in seen if stage == "rows"]
+    assert len(keys) >= 3
+    assert len(rows) >= 10
+    assert keys == sorted(set(keys)), "more and more of it is gone"
+    assert rows == sorted(set(rows))
+    told = Certificate_of(erasing.certificate(other))
+    assert len({key.destruction for key in told.keys}) == len(keys)
+    assert told.keys[-1].klass == "fields", "until then its key opens what batches were"
+    assert verified(world, erasing.certificate(other)).state == "valid"
+    assert world.ask("register_account", client=client)["status"] == "ACTIVE"
+
+
 # --- late comers -------------------------------------------------------------------------------
 
 

@@ -44,6 +44,7 @@ Name = Literal[
     "expire.chosen",
     "expire.done",
     "erase.asked",
+    "erase.some-keys-gone",
     "erase.keys-gone",
     "erase.some-rows-gone",
     "erase.rows-gone",

@@ -4,8 +4,10 @@ Durable and resumable: each step is a transaction of its own and safe to repeat,
 written down with it, so that whoever takes the job over after a crash goes on where it stood. It
 never gives up: what stands in its way is told in the server's log and tried again.
 
-Keys go first: from then on nothing that is left can be read. What is home to the deployment, whose
-tenant owns the operator's own records, goes on keeping those from the moment of the request on.
+Keys go first: from then on nothing that is left can be read. A large tenant's go in pieces, so that
+writers of other tenants wait for one piece at most, and people see how far it is. What is home to
+the deployment, whose tenant owns the operator's own records, goes on keeping those from the moment
+of the request on.
 """
 
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from functools import partial
 from typing import Protocol
 
 from msgspec.structs import replace
+from sqlalchemy import func
 
 from auditkeep.accounts import erasure, store
 from auditkeep.accounts.erasure import Erasure, Gone
@@ -21,7 +24,7 @@ from auditkeep.activity import pending
 from auditkeep.clock import DAY, MINUTE, Clock, Instant, iso
 from auditkeep.db import clearing
 from auditkeep.db.database import Database
-from auditkeep.db.schema import buckets
+from auditkeep.db.schema import batches, buckets
 from auditkeep.db.tx import Tx
 from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
@@ -29,7 +32,8 @@ from auditkeep.lake import governance
 from auditkeep.lake.blobs import put_blob
 from auditkeep.lake.buckets import ACTIVITY, fetching
 from auditkeep.lake.crashpoints import reach
-from auditkeep.lake.destruction import destroy_everything
+from auditkeep.lake.destruction import destroy_buckets
+from auditkeep.lake.fields import CLASS as FIELDS
 from auditkeep.lake.governance import Authority, Destruction
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Stored
@@ -50,6 +54,9 @@ from auditkeep.verify.format import BatchLine
 from auditkeep.work.pump import Handler
 from auditkeep.work.retry import Retry
 from auditkeep.workflows.logged import await_log
+
+MOST_BATCHES = 1_000
+"""Batches of the buckets that one transaction destroys, unless a single bucket has more."""
 
 _ALWAYS = Retry(tries=1_000_000, longest=MINUTE)
 
@@ -99,18 +106,57 @@ def erase(eraser: Eraser, tenant: Tenant, erasure_id: str) -> None:
 
 def _destroy_keys(eraser: Eraser, tenant: Tenant, erasure_id: str) -> None:
     """Everything in the lake, and what is on its way there."""
-    with eraser.db.write(tenant) as tx:
-        tx.lock_tenant()
+    with eraser.db.read(tenant) as tx:
         found = erasure.get(tx, erasure_id)
         authority = _authority(tx, eraser.lake, found)
-        now = eraser.clock.now()
-        done = destroy_everything(tx, eraser.lake, authority, now, logged=True)
+        pieces = _pieces(tx, found)
+    for some in pieces:
+        with eraser.db.write(tenant) as tx:
+            tx.lock_tenant()
+            done = destroy_buckets(tx, eraser.lake, some, authority, eraser.clock.now())
+            store.forget_settings(tx)  # nobody may stumble over what opens no more
+            now_known = erasure.get(tx, erasure_id)
+            gone = _with_destroyed(now_known.gone, done)
+            erasure.save(tx, replace(now_known, gone=gone))
+            tx.after_commit(eraser.forget)
+        reach("erase.some-keys-gone")
+    with eraser.db.write(tenant) as tx:
         store.forget_settings(tx)
-        gone = _with_destroyed(found.gone, done)
-        erasure.save(tx, replace(found, stage="rows", gone=gone))
+        erasure.save(tx, replace(erasure.get(tx, erasure_id), stage="rows"))
         tx.after_commit(eraser.forget)
     destroy_keys(eraser.lake, tenant)  # those that a run before this one did not get to
     reach("erase.keys-gone")
+
+
+def _pieces(tx: Tx, found: Erasure) -> list[list[str]]:
+    """The buckets that go, as many at a time as one transaction destroys.
+
+    Those of fields go last, for their keys open what is said of the batches of all others. What is
+    home to the deployment keeps the records of calls that came after the request.
+    """
+    home = pending.home_of(tx.system()) == tx.tenant
+    b = buckets.c
+    alive = tx.select(b.id, b["class"].label("klass"), b.created_at).where(
+        b.destroyed_at.is_(None), b["class"] != governance.CLASS
+    )
+    doomed = [
+        row
+        for row in tx.all(alive)
+        if not (home and row.klass == ACTIVITY and row.created_at > found.asked_at)
+    ]
+    doomed.sort(key=lambda row: (row.klass == FIELDS, row.klass != ACTIVITY, row.created_at))
+    in_bucket = tx.select(batches.c.bucket_id, func.count(batches.c.batch_no).label("number"))
+    counts = {r.bucket_id: r.number for r in tx.all(in_bucket.group_by(batches.c.bucket_id))}
+    pieces: list[list[str]] = []
+    room = 0
+    for row in doomed:
+        number = counts.get(row.id, 0)
+        if not pieces or number > room:
+            pieces.append([])
+            room = MOST_BATCHES
+        pieces[-1].append(row.id)
+        room -= number
+    return pieces
 
 
 def _delete_rows(eraser: Eraser, tenant: Tenant, erasure_id: str) -> None:
