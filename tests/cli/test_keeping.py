@@ -120,4 +120,6 @@ def test_what_is_kept_for_ever_is_said_in_words(run: Run, data: Path) -> None:
     _, text, _ = run("retention", "show", *where)
     assert "facts 731 days (the deployment's value)" in text
     assert "reports for ever (the deployment's value)" in text
+    assert "what expired share requests offered 365 days (always)" in text
+    assert _json(run("retention", "show", *where, "--json"))["shareSnapshotDays"] == 365
     assert "None" not in text

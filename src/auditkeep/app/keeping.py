@@ -9,7 +9,7 @@ from typing import Any
 from auditkeep import clock
 from auditkeep.accounts import store as accounts
 from auditkeep.app.parts import Parts
-from auditkeep.clock import SECOND, Instant, iso
+from auditkeep.clock import DAY, SECOND, Instant, iso
 from auditkeep.crypto.asking import begun_again
 from auditkeep.errors import SetupError
 from auditkeep.ids import Tenant
@@ -18,7 +18,7 @@ from auditkeep.observations import KeepPolicy
 from auditkeep.operations.auditkeep import holds, keeping
 from auditkeep.settings import RetentionKind
 from auditkeep.wire.models import auditkeep as ak
-from auditkeep.workflows.expire import Expired, drop_snapshots, expire
+from auditkeep.workflows.expire import SNAPSHOTS_KEPT, Expired, drop_snapshots, expire
 
 
 @begun_again
@@ -80,6 +80,7 @@ def show_retention(parts: Parts, tenant: Tenant) -> dict[str, Any]:
             }
             for kind, rule in rules.items()
         ],
+        "shareSnapshotDays": SNAPSHOTS_KEPT // DAY,
         "due": [_bucket(one) for one in due if one.held is None],
         "held": [_bucket(one) for one in due if one.held is not None],
         "next": None if following is None else iso(following),

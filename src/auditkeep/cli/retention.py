@@ -56,6 +56,9 @@ def _report(found: dict[str, Any], *, as_json: bool) -> None:
     """In words: no days are for ever."""
     if not as_json:
         found["policies"] = [_said(one) for one in found["policies"]]
+        found["policies"].append(
+            f"what expired share requests offered {found.pop('shareSnapshotDays')} days (always)"
+        )
         found["next"] = found["next"] or "never"
     report(found, as_json=as_json)
 
