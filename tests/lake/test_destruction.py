@@ -72,7 +72,7 @@ def test_a_destroyed_class_leaves_its_place_in_the_log_only(
         sources = {r.source for r in tx.all(tx.select(rollups.c.source))}
         assert sources == {"AWS_Cloudtrail", "GOVERNANCE"}
         assert tx.scalar(tx.select(func.count(segments.c.id))) == sealed
-    assert len(lake.keystore.bucket_ids()) == 2, "of facts and of governance"
+    assert len(lake.keystore.bucket_ids()) == 3, "of facts, of fields and of governance"
     assert len(list(lake.objects.list("segments/"))) == sealed
 
 
@@ -177,10 +177,10 @@ def test_a_destruction_that_is_rolled_back_destroyed_nothing(
     with pytest.raises(KeyError), db.write(tenant) as tx:
         destroy_class(tx, lake, "manual/a", ASKED, NOW)
         raise KeyError
-    assert len(lake.keystore.bucket_ids()) == 2, "one of them nobody knows: it opens nothing"
+    assert len(lake.keystore.bucket_ids()) == 3, "one of them nobody knows: it opens nothing"
     with db.read(tenant) as tx:
         assert tx.scalar(tx.select(func.count(tail.c.account))) == 1
-        assert tx.scalar(tx.select(func.count(buckets.c.account))) == 1
+        assert tx.scalar(tx.select(func.count(buckets.c.account))) == 2, "of fields, too"
 
 
 def test_destroying_what_is_not_there_does_nothing(

@@ -17,6 +17,7 @@ from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.signing import SigningKey
 from auditkeep.db.database import Database
+from auditkeep.db.schema import batches
 from auditkeep.errors import KeyUnusable, NewerSchema, StorageFull
 from auditkeep.lake import append as append_module
 from auditkeep.lake.blobs import put_blob
@@ -68,7 +69,8 @@ def test_a_key_store_that_was_not_restored_is_named(lake: Lake, tmp_path: Path) 
 
 def test_a_destroyed_bucket_is_unreadable_for_good(lake: Lake) -> None:
     add(lake, "unit-1", some(0, 3))
-    (bucket_id,) = lake.keystore.bucket_ids()
+    with lake.db.read(TENANT) as tx:
+        bucket_id = str(tx.scalar(tx.select(batches.c.bucket_id)))
     lake.keystore.destroy(bucket_id)
     fresh = reopened(lake)
     with fresh.db.read(TENANT) as tx, pytest.raises(KeyUnusable):
