@@ -10,6 +10,8 @@ export UV_LINK_MODE ?= copy
 ARGS ?=
 LOGS ?=
 WORKERS ?= 2
+# Tests start hundreds of processes, and each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install install-dev demo test fuzz lint fmt bench docs lock licences clean
 .DEFAULT_GOAL := help

@@ -2,9 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import botocore.loaders
+import botocore.session
 import pytest
+from tests import databases
 from tests.s3 import ACCESS_KEY, SECRET, S3Server, running_s3
 
 from auditkeep.clock import FixedClock, parse
@@ -13,6 +17,14 @@ from auditkeep.ids import Tenant
 from auditkeep.lake.lake import Lake
 
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models_read_once() -> Iterator[None]:
+    """All of boto's sessions share what they read from model files, which costs more than the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", cache(botocore.loaders.create_loader))
+        yield
 
 
 def missing(reason: str) -> None:
@@ -49,12 +61,10 @@ def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A migrated database: SQLite, and PostgreSQL too for tests marked `both_databases`."""
     kind = getattr(request, "param", "sqlite")
     if kind == "sqlite":
-        database = Database(f"sqlite:///{tmp_path / 'audit.db'}")
+        url = f"sqlite:///{tmp_path / 'audit.db'}"
     else:
-        from tests.postgres import fresh_database
-
-        database = Database(fresh_database(request.getfixturevalue("postgres_url")))
-    database.migrate()
+        url = databases.on_postgres(request.getfixturevalue("postgres_url"))
+    database = databases.opened(url)
     seal_fields(database, tmp_path)
     yield database
     database.close()

@@ -44,12 +44,12 @@ def _leave_to_the_system(url: str) -> None:
     engine.dispose()
 
 
-def fresh_database(url: str) -> str:
-    """An empty database on a running server; its URL."""
+def fresh_database(url: str, like: str = "template1") -> str:
+    """A new database on a running server; its URL. Empty, or as another one there is."""
     name = f"t{secrets.token_hex(8)}"
     target = make_url(url).set(drivername="postgresql+psycopg")
     engine = create_engine(target, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {like}"))
     engine.dispose()
     return target.set(database=name).render_as_string(hide_password=False)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import LargeBinary, func
+from tests.databases import opened
 from tests.evidence.making import NOW
 from tests.operations.making import ask_for, framework_of, shown
 
@@ -26,7 +27,6 @@ from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.signing import SigningKey
 from auditkeep.db import schema
-from auditkeep.db.database import Database
 from auditkeep.ids import Tenant
 from auditkeep.lake.append import Unit, append
 from auditkeep.lake.lake import Lake
@@ -62,8 +62,7 @@ class House:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.db = Database(f"sqlite:///{folder / 'audit.db'}")
-        self.db.migrate()
+        self.db = opened(f"sqlite:///{folder / 'audit.db'}")
         self.lake = Lake.open(
             db=self.db,
             data=folder,

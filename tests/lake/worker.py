@@ -11,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 
+from tests.databases import opened
 from tests.lake.making import NOW, TENANT, add, observation, register
 
 from auditkeep.clock import Instant, SystemClock
@@ -65,8 +66,7 @@ def open_lake(data: Path, url: str) -> Lake:
         (keys / "master.key").unlink(missing_ok=True)
         LocalKeyProvider.create(keys / "master.key")
         SigningKey.create(keys / "log.key")
-    db = Database(url)
-    db.migrate()
+    db = opened(url)
     with db.read(TENANT) as tx:
         known = tx.first(tx.select(tenants))
     if known is None:

@@ -53,9 +53,9 @@ ACCOUNT_WIDE = {
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     url = ""
     if request.param == "postgres":
-        from tests.postgres import fresh_database
+        from tests.databases import on_postgres
 
-        url = fresh_database(request.getfixturevalue("postgres_url"))
+        url = on_postgres(request.getfixturevalue("postgres_url"))
     made = World(tmp_path / "data", url)
     with made.db.system_write() as tx:
         tx.insert(schema.meta, {"key": "region", "value": REGION})  # it has a home from now on

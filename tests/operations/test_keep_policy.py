@@ -29,9 +29,9 @@ HERE = Tenant(HOME, "us-east-1")
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     url = ""
     if request.param == "postgres":
-        from tests.postgres import fresh_database
+        from tests.databases import on_postgres
 
-        url = fresh_database(request.getfixturevalue("postgres_url"))
+        url = on_postgres(request.getfixturevalue("postgres_url"))
     made = World(tmp_path / "data", url)
     yield made
     made.close()

@@ -35,9 +35,9 @@ END_OF_MAY = parse("2026-06-01T00:00:00Z")
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     url = ""
     if request.param == "postgres":
-        from tests.postgres import fresh_database
+        from tests.databases import on_postgres
 
-        url = fresh_database(request.getfixturevalue("postgres_url"))
+        url = on_postgres(request.getfixturevalue("postgres_url"))
     made = World(tmp_path / "data", url)
     yield made
     made.close()

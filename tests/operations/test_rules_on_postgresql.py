@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.databases import on_postgres
 from tests.operations import (
     test_rules_accounts,
     test_rules_assessments,
@@ -13,7 +14,6 @@ from tests.operations import (
     test_rules_sharing,
 )
 from tests.operations.world import HOME, MEMBER, Refusal, World
-from tests.postgres import fresh_database
 
 from auditkeep.accounts.members import Member, Organisation
 from auditkeep.app import members
@@ -32,7 +32,7 @@ ROWS = [(m.__name__.rpartition("_")[2], row) for m in MODULES for row in m.REFUS
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("postgres"), fresh_database(postgres_url))
+    made = World(tmp_path_factory.mktemp("postgres"), on_postgres(postgres_url))
     assert made.open.id != made.over.id
     yield made
     made.close()

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 from botocore.exceptions import ClientError
+from tests.databases import opened
 from tests.operations.in_process import Api
 
 from auditkeep import settings as settings_room
@@ -28,7 +29,6 @@ from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers.local import LocalKeyProvider
 from auditkeep.crypto.signing import SigningKey
 from auditkeep.db import schema
-from auditkeep.db.database import Database
 from auditkeep.evidence.metering import LensMeter
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.append import Unit, append
@@ -107,8 +107,7 @@ class World:
 
     def __init__(self, folder: Path, database: str = "", **settings: Any) -> None:
         folder.mkdir(exist_ok=True)
-        self.db = Database(database or f"sqlite:///{folder / 'audit.db'}")
-        self.db.migrate()
+        self.db = opened(database or f"sqlite:///{folder / 'audit.db'}")
         keys = folder / "keys"
         chosen = settings_room.load(folder).model_copy(update=settings)
         meter = LensMeter()

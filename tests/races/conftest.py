@@ -12,9 +12,9 @@ from tests.races.crowd import Crowd
 def crowd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crowd]:
     url = ""
     if request.param == "postgres":
-        from tests.postgres import fresh_database
+        from tests.databases import on_postgres
 
-        url = fresh_database(request.getfixturevalue("postgres_url"))
+        url = on_postgres(request.getfixturevalue("postgres_url"))
     with in_process(tmp_path / "data", database=url) as target:
         yield Crowd(target)
 
