@@ -2,8 +2,9 @@
 
     python tools/check_docs.py
 
-Every setting and every command has its heading, every relative link leads somewhere, and nothing
-names a path of one particular machine. Exit 1 names each fault.
+Every setting and every command has its heading, every relative link leads somewhere, README leads
+to every page, the page on architecture names every room, and nothing names a path of one
+particular machine. Exit 1 names each fault.
 """
 
 import re
@@ -46,6 +47,22 @@ def links() -> Iterator[str]:
                 yield f"{page.relative_to(ROOT)} links to {target}, which is not there"
 
 
+def unlinked() -> Iterator[str]:
+    text = (ROOT / "README.md").read_text()
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        if f"](docs/{page.name})" not in text:
+            yield f"README.md does not lead to docs/{page.name}"
+
+
+def rooms() -> Iterator[str]:
+    text = (ROOT / "docs/architecture.md").read_text()
+    table = text.partition("## Rooms")[2].partition("\n## ")[0]
+    for room in sorted((ROOT / "src/auditkeep").iterdir()):
+        named = room.suffix == ".py" or (room / "__init__.py").exists()
+        if named and room.stem != "__init__" and f"`{room.stem}`" not in table:
+            yield f"docs/architecture.md does not say what is in {room.stem}"
+
+
 def paths() -> Iterator[str]:
     for page in pages():
         for word in re.findall(r"(?:/home/|/root/|/Users/)\S+", page.read_text()):
@@ -84,7 +101,8 @@ def columns() -> Iterator[str]:
 
 
 def main() -> int:
-    faults = [*settings(), *commands(), *links(), *paths(), *decisions(), *columns()]
+    checks = (settings, commands, links, unlinked, rooms, paths, decisions, columns)
+    faults = [fault for check in checks for fault in check()]
     for fault in faults:
         print(fault)
     print(f"{len(pages())} pages, {len(faults)} faults")
