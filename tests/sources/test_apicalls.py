@@ -15,9 +15,9 @@ from auditkeep.ids import GLOBAL_REGION
 from auditkeep.mapping import calls
 from auditkeep.mapping.calls import Call
 from auditkeep.mapping.interest import Interest
-from auditkeep.sources.apicalls import ELSEWHERE, FED, NO_CONTROL, ApiCalls
+from auditkeep.sources.apicalls import ELSEWHERE, FED, ApiCalls
 from auditkeep.sources.pull import Ask, Denied, Page
-from auditkeep.sources.records import Context
+from auditkeep.sources.records import NO_CONTROL, Context
 
 PULLER = ApiCalls()
 SLOT = day_from_name("2026-05-01")

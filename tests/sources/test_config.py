@@ -9,7 +9,7 @@ from tests.sources.reading import EVERYTHING, Read, read
 from auditkeep.clock import iso
 from auditkeep.mapping.interest import Interest
 from auditkeep.sources import config
-from auditkeep.sources.records import Context
+from auditkeep.sources.records import NO_CONTROL, Context
 from auditkeep.sources.rules import Rule, Rules, Source
 
 RESULT: dict[str, Any] = {
@@ -178,7 +178,7 @@ def test_what_is_no_evidence_is_passed_over(value: Any, reason: str) -> None:
 
 def test_only_what_is_of_interest_is_kept() -> None:
     context = Context(EVERYTHING.tenant, Interest.of(["config:X"]), EVERYTHING.cutter)
-    assert parse(RESULT, context).unmatched == config.NO_CONTROL
+    assert parse(RESULT, context).unmatched == NO_CONTROL
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tests.sources.reading import EVERYTHING, Read, read
 from auditkeep.clock import iso
 from auditkeep.mapping.interest import Interest
 from auditkeep.sources import securityhub
-from auditkeep.sources.records import Context
+from auditkeep.sources.records import NO_CONTROL, Context
 
 FINDING: dict[str, Any] = {
     "SchemaVersion": "2018-10-08",
@@ -144,7 +144,7 @@ def test_what_is_no_evidence_is_passed_over(changes: dict[str, Any], reason: str
 def test_only_what_is_of_interest_is_kept() -> None:
     interest = Interest.of(["securityhub:IAM.5"])
     context = Context(EVERYTHING.tenant, interest, EVERYTHING.cutter)
-    assert parse(FINDING, context).unmatched == securityhub.NO_CONTROL
+    assert parse(FINDING, context).unmatched == NO_CONTROL
 
 
 @pytest.mark.parametrize(

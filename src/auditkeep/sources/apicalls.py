@@ -35,7 +35,15 @@ from auditkeep.sources.answers import (
 )
 from auditkeep.sources.occasion import occasion, time_of
 from auditkeep.sources.pull import Ask, Clients, Denied, Fault, Page, Refused, Request, unit_of
-from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
+from auditkeep.sources.records import (
+    NO_CONTROL,
+    UNREADABLE,
+    Context,
+    Parsed,
+    Rejected,
+    Tally,
+    unreadable,
+)
 from auditkeep.sources.refusals import asking
 from auditkeep.sources.secrets import Span
 
@@ -44,7 +52,6 @@ READER = "apicalls/1"
 FED = 50
 """Resources asked about for one page of a fed call: what a failure makes us ask again."""
 
-NO_CONTROL = "no control uses it"
 ELSEWHERE = "in another region"
 
 _NOTHING = frozenset(

@@ -25,7 +25,15 @@ from auditkeep.mapping.leftout import NAMELESS, left_out
 from auditkeep.observations import Observation, Resource
 from auditkeep.sources.batch import DEFAULT, Batch, Form, Limits, Single
 from auditkeep.sources.holders import MAX_DEPTH, held
-from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
+from auditkeep.sources.records import (
+    NO_CONTROL,
+    UNREADABLE,
+    Context,
+    Parsed,
+    Rejected,
+    Tally,
+    unreadable,
+)
 from auditkeep.sources.split import Splitter
 from auditkeep.sources.times import read_time
 
@@ -37,7 +45,6 @@ MAX_ARNS = 20
 MIN_ARN = len('"arn:aws:12345"')
 """Bytes of the shortest text that holds one; most events have no answer but `null`."""
 
-NO_CONTROL = "no control uses it"
 READ_ONLY = "read-only"
 EXCLUDED = "left out by name"
 NOT_MANAGEMENT = "not a management event"

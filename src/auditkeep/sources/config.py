@@ -20,13 +20,22 @@ from auditkeep.clock import iso
 from auditkeep.ids import is_account
 from auditkeep.mapping import config
 from auditkeep.observations import Observation, Resource
-from auditkeep.sources.batch import DEFAULT, Batch, Form, Limits, Single
+from auditkeep.sources.batch import DEFAULT, Limits
 from auditkeep.sources.config_shapes import EventResult, ResourceCompliance, Time, Value
 from auditkeep.sources.holders import MAX_DEPTH
-from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
+from auditkeep.sources.records import (
+    NO_CONTROL,
+    UNREADABLE,
+    Context,
+    Parsed,
+    Rejected,
+    Tally,
+    told,
+    unreadable,
+)
 from auditkeep.sources.rules import Rule, Rules
-from auditkeep.sources.split import Splitter
 from auditkeep.sources.times import read_time
+from auditkeep.sources.values import values
 
 READER = "config/1"
 
@@ -36,7 +45,6 @@ NO_COMPLIANCE = "says nothing about compliance"
 NO_TIMES = "a summary without times"
 DEFINITION = "the definition of a rule"
 COPY = "kept by another service"
-NO_CONTROL = "no control uses it"
 
 _LISTS = frozenset(
     {
@@ -52,9 +60,6 @@ _LISTS = frozenset(
 )
 
 
-_FORM: Form[Raw, Raw] = Form(
-    msgspec.json.Decoder(list[Raw]).decode, Raw, lambda raw, head: raw == head, _LISTS, lambda _: ""
-)
 _VALUE = msgspec.json.Decoder(Value)
 _COMPLIANCE = msgspec.json.Decoder(ResourceCompliance)
 _RULE = msgspec.json.Decoder(Rule)
@@ -113,14 +118,12 @@ def _leaves(
     blocks: Iterator[bytes], limits: Limits, place: str, depth: int
 ) -> Iterator[_Leaf | Rejected]:
     """The values of a text, and of what its values hold; `place` is where the text itself was."""
-    for item in Splitter(blocks, _FORM, limits):
-        if isinstance(item, Batch):
-            for index, raw in enumerate(item.heads):
-                yield from _opened(bytes(raw), _inside(place, item.position(index)), limits, depth)
-        elif isinstance(item, Single):
-            yield from _opened(item.raw, _inside(place, item.position), limits, depth)
+    for item in values(blocks, _LISTS, limits):
+        position = _inside(place, item.position)
+        if isinstance(item, Rejected):
+            yield Rejected(position, item.reason)
         else:
-            yield Rejected(_inside(place, item.position) if place else item.position, item.reason)
+            yield from _opened(item.raw, position, limits, depth)
 
 
 def _inside(place: str, position: str) -> str:
@@ -169,11 +172,7 @@ def _leaf(leaf: _Leaf, context: Context, tally: Tally) -> Parsed:
         else:
             tally.unmatched[reason] += 1
     for result in results:
-        found = _observation(result, leaf.raw, context)
-        if isinstance(found, str):
-            tally.unmatched[found] += 1
-        else:
-            yield found
+        yield from told(_observation(result, leaf.raw, context), tally)
 
 
 def _results(value: Value, position: str) -> Iterator[_Result]:

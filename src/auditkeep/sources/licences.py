@@ -16,12 +16,11 @@ from auditkeep.observations import Observation, Resource
 from auditkeep.sources.answers import Exchange, body_of, exchanges_of
 from auditkeep.sources.occasion import occasion, time_of
 from auditkeep.sources.pull import Ask, Clients, Page, unit_of
-from auditkeep.sources.records import UNREADABLE, Context, Parsed, Tally, unreadable
+from auditkeep.sources.records import NO_CONTROL, UNREADABLE, Context, Parsed, Tally, unreadable
 from auditkeep.sources.turning import Turned, pages
 
 READER = "licences/1"
 
-NO_CONTROL = "no control uses it"
 
 _LISTING = "ListLicenseConfigurations"
 _DETAILS = {

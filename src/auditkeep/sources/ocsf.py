@@ -24,17 +24,15 @@ from auditkeep.ids import GLOBAL_REGION, is_account
 from auditkeep.mapping import cloudtrail, places, scanners, securityhub
 from auditkeep.mapping.leftout import left_out
 from auditkeep.observations import Observation, Resource, SourceType
-from auditkeep.sources.batch import DEFAULT, Batch, Form, Limits, Single
+from auditkeep.sources.batch import DEFAULT, Limits, Single
 from auditkeep.sources.content import content_hash
-from auditkeep.sources.holders import MAX_DEPTH
-from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
-from auditkeep.sources.split import Splitter
+from auditkeep.sources.records import NO_CONTROL, Context, Parsed, Rejected, Tally, told
 from auditkeep.sources.times import read_time
+from auditkeep.sources.values import Lists, Record, records, values
 
 READER = "ocsf/1"
 
 OTHER_CLASS = "a class that is no evidence"
-NO_CONTROL = "no control uses it"
 READ_ONLY = "read-only"
 EXCLUDED = "left out by name"
 DELETED = "withdrawn by its product"
@@ -158,13 +156,7 @@ class _Event(msgspec.Struct, gc=False):
         return (self.product.vendor_name or "").upper() in {"AWS", "AMAZON"}
 
 
-FORM: Form[Raw, Raw] = Form(
-    msgspec.json.Decoder(list[Raw]).decode,
-    Raw,
-    lambda raw, head: raw == head,
-    frozenset({"Findings", "findings", "events", "Records"}),
-    lambda _: "",
-)
+LISTS = frozenset({"Findings", "findings", "events", "Records"})
 _EVENT = msgspec.json.Decoder(_Event)
 
 
@@ -172,52 +164,36 @@ def parse(
     blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits = DEFAULT
 ) -> Parsed:
     """All events of a text: a list, lines, one by itself, or an answer or bus event around them."""
-    for item in Splitter(blocks, FORM, limits):
-        if isinstance(item, Batch):
-            for index, raw in enumerate(item.heads):
-                yield from read(bytes(raw), item.position(index), context, tally)
-        elif isinstance(item, Single):
-            yield from read(item.raw, item.position, context, tally)
-        else:
+    for item in values(blocks, LISTS, limits):
+        if isinstance(item, Rejected):
             yield item
+        else:
+            yield from read(item, context, tally)
 
 
-def read(raw: bytes, position: str, context: Context, tally: Tally, depth: int = 0) -> Parsed:
+def read(one: Single, context: Context, tally: Tally) -> Parsed:
     """One value: an event, or something that holds events."""
-    try:
-        event = _EVENT.decode(raw)
-        raw.decode()
-    except UNREADABLE as error:
-        tally.records += 1
-        yield unreadable(position, error)
-        return
-    held = list(_held(event, position))
-    if held and event.class_uid is None and depth < MAX_DEPTH:
-        for inner, place in held:
-            yield from read(bytes(inner), place, context, tally, depth + 1)
-        return
-    tally.records += 1
-    found = _read(event, raw, position, context)
-    if isinstance(found, str):
-        tally.unmatched[found] += 1
-    else:
-        yield found
+    for item in records(one, _EVENT, _held, tally):
+        if isinstance(item, Rejected):
+            yield item
+        else:
+            yield from told(_read(item, context), tally)
 
 
-def _held(event: _Event, position: str) -> Iterator[tuple[Raw, str]]:
-    lists = {"findings": event.findings, "Findings": event.upper_findings}
-    if event.detail is not UNSET:
-        lists["detail.findings"] = event.detail.findings
-    for label, inner in lists.items():
-        if inner is not UNSET:
-            for index, raw in enumerate(inner):
-                yield raw, f"{position}.{label}[{index}]"
+def _held(event: _Event) -> Lists:
+    if event.class_uid is not None:
+        return {}
+    detail = UNSET if event.detail is UNSET else event.detail.findings
+    return {
+        "findings": event.findings,
+        "Findings": event.upper_findings,
+        "detail.findings": detail,
+    }
 
 
-def _read(
-    event: _Event, raw: bytes, position: str, context: Context
-) -> Observation | Rejected | str:
+def _read(one: Record[_Event], context: Context) -> Observation | Rejected | str:
     """The observation, why there is none, or (as text) why nobody wants it."""
+    event, raw, position = one
     if event.class_uid is None:
         return Rejected(position, "it is no OCSF event: it has no class_uid")
     if event.class_uid in _ACTIVITIES:

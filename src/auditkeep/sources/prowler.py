@@ -23,15 +23,14 @@ from auditkeep.ids import GLOBAL_REGION, is_account
 from auditkeep.mapping import scanners
 from auditkeep.observations import Observation, Resource
 from auditkeep.sources import ocsf
-from auditkeep.sources.batch import DEFAULT, Batch, Limits, Single
+from auditkeep.sources.batch import DEFAULT, Limits, Single
 from auditkeep.sources.content import content_hash
-from auditkeep.sources.records import Context, Parsed, Rejected, Tally
-from auditkeep.sources.split import Splitter
+from auditkeep.sources.records import NO_CONTROL, Context, Parsed, Rejected, Tally, told
 from auditkeep.sources.times import read_time
+from auditkeep.sources.values import values
 
 READER = "prowler/1"
 
-NO_CONTROL = "no control uses it"
 NO_RESULT = "the check gave no result"
 
 _LONGEST_LINE = 4 * 1024 * 1024
@@ -70,36 +69,25 @@ def parse(
 
 
 def _json(blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits) -> Parsed:
-    for item in Splitter(blocks, ocsf.FORM, limits):
+    for item in values(blocks, ocsf.LISTS, limits):
         if isinstance(item, Rejected):
             yield item
-        elif isinstance(item, Single):
-            yield from _value(item.raw, item.position, context, tally)
-        elif isinstance(item, Batch):
-            for index, raw in enumerate(item.heads):
-                yield from _value(bytes(raw), item.position(index), context, tally)
+        else:
+            yield from _value(item, context, tally)
 
 
-def _value(raw: bytes, position: str, context: Context, tally: Tally) -> Parsed:
+def _value(one: Single, context: Context, tally: Tally) -> Parsed:
     """A result in Prowler's own form, or an OCSF event."""
     try:
-        members = _LINE.decode(raw)
+        members = _LINE.decode(one.raw)
     except msgspec.DecodeError:
         members = {}
     if not any(name in members for name in (*_CHECK, *_TITLE)):
-        yield from ocsf.read(raw, position, context, tally)
+        yield from ocsf.read(one, context, tally)
         return
     tally.records += 1
     texts = {name: value for name, value in members.items() if isinstance(value, str)}
-    found = _observation(texts, raw, position, context)
-    yield from _told(found, tally)
-
-
-def _told(found: Observation | Rejected | str, tally: Tally) -> Parsed:
-    if isinstance(found, str):
-        tally.unmatched[found] += 1
-    else:
-        yield found
+    yield from told(_observation(texts, one.raw, one.position, context), tally)
 
 
 def _csv(blocks: Iterator[bytes], context: Context, tally: Tally) -> Parsed:
@@ -125,7 +113,7 @@ def _csv(blocks: Iterator[bytes], context: Context, tally: Tally) -> Parsed:
                 continue
             columns = dict(zip(names, row, strict=True))
             raw = msgspec.json.encode(columns)
-            yield from _told(_observation(columns, raw, f"row {number}", context), tally)
+            yield from told(_observation(columns, raw, f"row {number}", context), tally)
     except (csv.Error, UnicodeDecodeError) as error:
         what = "it is not valid UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         yield Rejected(f"row {number + 1}", f"{what}; the rest was not read")

@@ -32,6 +32,9 @@ class Rejected:
 
 Parsed = Iterator[Observation | Rejected]
 
+NO_CONTROL = "no control uses it"
+"""Why most records are nobody's business."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -56,6 +59,14 @@ class Tally:
 
     records: int = 0
     unmatched: Counter[str] = field(default_factory=Counter)
+
+
+def told(found: Observation | Rejected | str, tally: Tally) -> Parsed:
+    """What a record is; or, as text, why nobody wants it, which is tallied."""
+    if isinstance(found, str):
+        tally.unmatched[found] += 1
+    else:
+        yield found
 
 
 def unreadable(position: str, error: Exception) -> Rejected:

@@ -21,15 +21,22 @@ from auditkeep.mapping import scanners
 from auditkeep.observations import Observation, Resource
 from auditkeep.sources.batch import DEFAULT, Limits
 from auditkeep.sources.content import content_hash
-from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
+from auditkeep.sources.records import (
+    NO_CONTROL,
+    UNREADABLE,
+    Context,
+    Parsed,
+    Rejected,
+    Tally,
+    told,
+    unreadable,
+)
 from auditkeep.sources.times import read_time
 
 READER = "sarif/1"
 
 LARGEST = 128 * 1024 * 1024
 """Bytes of a log that is read."""
-
-NO_CONTROL = "no control uses it"
 
 _MOST_PLACES = 20
 """Locations of one result that are named."""
@@ -128,11 +135,7 @@ def parse(
         for index, raw in enumerate(run.results or ()):
             tally.records += 1
             position = f"runs[{number}].results[{index}]"
-            found = _observation(run, bytes(raw), position, at, context)
-            if isinstance(found, str):
-                tally.unmatched[found] += 1
-            else:
-                yield found
+            yield from told(_observation(run, bytes(raw), position, at, context), tally)
 
 
 def _time(run: _Run, context: Context) -> Instant | str:

@@ -18,19 +18,17 @@ from msgspec import UNSET, Raw, UnsetType
 from auditkeep.ids import is_account
 from auditkeep.mapping import securityhub
 from auditkeep.observations import Observation, Resource
-from auditkeep.sources.batch import DEFAULT, Batch, Form, Limits, Single
+from auditkeep.sources.batch import DEFAULT, Limits
 from auditkeep.sources.content import content_hash
-from auditkeep.sources.holders import MAX_DEPTH
-from auditkeep.sources.records import UNREADABLE, Context, Parsed, Rejected, Tally, unreadable
-from auditkeep.sources.split import Splitter
+from auditkeep.sources.records import NO_CONTROL, Context, Parsed, Rejected, Tally, told
 from auditkeep.sources.times import read_time
+from auditkeep.sources.values import Lists, Record, records, values
 
 READER = "securityhub/1"
 
 OTHER_PRODUCT = "a finding of another product"
 UNKNOWN_CONTROL = "a control that no table knows"
 ARCHIVED = "archived"
-NO_CONTROL = "no control uses it"
 
 _PRODUCT = re.compile(r"arn:[^:]+:securityhub:([^:]*):[^:]*:product/aws/securityhub")
 _STANDARD = re.compile(r"(?:^|[:/])([a-z0-9-]+)/v/(\d[0-9.]*)/(?:rule/)?([A-Za-z0-9.]+)$")
@@ -75,13 +73,7 @@ class _Finding(msgspec.Struct, gc=False, rename="pascal"):
     detail: _Detail | None = msgspec.field(name="detail", default=None)
 
 
-_FORM: Form[Raw, Raw] = Form(
-    msgspec.json.Decoder(list[Raw]).decode,
-    Raw,
-    lambda raw, head: raw == head,
-    frozenset({"Findings", "findings"}),
-    lambda _: "",
-)
+_LISTS = frozenset({"Findings", "findings"})
 _FINDING = msgspec.json.Decoder(_Finding)
 
 
@@ -89,53 +81,32 @@ def parse(
     blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits = DEFAULT
 ) -> Parsed:
     """All findings of a text, in any of their forms, in order."""
-    for item in Splitter(blocks, _FORM, limits):
-        if isinstance(item, Batch):
-            for index, raw in enumerate(item.heads):
-                yield from _value(bytes(raw), item.position(index), context, tally, 0)
-        elif isinstance(item, Single):
-            yield from _value(item.raw, item.position, context, tally, 0)
-        else:
+    for item in values(blocks, _LISTS, limits):
+        if isinstance(item, Rejected):
             yield item
+            continue
+        for one in records(item, _FINDING, _held, tally):
+            if isinstance(one, Rejected):
+                yield one
+            else:
+                yield from told(_observation(one, context), tally)
 
 
-def _value(raw: bytes, position: str, context: Context, tally: Tally, depth: int) -> Parsed:
-    """One value: a finding, or something that holds findings."""
-    try:
-        finding = _FINDING.decode(raw)
-        raw.decode()
-    except UNREADABLE as error:
-        tally.records += 1
-        yield unreadable(position, error)
-        return
-    held = list(_held(finding, position))
-    if held and finding.id is None and depth < MAX_DEPTH:
-        for inner, place in held:
-            yield from _value(bytes(inner), place, context, tally, depth + 1)
-        return
-    tally.records += 1
-    found = _observation(finding, raw, position, context)
-    if isinstance(found, str):
-        tally.unmatched[found] += 1
-    else:
-        yield found
-
-
-def _held(value: _Finding, position: str) -> Iterator[tuple[Raw, str]]:
+def _held(value: _Finding) -> Lists:
     """Findings inside of an answer or an event of the bus."""
-    lists = {"Findings": value.findings, "findings": value.lower_findings}
-    if value.detail is not None:
-        lists["detail.findings"] = value.detail.findings
-    for label, findings in lists.items():
-        if findings is not UNSET:
-            for index, raw in enumerate(findings):
-                yield raw, f"{position}.{label}[{index}]"
+    if value.id is not None:
+        return {}
+    detail = UNSET if value.detail is None else value.detail.findings
+    return {
+        "Findings": value.findings,
+        "findings": value.lower_findings,
+        "detail.findings": detail,
+    }
 
 
-def _observation(
-    finding: _Finding, raw: bytes, position: str, context: Context
-) -> Observation | Rejected | str:
+def _observation(one: Record[_Finding], context: Context) -> Observation | Rejected | str:
     """The observation, why there is none, or (as text) why nobody wants it."""
+    finding, raw, position = one
     if finding.id is None:
         return Rejected(position, "it is no finding: it has no Id")
     product = _PRODUCT.fullmatch(finding.product_arn)
