@@ -12,6 +12,7 @@ from tests.operations.in_process import Api
 
 from auditkeep.clock import MINUTE, FixedClock, Instant
 from auditkeep.collection import backfills, gaps, targets
+from auditkeep.collection.looks import Plans
 from auditkeep.collection.targets import Missed, Place, Trouble
 from auditkeep.db.database import Database
 from auditkeep.ids import Tenant
@@ -80,6 +81,40 @@ def test_the_plan_is_what_assessments_and_the_baseline_look_at(
     assert api.call(client.get_collection_plan)["questions"] > plan["questions"]
     with pytest.raises(ClientError, match="ResourceNotFound"):
         api.call(client.put_baseline, frameworkIds=["a0000000-0000-4000-8000-000000000000"])
+
+
+def test_a_plan_that_is_remembered_follows_the_controls_and_frameworks_of_the_baseline(
+    api: Keep, deps: Deps, db: Database, tenant: Tenant, clock: FixedClock
+) -> None:
+    aws, keep = Api.client(api), api.client()
+    plans = Plans(deps.library, deps.settings)
+
+    def asked() -> list[str]:
+        with db.read(tenant) as tx:
+            asks = plans.of(tx, clock.now()).questions()
+            return sorted({duty.question.what for _, _, duty in asks})
+
+    def control(name: str, keyword: str) -> str:
+        sources = [source(USERS | {"keywordValue": keyword})]
+        made = api.call(aws.create_control, name=name, controlMappingSources=sources)
+        return str(made["control"]["id"])
+
+    users, roles = control("Users", "iam_ListUsers"), control("Roles", "iam_ListRoles")
+    sets: list[dict[str, Any]] = [{"name": "Access", "controls": [{"id": users}, {"id": roles}]}]
+    ours = api.call(aws.create_assessment_framework, name="Ours", controlSets=sets)["framework"]
+    api.call(keep.put_baseline, frameworkIds=[ours["id"]])
+    assert asked() == ["iam_ListRoles", "iam_ListUsers"]
+    (kept,) = api.call(aws.get_control, controlId=users)["control"]["controlMappingSources"]
+    kept["sourceKeyword"]["keywordValue"] = "iam_ListGroups"
+    api.call(aws.update_control, controlId=users, name="Groups", controlMappingSources=[kept])
+    assert asked() == ["iam_ListGroups", "iam_ListRoles"]
+    api.call(aws.delete_control, controlId=roles)
+    assert asked() == ["iam_ListGroups"]
+    sets[0]["controls"] = [{"id": control("Policies", "iam_ListPolicies")}]
+    api.call(aws.update_assessment_framework, frameworkId=ours["id"], name="Ours", controlSets=sets)
+    assert asked() == ["iam_ListPolicies"]
+    api.call(aws.delete_assessment_framework, frameworkId=ours["id"])
+    assert asked() == []
 
 
 def test_gaps_are_listed_page_by_page(api: Keep, db: Database, tenant: Tenant) -> None:

@@ -20,6 +20,7 @@ from auditkeep.frameworks.wire import (
 )
 from auditkeep.operations.auditmanager.holding import require_framework_free
 from auditkeep.operations.auditmanager.pages import time_key
+from auditkeep.operations.auditmanager.propagation import framework_edited
 from auditkeep.operations.auditmanager.sharing import framework_deleted
 from auditkeep.operations.call import Call, pair
 from auditkeep.operations.limits import limit
@@ -106,6 +107,7 @@ def update_assessment_framework(
         updated_by=ids.person_of(call.principal.arn),
     )
     store.save_framework(call.tx, framework)
+    framework_edited(call)
     return am.UpdateAssessmentFrameworkResponse(framework=_shown(call, framework))
 
 
@@ -119,6 +121,7 @@ def delete_assessment_framework(
     require_framework_free(call, framework)
     framework_deleted(call, framework.id)
     store.delete_framework(call.tx, framework.id)
+    framework_edited(call)
     tags.drop(call.tx, framework_arn(framework, call.tenant))
     return am.DeleteAssessmentFrameworkResponse()
 

@@ -1,7 +1,7 @@
 """What a change in the library or of the registration means for assessments that are ACTIVE.
 
 Called in the transaction of the change (design section 1): intervals close and open with it, and
-what was already collected stays as it is. Framework edits touch no assessment.
+what was already collected stays as it is. Framework edits touch no assessment, but the baseline.
 """
 
 from msgspec.structs import replace
@@ -22,6 +22,7 @@ _API_CALLS = "api:"
 
 def control_edited(call: Call, control: Control) -> None:
     """A custom control says, or looks at, something else from now on; API calls from midnight."""
+    baseline.library_changed(call.tx)
     copy = copy_of(control, call.deps.library)
     for assessment_id, uses in store.uses_of(call.tx, control.id).items():
         store.rewrite_control(call.tx, assessment_id, [u.ordinal for u in uses], copy)
@@ -32,11 +33,17 @@ def control_edited(call: Call, control: Control) -> None:
 
 def control_deleted(call: Call, control_id: str) -> None:
     """Collection for it ends; past evidence stays readable in its assessments."""
+    baseline.library_changed(call.tx)
     for assessment_id, uses in store.uses_of(call.tx, control_id).items():
         ordinals = [u.ordinal for u in uses]
         lens.close(call.tx, assessment_id, call.now, ordinals)
         store.mark_removed(call.tx, assessment_id, ordinals)
         store.touch(call.tx, assessment_id)
+
+
+def framework_edited(call: Call) -> None:
+    """Assessments are copies; only the baseline looks at what a framework holds now."""
+    baseline.library_changed(call.tx)
 
 
 def account_deregistered(call: Call) -> None:
