@@ -26,7 +26,7 @@ demo: install ## the main job, end to end (ARGS=--exit ends instead of serving; 
 	$(BIN)/auditkeep demo $(if $(LOGS),--logs "$(LOGS)") $(ARGS)
 
 test: install install-dev ## all tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: install install-dev ## 100,000 valid, invalid and bent requests (ARGS="--on postgres|http --seed N --count N")
 	$(BIN)/python -m tests.fuzz $(ARGS)

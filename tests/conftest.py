@@ -95,10 +95,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `server` may talk to this machine, and to nothing else."""
+    """Tests marked `server` may talk to this machine, and to nothing else.
+
+    Files with tests marked `slow` come first: one of them last would keep one worker waiting.
+    """
     for item in items:
         if item.get_closest_marker("server"):
             item.add_marker(pytest.mark.allow_hosts(["127.0.0.1", "::1"]))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture
