@@ -4,8 +4,7 @@
     <empty line>
     — <key name> base64(key id(4) ‖ Ed25519 signature(64))
 
-A verifier key (vkey) is `<name>+<key id, 8 hex>+base64(0x01 ‖ public key(32))`; the key id is
-the first four bytes of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key).
+Keys are written as `tlog.vkey` says, with the algorithm 0x01.
 
 Invariants: a signature by a key that is known must hold, or the whole note is refused; those by
 unknown keys are ignored; a note without a signature by a known key is refused. Text with control
@@ -14,19 +13,14 @@ characters is neither signed nor read, so what is shown is what was signed.
 
 import base64
 import binascii
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from auditkeep.crypto.signing import NoteKey, verify_ed25519
-from auditkeep.errors import KeyUnusable, ProofError
+from auditkeep.errors import ProofError
+from auditkeep.tlog.vkey import ID_SIZE, PublicKey
 
-_ED25519 = b"\x01"
-_KEY_SIZE = 32
-_ID_SIZE = 4
-_SIGNATURE_SIZE = 64
-_NAME = re.compile(r"[^\s+\x00-\x1f\x7f]+")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 _LINE = re.compile(r"— (?P<name>[^\s+]+) (?P<blob>[A-Za-z0-9+/]+={0,2})")
 
@@ -36,60 +30,18 @@ MAX_SIGNATURES = 100
 """Likewise; a real checkpoint carries a handful."""
 
 
-@dataclass(frozen=True)
-class Verifier:
+class Verifier(PublicKey):
     """The public half of a note key."""
 
-    name: str
-    public: bytes
-
-    @classmethod
-    def parse(cls, vkey: str) -> "Verifier":
-        """A vkey's parts, checked against each other; KeyUnusable if it is none."""
-        problem = (
-            f"{vkey[:100]!r} is not a log key: it must read name+8 hex digits+base64, on one line."
-        )
-        name, _, rest = vkey.strip().partition("+")
-        key_id, _, encoded = rest.partition("+")
-        try:
-            blob = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise KeyUnusable(problem) from error
-        if not _NAME.fullmatch(name) or len(blob) != 1 + _KEY_SIZE or blob[:1] != _ED25519:
-            raise KeyUnusable(problem)
-        verifier = cls(name, blob[1:])
-        if verifier.vkey != f"{name}+{key_id}+{encoded}":
-            raise KeyUnusable(
-                f"The log key {vkey[:100]!r} contradicts itself: its parts do not belong together, "
-                "so it was mistyped or changed."
-            )
-        return verifier
-
-    @property
-    def key_id(self) -> bytes:
-        material = self.name.encode() + b"\n" + _ED25519 + self.public
-        return hashlib.sha256(material).digest()[:_ID_SIZE]
-
-    @property
-    def vkey(self) -> str:
-        encoded = base64.b64encode(_ED25519 + self.public).decode()
-        return f"{self.name}+{self.key_id.hex()}+{encoded}"
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the public key as people compare it: eight groups of eight hex digits."""
-        digest = hashlib.sha256(self.public).hexdigest()
-        return " ".join(digest[i : i + 8] for i in range(0, len(digest), 8))
+    algorithm = b"\x01"
+    kind = "log key"
 
 
 class Signer:
     """A named note key that can sign."""
 
     def __init__(self, name: str, key: NoteKey) -> None:
-        if not _NAME.fullmatch(name):
-            raise KeyUnusable(
-                f"{name!r} cannot name a log key: no spaces, plus signs or control characters."
-            )
+        Verifier.require_name(name)
         self.key = key
         self.verifier = Verifier(name, key.public)
 
@@ -184,9 +136,9 @@ def _signature(line: str) -> Signature:
         blob = base64.b64decode(match["blob"], validate=True) if match else b""
     except binascii.Error as error:
         raise ProofError(f"The note has a malformed signature line: {line[:80]!r}.") from error
-    if match is None or len(blob) <= _ID_SIZE or base64.b64encode(blob).decode() != match["blob"]:
+    if match is None or len(blob) <= ID_SIZE or base64.b64encode(blob).decode() != match["blob"]:
         raise ProofError(f"The note has a malformed signature line: {line[:80]!r}.")
-    return Signature(match["name"], blob[:_ID_SIZE], blob[_ID_SIZE:])
+    return Signature(match["name"], blob[:ID_SIZE], blob[ID_SIZE:])
 
 
 def _require_text(body: str) -> None:
