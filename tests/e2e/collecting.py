@@ -55,14 +55,19 @@ def deployment(cloud: Simulator, data: Path) -> Parts:
     return open_parts(chosen, cloud.clock)
 
 
-def _no_wait(_: float) -> None:
+def _no_wait(_: float) -> bool:
     """Nobody waits for a pace: simulated time stands still."""
+    return True
+
+
+def _no_pause(_: float) -> None:
+    """The same."""
 
 
 def collector(parts: Parts) -> Collector:
     """As a server makes one, but that nobody waits."""
     made = collector_of(parts)
-    events = LookupEvents(pause=_no_wait)
+    events = LookupEvents(pause=_no_pause)
     return replace(
         made,
         pullers={**made.pullers, events.source: events},

@@ -1,5 +1,6 @@
 """An aggregator of AWS Config is asked for each account and region that it sees."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,14 @@ from tests.sources.reading import EVERYTHING, read_pages
 from auditkeep.clock import MINUTE, FixedClock, Instant
 from auditkeep.errors import NotCollected, SetupError
 from auditkeep.mapping.interest import Interest
-from auditkeep.sources.aggregator import Aggregated, Aggregators, Where, or_none
+from auditkeep.sources.aggregator import (
+    AFTER_FAILURE,
+    FRESH,
+    Aggregated,
+    Aggregators,
+    Where,
+    or_none,
+)
 from auditkeep.sources.pull import Ask, Page, Unreachable
 
 HOME, OTHER, REGION = "111122223333", "222233334444", "eu-central-1"
@@ -87,6 +95,38 @@ def test_what_it_sees_is_asked_once_an_hour(cloud: Simulator) -> None:
     clock.at = Instant(clock.at + 60 * MINUTE)
     assert some.seeing(lambda: clients, OTHER, REGION) == "all"
     assert clients.made > made
+
+
+def test_who_cannot_say_what_it_sees_is_left_alone_for_a_while(cloud: Simulator) -> None:
+    cloud.faults.add("denied", AGGREGATOR, account=HOME, turns=[1])
+    clock, clients = FixedClock(STARTS), Clients(cloud)
+    seen = Aggregators(WHERE, clock)
+    with pytest.raises(NotCollected):
+        seen.seeing(lambda: clients, OTHER, REGION)
+    made = clients.made
+    assert seen.seeing(lambda: clients, OTHER, REGION) is None
+    assert clients.made == made
+    clock.advance(AFTER_FAILURE)
+    assert seen.seeing(lambda: clients, OTHER, REGION) == "all"
+
+
+def test_nobody_waits_while_what_it_sees_is_asked_again(cloud: Simulator) -> None:
+    clock, clients = FixedClock(STARTS), Clients(cloud)
+    seen = Aggregators(WHERE, clock)
+    seen.seeing(lambda: clients, OTHER, REGION)
+    clock.advance(FRESH)
+    told: list[str | None] = []
+
+    def while_it_is_asked() -> Clients:
+        other = threading.Thread(
+            target=lambda: told.append(seen.seeing(lambda: clients, OTHER, REGION))
+        )
+        other.start()
+        other.join(10)
+        return clients
+
+    seen.seeing(while_it_is_asked, OTHER, REGION)
+    assert told == ["all"]
 
 
 def test_whoever_cannot_say_what_it_sees_stands_for_nobody() -> None:

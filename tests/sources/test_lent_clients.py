@@ -1,12 +1,13 @@
 """Clients are lent from account to account, and sign for the one that has them."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 from tests.simulator.cloud import Simulator
 
 from auditkeep.clock import SystemClock
-from auditkeep.sources.pull import Denied
+from auditkeep.sources.pull import Denied, NotYet
 from auditkeep.sources.sessions import CLIENTS, Sessions, Who
 
 pytestmark = pytest.mark.server
@@ -63,3 +64,34 @@ def test_a_thread_keeps_so_many_clients_only(cloud: Simulator) -> None:
         clients.client("sns", f"eu-west-{number}")
     clients.client("sns", "eu-west-1").list_topics()
     assert len(sessions._made._own.clients) == CLIENTS
+
+
+def test_a_throttled_request_is_made_again_after_a_wait_that_others_can_use(
+    cloud: Simulator,
+) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return True
+
+    cloud.faults.add("throttled", "sns:ListTopics", account=ONE, turns=lambda n: n <= 2)
+    began = time.monotonic()
+    Sessions(1_000, SystemClock(), wait).of(who(ONE)).client("sns", "eu-west-1").list_topics()
+    assert time.monotonic() - began < 1
+    assert [1 <= round(2 * seconds) <= 2 * 2**n for n, seconds in enumerate(waits)] == [True] * 2
+    assert cloud.history.count("sns:ListTopics") == 3
+
+
+def test_who_cannot_wait_for_a_slowed_account_is_told_and_takes_no_turn(cloud: Simulator) -> None:
+    sessions = Sessions(1_000, SystemClock(), lambda _: False)
+    clients = sessions.of(who(ONE))
+    for _ in range(14):
+        clients.throttled()
+    pace = sessions._paces[ONE]
+    pace._next = begins = time.monotonic() + 30
+    for _ in range(2):
+        with pytest.raises(NotYet, match=r"asked again in (29|30) s"):
+            clients.client("sns", "eu-west-1").list_topics()
+    assert pace._next == pytest.approx(begins)
+    assert cloud.history.count("sns:ListTopics") == 0

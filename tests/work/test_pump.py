@@ -1,11 +1,13 @@
 """The pump: what happens to a job when its handler succeeds, fails, breaks, or its process dies."""
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from auditkeep.clock import FixedClock, SystemClock
+from auditkeep.clock import FixedClock, Instant, SystemClock
 from auditkeep.db.database import Database
 from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
@@ -143,3 +145,78 @@ def test_threads_run_jobs_and_stop_orderly(db: Database, tenant: Tenant) -> None
 
 def test_a_pump_that_never_started_stops_at_once(clock: FixedClock) -> None:
     assert Pump(InlineJobs(), {}, clock).stop()
+
+
+class Crossing:
+    """Handlers of jobs: `slow…` stands aside until `go`, and others are done at once."""
+
+    def __init__(self, db: Database, aside: int, threads: int = 1) -> None:
+        self.jobs = DatabaseJobs(db)
+        handlers = {"report": Handler(self._run)}
+        self.pump = Pump(self.jobs, handlers, SystemClock(), threads=threads, aside=aside)
+        self.done: list[str] = []
+        self.waited: list[bool] = []
+        self.at_once = self.most_at_once = 0
+        self._lock = threading.Lock()
+
+    def _run(self, _tenant: Tenant, key: str) -> None:
+        with self._working():
+            pass
+        if key.startswith("slow"):
+            self.waited.append(self.pump.stand_aside(30.0 if key == "slow" else 0.05))
+        with self._working():
+            time.sleep(0.002)
+        self.done.append(key)
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        with self._lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        yield
+        with self._lock:
+            self.at_once -= 1
+
+    def queue(self, db: Database, tenant: Tenant, *keys: str) -> None:
+        with db.write(tenant) as tx:
+            for number, key in enumerate(keys):
+                self.jobs.enqueue(tx, "report", key, Instant(number))
+
+    def wait_for(self, *keys: str) -> None:
+        ends = time.monotonic() + 10
+        while not set(keys) <= set(self.done):
+            assert time.monotonic() < ends, self.done
+            time.sleep(0.005)
+
+
+def test_a_run_that_stands_aside_lets_others_work(db: Database, tenant: Tenant) -> None:
+    house = Crossing(db, aside=1)
+    house.queue(db, tenant, "slow", "one", "two")
+    house.pump.start()
+    house.wait_for("one", "two")
+    assert house.done == ["one", "two"]
+    assert house.pump.stop(10)
+    assert house.waited == [False]  # it was told that the pump stops, long before its time
+    assert house.done == ["one", "two", "slow"]
+
+
+def test_no_more_work_at_the_same_time_because_some_stood_aside(
+    db: Database, tenant: Tenant
+) -> None:
+    house = Crossing(db, aside=8, threads=2)
+    keys = [f"slow-{n}" for n in range(6)] + [f"quick-{n}" for n in range(6)]
+    house.queue(db, tenant, *keys)
+    house.pump.start()
+    house.wait_for(*keys)
+    assert house.pump.stop(10)
+    assert house.waited == [True] * 6
+    assert house.most_at_once <= 2
+
+
+def test_who_finds_too_many_aside_is_told_at_once(db: Database, tenant: Tenant) -> None:
+    house = Crossing(db, aside=0)
+    house.queue(db, tenant, "slow", "one")
+    house.pump.start()
+    house.wait_for("slow", "one")
+    assert house.waited == [False]
+    assert house.pump.stop(10)

@@ -3,7 +3,9 @@
 Nothing of AWS's libraries is loaded until something is asked.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from auditkeep.app.parts import Parts
 from auditkeep.clock import Clock
@@ -18,7 +20,7 @@ from auditkeep.sources.event_lake import EventLake, EventStore
 from auditkeep.sources.lookup import LookupEvents
 from auditkeep.sources.pull import Puller
 from auditkeep.sources.securityhubpull import SecurityHubFindings
-from auditkeep.sources.sessions import Sessions
+from auditkeep.sources.sessions import Sessions, Wait, sleep
 from auditkeep.work.pump import Handler, Pump
 from auditkeep.workflows import gap_notices
 from auditkeep.workflows.backfill import Backfilling
@@ -26,13 +28,21 @@ from auditkeep.workflows.collect import KIND, Collector
 from auditkeep.workflows.gap_notices import GapNotices
 from auditkeep.workflows.rounds import Rounds, repeating
 
+ASIDE = 4
+"""Jobs that wait for their account, for each that is worked at; their threads take memory."""
 
-def pullers(settings: Settings, clock: Clock) -> Mapping[SourceType, Puller]:
+LONG_SECONDS = 0.6
+"""A wait for which a thread is worth giving away."""
+
+
+def pullers(
+    settings: Settings, clock: Clock, pause: Callable[[float], None] = time.sleep
+) -> Mapping[SourceType, Puller]:
     """Who asks each source."""
     store, reads = event_store(settings), settings.cloudtrail_reads
-    events: Puller = LookupEvents(reads=reads)
+    events: Puller = LookupEvents(reads=reads, pause=pause)
     if store is not None:
-        events = EventLake(store, clock, reads=reads)
+        events = EventLake(store, clock, reads=reads, pause=pause)
     found: tuple[Puller, ...] = (
         ApiCalls(),
         ConfigEvaluations(),
@@ -53,9 +63,10 @@ def aggregators_of(settings: Settings, clock: Clock) -> Aggregators | None:
     return Aggregators(Where.of(where), clock) if where else None
 
 
-def collector_of(parts: Parts) -> Collector:
+def collector_of(parts: Parts, wait: Wait = sleep) -> Collector:
+    """`wait` is how a job waits for its account."""
     settings = parts.settings
-    sessions = Sessions(settings.collect_rate, parts.clock)
+    sessions = Sessions(settings.collect_rate, parts.clock, wait)
     store = event_store(settings)
     return Collector(
         db=parts.db,
@@ -63,7 +74,7 @@ def collector_of(parts: Parts) -> Collector:
         settings=settings,
         clock=parts.clock,
         plans=Plans(parts.deps.library, settings),
-        pullers=pullers(settings, parts.clock),
+        pullers=pullers(settings, parts.clock, partial(_pause, wait)),
         aggregators=aggregators_of(settings, parts.clock),
         asked_elsewhere={} if store is None else {"AWS_Cloudtrail": store.account},
         clients=sessions.of,
@@ -71,6 +82,12 @@ def collector_of(parts: Parts) -> Collector:
         secret=parts.deps.id_secret,
         told=notices_of(parts).hear,
     )
+
+
+def _pause(wait: Wait, seconds: float) -> None:
+    """A pause that is made in any case."""
+    if not wait(seconds):
+        time.sleep(seconds)
 
 
 def notices_of(parts: Parts) -> GapNotices:
@@ -94,12 +111,21 @@ class Collecting:
     def __init__(self, parts: Parts, *, finds: bool) -> None:
         settings = parts.settings
         self._on = settings.collect == "aws"
-        collector = collector_of(parts)
+        collector = collector_of(parts, self._wait)
         handlers = handlers_of(collector, notices_of(parts))
         count = settings.collect_threads
-        self._pump = Pump(parts.jobs, handlers, parts.clock, threads=count, name="collect")
+        aside = count * ASIDE
+        self._pump = Pump(
+            parts.jobs, handlers, parts.clock, threads=count, aside=aside, name="collect"
+        )
         rounds = Rounds(collector, parts.jobs.wake)
         self._rounds = repeating(rounds) if finds else None
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait in a job for its account; others go on meanwhile if that is long."""
+        if seconds < LONG_SECONDS:
+            return sleep(seconds)
+        return self._pump.stand_aside(seconds)
 
     def start(self) -> None:
         if not self._on:

@@ -27,6 +27,9 @@ from auditkeep.sources.turning import pages
 FRESH = 60 * MINUTE
 """For how long it is taken as known what the aggregators see."""
 
+AFTER_FAILURE = 5 * MINUTE
+"""For how long accounts are asked directly where nobody could say that."""
+
 ACTIONS = frozenset(
     {
         "config:DescribeAggregateComplianceByConfigRules",
@@ -70,13 +73,26 @@ class Aggregators:
     def seeing(self, clients: Callable[[], Clients], account: str, region: str) -> str | None:
         """The name of an aggregator that sees a place, and whose copy of it is fresh.
 
-        NotCollected where it cannot be asked what it sees. Whoever comes meanwhile waits.
+        NotCollected where it cannot be asked what it sees: then nobody asks it for a while. Whoever
+        comes meanwhile has the answer of before, and waits for the first one only.
         """
-        with self._lock:
-            if self._clock.now() >= self._until:
-                self._seen = _seen(clients(), self.where.region)
-                self._until = Instant(self._clock.now() + FRESH)
-            return self._seen.get((account, region))
+        if self._lock.acquire(blocking=self._until == 0):
+            try:
+                self._look(clients)
+            finally:
+                self._lock.release()
+        return self._seen.get((account, region))
+
+    def _look(self, clients: Callable[[], Clients]) -> None:
+        now = self._clock.now()
+        if now < self._until:
+            return
+        try:
+            seen = _seen(clients(), self.where.region)
+        except NotCollected:
+            self._seen, self._until = {}, Instant(now + AFTER_FAILURE)
+            raise
+        self._seen, self._until = seen, Instant(now + FRESH)
 
 
 def _seen(clients: Clients, region: str) -> _Seen:

@@ -14,6 +14,7 @@ Invariants
     NotCollected               (auditkeep.errors)
     ├── Denied                 the account's policies do not allow it: `action` is what they lack
     ├── Throttled              asked too often
+    │   └── NotYet                 it was, and is left alone until its pace allows another request
     ├── SwitchedOff            what is asked about is not in use there: `feature`
     │   └── RegionOff          the whole region is not, for that account
     ├── Expired                credentials are over, unknown or missing
@@ -166,6 +167,10 @@ class Denied(NotCollected):
 class Throttled(NotCollected):
     reason: ClassVar[Reason] = "throttled"
     again: ClassVar[bool] = True
+
+
+class NotYet(Throttled):
+    """An account that throttled is not asked now; whoever waited for its pace gave up waiting."""
 
 
 class SwitchedOff(NotCollected):

@@ -165,6 +165,11 @@ def asking(client: Any, operation: str, *, action: str = "") -> Iterator[Heard]:
         ) from error
 
 
+def throttles(code: str) -> bool:
+    """Whether an error's code says that one asks too often."""
+    return code.removeprefix("Client.").removesuffix("Fault") in _THROTTLED
+
+
 def _whole(operation_model: Any, response_dict: Mapping[str, Any], **_: object) -> None:
     """Hold an answer to the length it announced.
 

@@ -6,9 +6,12 @@ they end. Without a role there is only the account of the process's own credenti
 and `AWS_ENDPOINT_URL…` are botocore's affair, which is loaded when the first client is made.
 
 Invariants: requests to one account are made at a bounded pace, by all threads of the process
-together; an account that throttled is asked at half the pace, which is given back step by step.
+together; an account that throttled is asked at half the pace, which is given back step by step;
+whoever waits for an account, for its pace or before a request that it throttled is made again, does
+so where the process says (`wait`), so that it need not hold what others could use.
 """
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +21,8 @@ from typing import Any, Protocol
 
 from auditkeep.clock import Clock, to_datetime
 from auditkeep.ids import GLOBAL_REGION
-from auditkeep.sources.refusals import asking
+from auditkeep.sources.pull import NotYet
+from auditkeep.sources.refusals import asking, throttles
 
 HOME_REGION = "us-east-1"
 SLOWEST = 0.1
@@ -30,7 +34,19 @@ CLIENTS = 32
 GIVEN_BACK = 1.02
 """How much faster each request that was not throttled lets the next one be."""
 
+ATTEMPTS = 3
+"""How often a request is made in all, where it failed by what may pass."""
+
 _PACE = "auditkeep-pace"
+
+Wait = Callable[[float], bool]
+"""Waits for so many seconds; False, at once or sooner, where that cannot be waited for."""
+
+
+def sleep(seconds: float) -> bool:
+    """Wait as who holds nothing that others could use."""
+    time.sleep(seconds)
+    return True
 
 
 class AccountClients(Protocol):
@@ -78,7 +94,7 @@ class Who:
 class Pace:
     """How fast one account is asked: a request, then a wait that follows from the pace."""
 
-    def __init__(self, rate: float, wait: Callable[[float], None]) -> None:
+    def __init__(self, rate: float, wait: Wait) -> None:
         self._full = rate
         self._rate = rate
         self._wait = wait
@@ -90,18 +106,41 @@ class Pace:
         return self._rate
 
     def take(self, **_: object) -> None:
-        """Wait for one's turn; an event handler of botocore."""
+        """Wait for one's turn; an event handler of botocore.
+
+        NotYet where an account that throttled cannot be waited for: then it is as if nobody came.
+        """
         with self._lock:
             now = time.monotonic()
             at = max(self._next, now - 1.0)  # a pause earns a second's worth of requests
-            self._next = at + 1 / self._rate
+            step, slowed = 1 / self._rate, self._rate < self._full
+            self._next = at + step
+        if at > now and not self._wait(at - now):
+            if slowed:
+                with self._lock:
+                    self._next -= step
+                raise NotYet(f"The account throttled us: it is asked again in {at - now:.0f} s.")
+            time.sleep(at - now)
+        with self._lock:
             self._rate = min(self._full, self._rate * GIVEN_BACK)
-        if at > now:
-            self._wait(at - now)
 
     def slow_down(self) -> None:
         with self._lock:
             self._rate = max(SLOWEST, self._rate / 2)
+
+    def again(self, response: Any, attempts: int, **_: object) -> float | None:
+        """Make a throttled request again, after a pause of its account; a handler of botocore.
+
+        botocore would sleep in this thread. None leaves it all else that it would try again.
+        """
+        code = "" if response is None else response[1].get("Error", {}).get("Code", "")
+        if attempts >= ATTEMPTS or not throttles(code):
+            return None
+        with self._lock:
+            # at the least the half, so that a second attempt is not as early as the first
+            pause = 2 ** (attempts - 1) * random.uniform(0.5, 1)  # noqa: S311 - no secret
+            self._next = max(self._next, time.monotonic() + pause)
+        return 0.0
 
 
 @dataclass(slots=True)
@@ -110,7 +149,7 @@ class Sessions:
 
     rate: float
     clock: Clock
-    wait: Callable[[float], None] = time.sleep
+    wait: Wait = sleep
     most: int = 256
     _known: dict[Who, "_Session"] = field(default_factory=dict)
     _paces: dict[str, Pace] = field(default_factory=dict)
@@ -164,6 +203,9 @@ class _Made:
         events = client.meta.events
         events.unregister("before-send", unique_id=_PACE)
         events.register("before-send", pace.take, unique_id=_PACE)
+        throttled = f"needs-retry.{client.meta.service_model.service_id.hyphenize()}"
+        events.unregister(throttled, unique_id=_PACE)
+        events.register_first(throttled, pace.again, unique_id=_PACE)
         return client
 
     def _make(self, service: str, region: str) -> Any:
@@ -172,7 +214,7 @@ class _Made:
         patience = Config(
             connect_timeout=10,
             read_timeout=60,
-            retries={"mode": "standard", "total_max_attempts": 3},
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             user_agent_extra="auditkeep",
         )
         nobody = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}

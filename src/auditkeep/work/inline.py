@@ -82,6 +82,9 @@ class InlineJobs:
                     self.holding.discard(other_id)
         return True
 
+    def wake(self) -> None:
+        """Nobody waits: there is one thread."""
+
     def wait(self, seconds: float) -> None:
         """Nothing is ever under way elsewhere."""
 

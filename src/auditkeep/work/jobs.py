@@ -86,6 +86,10 @@ class Jobs(Protocol):
         """
         ...
 
+    def wake(self) -> None:
+        """End everyone's wait: there may be work."""
+        ...
+
     def wait(self, seconds: float) -> None:
         """Sleep until there may be work, at most `seconds`."""
         ...

@@ -20,7 +20,7 @@ from auditkeep.lake.buckets import make_ready
 from auditkeep.lake.keeping import FACTS
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
-from auditkeep.sources.pull import Ask, Expired, Page, Puller, Throttled, Unreachable
+from auditkeep.sources.pull import Ask, Expired, NotYet, Page, Puller, Throttled, Unreachable
 from auditkeep.sources.records import Context, Rejected, Tally
 from auditkeep.sources.secrets import Cutter
 from auditkeep.sources.sessions import AccountClients
@@ -66,7 +66,7 @@ class Backfilling:
         try:
             work.fetch_all(puller, clients)
         except (Throttled, Unreachable, Expired) as error:
-            if isinstance(error, Throttled):
+            if isinstance(error, Throttled) and not isinstance(error, NotYet):
                 clients.throttled()
             elif isinstance(error, Expired):
                 clients.renew()

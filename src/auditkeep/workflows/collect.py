@@ -49,6 +49,7 @@ from auditkeep.sources.pull import (
     Denied,
     Expired,
     Gone,
+    NotYet,
     Page,
     Puller,
     RegionOff,
@@ -280,7 +281,7 @@ class _Work:
                 clients.renew()
                 continue
             except (AwsThrottled, Unreachable) as error:
-                if isinstance(error, AwsThrottled):
+                if isinstance(error, AwsThrottled) and not isinstance(error, NotYet):
                     clients.throttled()
                 raise
             except NotCollected as error:
