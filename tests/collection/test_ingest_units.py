@@ -8,10 +8,11 @@ import pytest
 
 from auditkeep.collection import ingest
 from auditkeep.collection.counts import MOST_REJECTIONS, Counts
-from auditkeep.collection.ingest import Part, collect_rules, question, read_file, unit_id, walk
+from auditkeep.collection.ingest import Part, collect_rules, question, read_opened, unit_id, walk
 from auditkeep.errors import InputError
 from auditkeep.ids import Tenant
 from auditkeep.mapping.interest import Interest
+from auditkeep.sources import files
 from auditkeep.sources.records import Context, Rejected, Tally
 from auditkeep.sources.rules import Rule, Rules, Source
 from auditkeep.sources.secrets import Cutter
@@ -55,7 +56,9 @@ def events(path: Path, count: int, size: int = 10) -> Path:
 
 def parts(path: Path, watching: Watching | None = None, context: Context = CONTEXT) -> list[Part]:
     asked = question("cloudtrail", context)
-    return list(read_file(path, "cloudtrail", context, asked, watching or Watching()))
+    watcher = watching or Watching()
+    with files.opened(path) as (file, content):
+        return list(read_opened(str(path), file, content, "cloudtrail", context, asked, watcher))
 
 
 def test_a_small_file_is_one_unit_named_by_its_content(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 from tests.evidence.making import NOW, fact, keep
+from tests.lake.destroying import destroy_everything
 from tests.vectors.make import jcs
 
 from auditkeep.clock import Day, Instant
@@ -26,7 +27,7 @@ from auditkeep.ids import Tenant
 from auditkeep.lake import governance, read, sums
 from auditkeep.lake.batch import DESTROYED
 from auditkeep.lake.blobs import put_blob
-from auditkeep.lake.destruction import destroy_class, destroy_everything
+from auditkeep.lake.destruction import destroy_class
 from auditkeep.lake.encoding import log_entry
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import View

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy import Table
 from tests.lake.checking import check_log, check_proofs
+from tests.lake.destroying import destroy_everything
 from tests.lake.making import EVERYTHING, NOW, PROVENANCE, TENANT, add, file_name, observation, some
 
 from auditkeep.clock import DAY, MINUTE, Day, Instant, SystemClock
@@ -32,7 +33,6 @@ from auditkeep.lake.audit.run import audit
 from auditkeep.lake.blobs import delete_blob, get_blob, put_blob
 from auditkeep.lake.buckets import fetching
 from auditkeep.lake.compact import compact
-from auditkeep.lake.destruction import destroy_everything
 from auditkeep.lake.generations import Doomed, cut
 from auditkeep.lake.governance import Authority, Destruction
 from auditkeep.lake.lake import Lake

@@ -23,7 +23,7 @@ from auditkeep.reports.model import Assessed, Heading, Integrity, Listing, Summa
 from auditkeep.reports.pdf.process import render
 from auditkeep.reports.proofs import Proven
 from auditkeep.tlog.checkpoint import Checkpoint
-from auditkeep.tlog.merkle import inclusion_path, leaf_hash, root
+from auditkeep.tlog.merkle import Tree, leaf_hash, root
 from auditkeep.tlog.note import Signer, sign
 from auditkeep.verify.archive import verify_archive
 from auditkeep.verify.findings import Verdict
@@ -214,8 +214,8 @@ class House:
             record=record.decode(),
             salt=salt,
             index=batch_no - 1,
-            inclusion=inclusion_path(self.log, batch_no - 1),
-            paths={i: inclusion_path(leaves, i) for i in indexes},
+            inclusion=Tree(self.log).path(batch_no - 1),
+            paths={i: Tree(leaves).path(i) for i in indexes},
         )
 
     def plan(self) -> Plan:

@@ -13,7 +13,6 @@ from auditkeep.tlog import merkle
 from auditkeep.tlog.merkle import (
     EMPTY_ROOT,
     Tree,
-    inclusion_path,
     leaf_hash,
     path_from_nodes,
     path_length,
@@ -54,7 +53,7 @@ def test_certificate_transparency_roots(size: int) -> None:
 
 
 def test_certificate_transparency_paths() -> None:
-    assert [step.hex() for step in inclusion_path(CT_LEAVES, 5)] == [
+    assert [step.hex() for step in Tree(CT_LEAVES).path(5)] == [
         "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
         "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
         "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",

@@ -3,12 +3,12 @@
 import threading
 
 import pytest
+from tests.work.inline import InlineJobs
 
 from auditkeep.clock import SECOND, FixedClock, Instant, parse
 from auditkeep.db.database import Database
 from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
-from auditkeep.work.inline import InlineJobs
 from auditkeep.work.jobs import LEASE, DatabaseJobs, Failure, Job, Jobs, enqueue
 
 NOW = parse("2026-05-01T12:00:00Z")

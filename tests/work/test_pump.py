@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from tests.work.inline import InlineJobs
 
 from auditkeep.clock import FixedClock, Instant, SystemClock
 from auditkeep.db.database import Database
 from auditkeep.errors import StorageError
 from auditkeep.ids import Tenant
 from auditkeep.work import pump as pumping
-from auditkeep.work.inline import InlineJobs
 from auditkeep.work.jobs import LEASE, DatabaseJobs
 from auditkeep.work.pump import Handler, Pump
 from auditkeep.work.retry import STANDARD

@@ -27,19 +27,18 @@ requests for the last free place exactly one wins.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from sqlalchemy import bindparam
 
 from auditkeep.db.prepared import Prepared
 from auditkeep.db.schema import quotas
 from auditkeep.db.tx import Tx
-from auditkeep.errors import QuotaExceeded, SetupError
+from auditkeep.errors import SetupError
 from auditkeep.settings import QuotaName, Settings
 
 RATE: Final = "api-rate"
-TenantQuota = QuotaName | Literal["api-rate"]
-"""What can be set for one tenant; the rate of the deployment has settings of its own."""
+"""Set for one tenant; the rate of the deployment has settings of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +109,6 @@ def reset(tx: Tx, name: str) -> None:
     """Let the deployment's value count again."""
     _require(name)
     tx.run(tx.delete(quotas).where(quotas.c.name == name))
-
-
-def exceeded(what: str, existing: int, most: int, adding: int, advice: str) -> QuotaExceeded:
-    """ServiceQuotaExceededException, in a sentence that names quota, number and way out."""
-    more = "" if existing >= most else f" and would get {adding} more"
-    return QuotaExceeded(
-        f"This account has {existing} {what} in this region{more}; the quota is {most}. {advice}"
-    )
 
 
 def _held(name: QuotaName, value: int) -> int:

@@ -17,7 +17,6 @@ AssessmentStatus = Literal["ACTIVE", "INACTIVE"]
 ControlStatus = Literal["UNDER_REVIEW", "REVIEWED", "INACTIVE"]
 SetStatus = Literal["ACTIVE", "UNDER_REVIEW", "REVIEWED"]
 DelegationStatus = Literal["IN_PROGRESS", "UNDER_REVIEW", "COMPLETE"]
-RoleType = Literal["PROCESS_OWNER", "RESOURCE_OWNER"]
 Rhythm = Literal["DAILY", "WEEKLY", "MONTHLY"]
 ChangedObject = Literal["ASSESSMENT", "CONTROL_SET", "CONTROL", "DELEGATION", "ASSESSMENT_REPORT"]
 Action = Literal[

@@ -301,8 +301,3 @@ class _Rows:
                 "The entries of the log in the database do not give the root of the checkpoint "
                 "that was signed: one of them was changed."
             )
-
-
-def known_keys(vkeys: Sequence[str]) -> list[Verifier]:
-    """Keys of logs as people write them; KeyUnusable for what is none."""
-    return [Verifier.parse(vkey) for vkey in vkeys]

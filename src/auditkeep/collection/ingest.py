@@ -98,18 +98,6 @@ def unit_id(question_digest: bytes, content: bytes) -> str:
     return sha256(b"auditkeep/file/1" + question_digest + content).hexdigest()
 
 
-def read_file(
-    path: Path, source: Source, context: Context, asked: bytes, watcher: Watcher
-) -> Iterator[Part]:
-    """The parts of one file; nothing if the whole of it was committed before.
-
-    The last part counts only when no InputError follows: that says that nothing can be read of the
-    file, or that it was changed while it was read.
-    """
-    with files.opened(path) as (file, content):
-        yield from read_opened(str(path), file, content, source, context, asked, watcher)
-
-
 def read_opened(
     name: str,
     file: BinaryIO,
@@ -120,7 +108,10 @@ def read_opened(
     watcher: Watcher,
     how: How = "file",
 ) -> Iterator[Part]:
-    """The same of a file that was opened, wherever it lies; `content` is its SHA-256 as stored.
+    """The parts of one file, wherever it lies; nothing if the whole of it was committed before.
+
+    `content` is its SHA-256 as stored. The last part counts only when no InputError follows: that
+    says that nothing can be read of the file, or that it was changed while it was read.
 
     How it came here is no part of its unit's id: by whatever way, it is read once.
     """

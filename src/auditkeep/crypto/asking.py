@@ -35,11 +35,6 @@ def patient() -> Iterator[None]:
         _patient.reset(token)
 
 
-def others_wait() -> bool:
-    """Whether others wait for what this thread is doing."""
-    return _patient.get()
-
-
 def require_free(key_id: str) -> None:
     """StorageError while others wait: the last guard, behind whoever forgot to look."""
     if _patient.get():

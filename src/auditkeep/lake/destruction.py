@@ -48,17 +48,9 @@ def destroy_class(
     tx: Tx, lake: Lake, klass: str, authority: Authority, now: Instant
 ) -> Destruction | None:
     """Destroy all that was kept under a class; None where there is nothing."""
-    return _destroy(tx, lake, [klass], authority, now)
-
-
-def destroy_everything(
-    tx: Tx, lake: Lake, authority: Authority, now: Instant, *, logged: bool = False
-) -> Destruction | None:
-    """Destroy all classes of the tenant but the governance records that say so.
-
-    `logged`: the authority has its record already, from when it was given.
-    """
-    return _destroy(tx, lake, None, authority, now, logged=logged)
+    tx.lock_tenant()
+    doomed = tx.all(_alive(tx).where(buckets.c["class"] == klass))
+    return _destroy_these(tx, lake, doomed, authority, now, logged=False)
 
 
 def destroy_buckets(
@@ -99,22 +91,6 @@ def destroy_rest(
         parts=parts,
         left_behind=objects,
     )
-
-
-def _destroy(
-    tx: Tx,
-    lake: Lake,
-    classes: Sequence[str] | None,
-    authority: Authority,
-    now: Instant,
-    *,
-    logged: bool = False,
-) -> Destruction | None:
-    tx.lock_tenant()
-    alive = _alive(tx)
-    if classes is not None:
-        alive = alive.where(buckets.c["class"].in_(classes))
-    return _destroy_these(tx, lake, tx.all(alive), authority, now, logged=logged)
 
 
 def _alive(tx: Tx) -> Any:

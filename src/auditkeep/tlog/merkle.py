@@ -83,11 +83,6 @@ def root(hashes: Sequence[bytes]) -> bytes:
     return Tree(hashes).root
 
 
-def inclusion_path(hashes: Sequence[bytes], index: int) -> list[bytes]:
-    """The path of one leaf; for more than one, build a `Tree` once."""
-    return Tree(hashes).path(index)
-
-
 def consistency_path(node: Node, old_size: int, size: int) -> list[bytes]:
     """RFC 6962 section 2.1.2, from the nodes of a tree of `size` leaves.
 

@@ -45,11 +45,6 @@ def _plan(operation: AnyOperation) -> _Plan:
     return _Plan(bound, by_name, bool(members - bound))
 
 
-def has_body(operation: AnyOperation) -> bool:
-    """Whether any member of the operation's request travels in the body."""
-    return _plan(operation).body
-
-
 def decode(
     operation: AnyOperation, labels: dict[str, str], query: bytes = b"", body: bytes = b""
 ) -> Shape:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.lake.destroying import destroy_everything
 from tests.lake.making import NOW, TENANT, add, some
 from tests.s3 import S3Server, end_locks
 
@@ -12,7 +13,7 @@ from auditkeep.db.database import Database
 from auditkeep.errors import KeyUnusable, ObjectMissing, StorageError
 from auditkeep.lake import governance
 from auditkeep.lake.blobs import get_blob, object_name, put_blob, stored_name
-from auditkeep.lake.destruction import destroy_class, destroy_everything
+from auditkeep.lake.destruction import destroy_class
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.s3.copies import Copies
 from auditkeep.lake.s3.store import S3Objects
