@@ -229,6 +229,10 @@ class Busy(SetupError):
     """Another process holds what only one may hold."""
 
 
+class Overtaken(AuditkeepError):
+    """Another run went on meanwhile with what this one had; what is still due is seen anew."""
+
+
 class InputError(AuditkeepError):
     """A file or a record from outside cannot be read as what it claims to be."""
 

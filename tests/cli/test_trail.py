@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import boto3
 import httpx
@@ -14,7 +14,7 @@ from tests.e2e.conftest import free_port
 from tests.simulator.cloud import Simulator
 from tests.sources.trail_making import BEGIN, BUCKET, HOUR, Trail, event, public_der, public_keys
 
-from auditkeep.app import opened, trails
+from auditkeep.app import opened, trail_turns, trails
 from auditkeep.app.trail_turns import JOB, TrailTurns
 from auditkeep.clock import FixedClock, Instant, SystemClock, from_datetime
 from auditkeep.collection import backfills
@@ -22,6 +22,7 @@ from auditkeep.collection.backfills import Fetch
 from auditkeep.collection.targets import Place
 from auditkeep.collection.trails import find
 from auditkeep.db.schema import lens_intervals, trail_objects
+from auditkeep.errors import Overtaken
 from auditkeep.ids import Tenant
 from auditkeep.settings import load
 from auditkeep.work.jobs import LEASE
@@ -207,7 +208,13 @@ def test_the_server_reads_trails_by_itself_and_ends_when_told(
         assert listed["places"][0]["failure"] == ""
 
 
-def test_a_turn_is_taken_by_whoever_is_there(run: Run, data: Path, cloud: Simulator) -> None:
+def overtaken(*_: object, **__: object) -> NoReturn:
+    raise Overtaken("Another reader of the trail main went on meanwhile.")
+
+
+def test_a_turn_is_taken_by_whoever_is_there(
+    run: Run, data: Path, cloud: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trail = Trail()
     trail.hours(2)
     deliver(trail)
@@ -232,6 +239,11 @@ def test_a_turn_is_taken_by_whoever_is_there(run: Run, data: Path, cloud: Simula
         assert read_objects(parts) == 4
         server.queue()
         assert worker.pump.drain() == 1
+        monkeypatch.setattr(trail_turns, "read", overtaken)
+        with pytest.raises(Overtaken):
+            worker.turn(killed.tenant, killed.key)
+        (place,) = trails.listed(parts, killed.tenant)[0]["places"]
+        assert place["failure"] == ""
         run("trail", "remove", "main", *at)
         worker.turn(killed.tenant, killed.key)
 

@@ -18,6 +18,7 @@ from auditkeep.collection.coverage import Looking
 from auditkeep.collection.plan import Reason
 from auditkeep.collection.targets import Place
 from auditkeep.collection.trails import Progress, Trail
+from auditkeep.errors import Overtaken
 from auditkeep.evidence import lens
 from auditkeep.ids import Tenant
 from auditkeep.lake.append import append
@@ -33,7 +34,7 @@ from auditkeep.sources.pull import (
     Unreachable,
 )
 from auditkeep.work.pump import Pump
-from auditkeep.workflows.collect import KIND, Overtaken, job_key
+from auditkeep.workflows.collect import KIND, job_key
 from auditkeep.workflows.rounds import Rounds
 
 pytestmark = pytest.mark.keys_elsewhere

@@ -13,7 +13,7 @@ from tests.workflows.trail_house import House
 from auditkeep.clock import from_datetime
 from auditkeep.collection import trails as rows
 from auditkeep.collection.trails import Trail as Kept
-from auditkeep.errors import InputError
+from auditkeep.errors import InputError, Overtaken
 from auditkeep.mapping.interest import Interest
 from auditkeep.sources import s3
 from auditkeep.sources.pull import Denied
@@ -373,6 +373,44 @@ def test_a_pass_that_was_killed_is_begun_again_and_adds_nothing_twice(
         ("LogFileUnnamed", "WARNING"),
     ]
     assert sorted(set(house.events().values())) == ["pulled", "verified-log"]
+
+
+@pytest.mark.both_databases
+def test_a_reader_that_woke_up_too_late_takes_nothing_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trail = Trail()
+
+    def hour(number: int) -> None:
+        trail.log(BEGIN + (number * 60 - 40) * MINUTES, event(number))
+        trail.digest(BEGIN + number * HOUR)
+        house.deliver(trail)
+
+    hour(1)
+    house.read(BEGIN + 2 * HOUR)
+    hour(2)
+    real = workflow.TrailReading.follow
+    asleep: list[bool] = []
+
+    def sleep(self: Any, chain: Any, since: Any) -> Any:
+        """The first reader falls silent behind its list, and another goes further than that."""
+        if not asleep:
+            asleep.append(True)
+            hour(3)
+            house.read(BEGIN + 4 * HOUR)
+        return real(self, chain, since)
+
+    monkeypatch.setattr(workflow.TrailReading, "follow", sleep)
+    with pytest.raises(Overtaken, match="trail main"):
+        house.read(BEGIN + 3 * HOUR)
+    hour(4)
+    house.read(BEGIN + 5 * HOUR)
+    with house.lake.db.read(house.tenant) as tx:
+        (progress,) = rows.progress_of(tx, "main").values()
+    assert progress.verified_to == from_datetime(BEGIN + 4 * HOUR)
+    assert progress.broken == 0
+    assert house.findings() == [("DigestVerified", "PASSED")] * 4
+    assert "failed" in [json.loads(s.raw)["outcome"] for s in house.kept("run:cloudtrail")]
 
 
 def test_objects_of_no_trail_are_read_as_they_are(house: House) -> None:

@@ -21,7 +21,7 @@ from auditkeep.clock import DAY, Instant
 from auditkeep.collection import backfills, trails
 from auditkeep.collection.keeping import wanted_since
 from auditkeep.collection.trails import Trail
-from auditkeep.errors import AuditkeepError, Busy, SetupError
+from auditkeep.errors import AuditkeepError, Busy, Overtaken, SetupError
 from auditkeep.ids import Tenant
 from auditkeep.lake import keeping
 from auditkeep.repeating import Repeating
@@ -92,7 +92,10 @@ class TrailTurns:
                     jobs.enqueue(tx, JOB, f"{name}/{now}", now, lane=name)
 
     def turn(self, tenant: Tenant, key: str) -> None:
-        """Read a trail once; Busy where this process ends before that is done."""
+        """Read a trail once; Busy where this process ends before that is done.
+
+        Overtaken where another read it meanwhile, because this process was silent for too long.
+        """
         name = key.rpartition("/")[0]
         try:
             with self._parts.db.read(tenant) as tx:
@@ -136,6 +139,8 @@ class TrailTurns:
                 backfills.read_by_trails(tx, far)
                 if listing:
                     trails.took_turn(tx, trail.name, now, further=further)
+        except Overtaken:
+            raise  # the trail is well, and is read on from where the other is
         except AuditkeepError as error:
             _LOG.error("The trail %s (%s) is read again later: %s", trail.name, trail.url, error)
             with db.write(tenant) as tx:

@@ -113,6 +113,11 @@ class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.read_to > 0 and not self.failure
 
 
+def standing(progress: Progress | None) -> bytes:
+    """Tells one state of a place from any other; of one that was never read, too."""
+    return b"" if progress is None else msgspec.json.encode(progress)
+
+
 LIST_BESIDE_QUEUE = 6 * 60 * MINUTE
 """How often a bucket is listed whose trail has a queue: for what that has lost."""
 
@@ -149,9 +154,11 @@ def last_turns(tx: Tx, name: str) -> tuple[Instant, Instant]:
 
 
 def took_turn(tx: Tx, name: str, now: Instant, *, further: bool) -> None:
-    """Note that a trail's bucket was listed."""
-    listed_at: dict[str, Instant] = {"listed_at": now}
-    changed = {**listed_at, "searched_at": now} if further else listed_at
+    """Note that a trail's bucket was listed; what another noted later stays."""
+    listed_at, searched_at = last_turns(tx, name)
+    changed: dict[str, Instant] = {"listed_at": max(listed_at, now)}
+    if further:
+        changed["searched_at"] = max(searched_at, now)
     tx.run(tx.update(trails).where(trails.c.name == name).values(**changed))
 
 
@@ -183,6 +190,13 @@ def progress_of(tx: Tx, trail: str) -> dict[str, Progress]:
     return {row.place: msgspec.json.decode(row.document, type=Progress) for row in rows}
 
 
+def place_of(tx: Tx, trail: str, place: str) -> Progress | None:
+    """How far one place of a trail was read, by its folder; None: it never was."""
+    t = trail_places.c
+    row = tx.first(tx.select(t.document).where(t.trail == trail, t.place == place))
+    return None if row is None else msgspec.json.decode(row.document, type=Progress)
+
+
 def looked_at_since(tx: Tx, after: int = -1) -> Instant | None:
     """From when on lenses look at events of CloudTrail, backfilled ones too; None if none does.
 
@@ -200,9 +214,7 @@ def _events(match_keys: str) -> bool:
 
 def keep_progress(tx: Tx, trail: str, place: str, progress: Progress, now: Instant) -> None:
     """Write down how far a place was read; whether a trail brings its events may change by it."""
-    t = trail_places.c
-    before = tx.first(tx.select(t.document).where(t.trail == trail, t.place == place))
-    known = None if before is None else msgspec.json.decode(before.document, type=Progress)
+    known = place_of(tx, trail, place)
     document = msgspec.json.encode(progress).decode()
     row = {"trail": trail, "place": place, "document": document, "updated_at": now}
     tx.upsert(trail_places, [row], replace=["document", "updated_at"])

@@ -34,7 +34,7 @@ from auditkeep.collection.targets import Place, Target, Todo, Trouble, UnderWay
 from auditkeep.crypto.derive import hkdf
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
-from auditkeep.errors import AuditkeepError, NotCollected
+from auditkeep.errors import NotCollected, Overtaken
 from auditkeep.ids import Tenant
 from auditkeep.lake.append import Unit, append
 from auditkeep.lake.buckets import make_ready
@@ -79,10 +79,6 @@ PAUSED = Trouble("paused", "", "Somebody paused the collection of this account."
 NOBODY_KNOWS = Trouble("no-collector", "", "This version cannot ask this source.")
 
 _LOG = logging.getLogger("auditkeep.collect")
-
-
-class Overtaken(AuditkeepError):
-    """Another run went on with the same question meanwhile: what is still due is seen anew."""
 
 
 @dataclass(frozen=True)

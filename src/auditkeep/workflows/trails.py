@@ -9,6 +9,9 @@ Invariants
 - What is remembered (which objects were read, the last link of each chain) is written in the
   transaction that keeps what was read: a pass that was killed is simply begun again.
 - A place that cannot be read is told and holds no other place.
+- A reader that fell silent while another read the same place writes neither its own older link nor
+  what follows from that (`Overtaken`): whoever notes how far a place was read, or a finding about
+  it, finds the place as it was left.
 - Memory depends neither on the number of objects nor on their size: those of up to `SMALL` bytes
   are fetched `AHEAD` at a time, larger ones are streamed.
 """
@@ -28,7 +31,7 @@ from auditkeep.collection.keeping import wanted_since
 from auditkeep.collection.runs import Run
 from auditkeep.collection.trails import Progress, Trail
 from auditkeep.db.tx import Tx
-from auditkeep.errors import InputError, NotCollected, SetupError
+from auditkeep.errors import InputError, NotCollected, Overtaken, SetupError
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
@@ -256,6 +259,9 @@ class TrailReading:
         self._buckets = {trail.bucket: self.bucket}
         with lake.db.read(tenant) as tx:
             self._known_progress = trails.progress_of(tx, trail.name)
+        self._left = {
+            folder: [trails.standing(found)] for folder, found in self._known_progress.items()
+        }
 
     def trust(self, keys: Keys) -> None:
         """Take these public keys, and no others."""
@@ -545,7 +551,25 @@ class TrailReading:
         if self.trail.name:
             folder = place.folder(LOGS)
             progress = self.progress_of(place)
+            self._require_left(tx, folder, trails.standing(progress))
             trails.keep_progress(tx, self.trail.name, folder, progress, self.now)
+
+    def _require_left(self, tx: Tx, folder: str, becomes: bytes) -> None:
+        """Overtaken unless a place is as this reader left it, perhaps earlier in `tx`."""
+        tx.lock_tenant()
+        left = self._left.setdefault(folder, [trails.standing(None)])
+        if trails.standing(trails.place_of(tx, self.trail.name, folder)) not in left:
+            raise Overtaken(
+                f"Another reader of the trail {self.trail.name} went on with {folder} meanwhile; "
+                "what is still due there is looked for again."
+            )
+        left.append(becomes)
+
+        def written() -> None:
+            """What was left before cannot come back."""
+            del left[: left.index(becomes)]
+
+        tx.after_commit(written)
 
     def _listed(self, place: Place, kind: Kind, window: Window) -> Iterator[tuple[Found, Key]]:
         """Objects of the days that a window touches."""
