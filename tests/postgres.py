@@ -11,8 +11,11 @@ from sqlalchemy import create_engine, make_url, text
 
 
 @contextmanager
-def running_postgres() -> Iterator[str]:
-    """A server of its own, thrown away at the end; its URL with the database `postgres`."""
+def running_postgres(*, durable: bool = False) -> Iterator[str]:
+    """A server of its own, thrown away at the end; its URL with the database `postgres`.
+
+    `durable`: what is committed has reached the disk, as where the server is used.
+    """
     with warnings.catch_warnings():
         # It warns that a machine without a login session has no runtime directory, and makes one.
         warnings.simplefilter("ignore")
@@ -23,7 +26,8 @@ def running_postgres() -> Iterator[str]:
         Path(folder).chmod(0o755)
         server = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
-            _leave_to_the_system(server.get_uri())
+            if not durable:
+                _leave_to_the_system(server.get_uri())
             yield server.get_uri()
         finally:
             server.cleanup()
