@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.e2e import organisation
 from tests.e2e.reckoning import CONTROLS, Fact
+from tests.operations.auditkeep.keeping import Keep
 from tests.operations.in_process import Api
 
 from auditkeep.app.parts import Parts
@@ -43,13 +44,19 @@ class Audit:
 
     def __post_init__(self) -> None:
         self._api = Api(self.parts.db, self.parts.deps, self.parts.clock)
-        key = self._api.key(
+        self._key = self._api.key(
             "auditor", "AWSAuditManagerAdministratorAccess", account=organisation.MANAGER
         )
-        self._client = self._api.client(key, organisation.HOME)
+        self._client = self._api.client(self._key, organisation.HOME)
 
     def ask(self, operation: str, **members: Any) -> Answer:
         found: Answer = self._api.call(getattr(self._client, operation), **members)
+        return found
+
+    def own(self, operation: str, **members: Any) -> Answer:
+        """Ask Auditkeep's own service."""
+        client = Keep.client(self._api, self._key, organisation.HOME)  # type: ignore[arg-type]
+        found: Answer = self._api.call(getattr(client, operation), **members)
         return found
 
     def _all(self, operation: str, member: str, **members: Any) -> Iterator[Answer]:

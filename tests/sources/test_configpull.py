@@ -262,6 +262,7 @@ def test_history_is_read_resource_by_resource_and_gone_on_from_anywhere() -> Non
     listed = ["AWS::S3::Bucket/a", "AWS::S3::Bucket/b"]
 
     def answered(clients: Stubbed, resources: list[str]) -> None:
+        clients.answer("config", "DescribeConfigRules", {"ConfigRules": []})
         clients.answer(
             "config",
             "ListDiscoveredResources",

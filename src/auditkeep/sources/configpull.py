@@ -189,9 +189,9 @@ def _rule_of(listed: dict[str, Any]) -> Rule:
     )
 
 
-def _definition(rule: Rule) -> bytes:
-    """As much of a rule's definition as its results are read with."""
-    return msgspec.json.encode({"ConfigRules": [rule]}, order="sorted")
+def _definition(*rules: Rule) -> bytes:
+    """As much of the definitions of some rules as their results are read with."""
+    return msgspec.json.encode({"ConfigRules": rules}, order="sorted")
 
 
 def _all(listed: list[Turned]) -> Iterator[tuple[str, Rule]]:
@@ -305,8 +305,15 @@ def _unnamed(there: set[str], ask: Ask) -> Iterator[Fault]:
 
 
 def _history(client: Any, ask: Ask, start: dict[str, str]) -> Iterator[Page]:
-    """What Config kept of each resource's compliance, resource by resource."""
+    """What Config kept of each resource's compliance, resource by resource.
+
+    An item names a rule and does not say what it is: with each goes what is known of the rules that
+    are looked at. Those that were deleted since are told by their names alone.
+    """
     assert ask.until is not None
+    rules = sorted(_wanted(list(pages(client, _RULES, {})), ask), key=lambda rule: rule.name)
+    names = [rule.name for rule in rules]
+    defined = exchange(Request("config", _RULES, {"ConfigRuleNames": names}), _definition(*rules))
     token = start.get("listing")
     # what has been deleted since was judged too
     listing = {"resourceType": _COMPLIANCE, "includeDeletedResources": True}
@@ -333,7 +340,7 @@ def _history(client: Any, ask: Ask, start: dict[str, str]) -> Iterator[Page]:
             ):
                 more = turned.following
                 resume = {**place, "resource": resource, "token": more} if more else after
-                yield _page(ask, [_plain(turned)], resume)
+                yield _page(ask, [defined, _plain(turned)], resume)
         begin, going_on, token = None, None, listed.following
 
 
