@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
 
 
@@ -20,11 +21,7 @@ def create(
     json: Json = False,
 ) -> int:
     """Make an access key. The secret is shown once and kept only encrypted."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
-
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         made = parts.create_key(account, user, tuple(policy))
     report(
         {
@@ -41,21 +38,13 @@ def create(
 
 def list_keys(*, data: Path, json: Json = False) -> int:
     """Every access key: whose it is, its policies, and whether it is disabled. Never secrets."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
-
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         report({"keys": parts.list_keys()}, as_json=json)
     return 0
 
 
 def disable(access_key_id: str, *, data: Data) -> int:
     """Refuse an access key from now on."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
-
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         parts.disable_key(access_key_id)
     return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import Data, Json
 
 if TYPE_CHECKING:
@@ -38,12 +39,8 @@ def list_records(
     json: Json = False,
 ) -> int:
     """Records of the activity log, newest first: a line each, or with --json a record a line."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
-
     wanted = replace(_wanted(account, region, since, until, user, event), warned=warned)
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         for record in parts.activity(wanted):
             print(json_module.dumps(record) if json else _line(record))
     return 0
@@ -61,12 +58,8 @@ def export(
     event: Event = None,
 ) -> int:
     """Write records as one CloudTrail log file, for whatever reads those."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
-
     wanted = _wanted(account, region, since, until, user, event)
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         count = _write(file, parts.activity(wanted))
     print(f"{count} records written to {file}", file=sys.stderr)
     return 0

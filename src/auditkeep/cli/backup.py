@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import Data, Json, report
 
 Source = Annotated[Path, Parameter(name="--from", help="The place where backups of data are kept.")]
@@ -35,13 +36,10 @@ def create(
     backup, and the next run goes on with what was copied. Backups of keys that are older than
     AUDITKEEP_KEY_BACKUP_DAYS are taken away. The master key is in none: `auditkeep keys escrow`.
     """
-    from auditkeep import app
     from auditkeep.app import backups
     from auditkeep.cli.progress import BackupProgress
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts, BackupProgress() as progress:
+    with deployment(data) as parts, BackupProgress() as progress:
         body = backups.create(parts, to, keys, keep, progress)
     report(body, as_json=json)
     return 0

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment, registered
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
 
 Framework = Annotated[str, Parameter(help="The framework's id.")]
@@ -16,13 +17,10 @@ def plan(
     *, data: Data, account: Account, region: Region = DEFAULT_REGION, json: Json = False
 ) -> int:
     """What must be asked of which accounts and regions, how often, and why."""
-    from auditkeep import app
     from auditkeep.app.collection import plan_of
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         found = plan_of(parts, Tenant(account, region))
     if json:
         report(found, as_json=True)
@@ -53,15 +51,9 @@ def run(
     *, data: Data, account: Account, region: Region = DEFAULT_REGION, json: Json = False
 ) -> int:
     """Ask now what is due, and wait for it; exit code 1 if anything due was not had."""
-    from auditkeep import app
     from auditkeep.app.collection import run_now
-    from auditkeep.clock import SystemClock
-    from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    tenant = Tenant(account, region)
-    with app.opened(load(data), SystemClock()) as parts:
-        parts.require_active(tenant)
+    with registered(data, account, region) as (parts, tenant):
         done = run_now(parts, tenant)
         parts.log_now()
     report(done, as_json=json)
@@ -77,13 +69,10 @@ def status(
     json: Json = False,
 ) -> int:
     """For every control: what should arrive, what did, when last, and why not."""
-    from auditkeep import app
     from auditkeep.app.collection import status_of, summary
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         rows = status_of(parts, Tenant(account, region), assessment)
     if json:
         report({"summary": summary(rows), "controls": rows}, as_json=True)
@@ -112,13 +101,10 @@ def list_gaps(
     json: Json = False,
 ) -> int:
     """The gap ledger: every time in which something due was not collected."""
-    from auditkeep import app
     from auditkeep.app.collection import gaps_of
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         rows = gaps_of(parts, Tenant(account, region), only_open=open)
     if json:
         report({"gaps": rows}, as_json=True)
@@ -146,15 +132,9 @@ def baseline(
     json: Json = False,
 ) -> int:
     """Show or set the frameworks that are collected for where no assessment looks."""
-    from auditkeep import app
     from auditkeep.app.collection import baseline_of, put_baseline
-    from auditkeep.clock import SystemClock
-    from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    tenant = Tenant(account, region)
-    with app.opened(load(data), SystemClock()) as parts:
-        parts.require_active(tenant)
+    with registered(data, account, region) as (parts, tenant):
         if frameworks or none:
             kept = put_baseline(parts, tenant, () if none else frameworks, of)
         else:
@@ -178,16 +158,10 @@ def asked_account(
     json: Json = False,
 ) -> int:
     """Show how accounts are asked, or say how one is; options left out are as the settings say."""
-    from auditkeep import app
     from auditkeep.app.collection import accounts_of, put_account
-    from auditkeep.clock import SystemClock
     from auditkeep.collection.accounts import Asked
-    from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    tenant = Tenant(account, region)
-    with app.opened(load(data), SystemClock()) as parts:
-        parts.require_active(tenant)
+    with registered(data, account, region) as (parts, tenant):
         if member:
             asked = Asked(
                 account=member, regions=regions, role=role, external_id=external_id, paused=paused
@@ -206,13 +180,10 @@ def policy(
     member: Annotated[str | None, Parameter(help="Only what this account is asked.")] = None,
 ) -> int:
     """The least-privilege IAM policy for a member account, from the plan."""
-    from auditkeep import app
     from auditkeep.app.collection import policy_of
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         found = policy_of(parts, Tenant(account, region), member)
     return _write(found, None)
 
@@ -226,13 +197,10 @@ def stackset(
     out: Annotated[Path | None, Parameter(help="A file to write it to.")] = None,
 ) -> int:
     """A CloudFormation template, for a StackSet, that makes the role in each member account."""
-    from auditkeep import app
     from auditkeep.app.collection import stackset_of
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         found = stackset_of(parts, Tenant(account, region), principal)
     return _write(found, out)
 
@@ -249,13 +217,10 @@ def conformance_pack(
     out: Annotated[Path | None, Parameter(help="A file to write it to.")] = None,
 ) -> int:
     """An AWS Config template that switches on the managed rules that a framework looks at."""
-    from auditkeep import app
     from auditkeep.app.collection import pack_of
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         found = pack_of(parts, Tenant(account, region), framework, missing=missing)
     return _write(found, out)
 

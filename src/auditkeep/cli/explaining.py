@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import DEFAULT_REGION, Data, Json, Region, report
 
 if TYPE_CHECKING:
@@ -34,15 +35,12 @@ def explain(
     json: Json = False,
 ) -> int:
     """Why a user may do something, or may not. Exit code 0 allowed, 1 denied, 2 cannot tell."""
-    from auditkeep import app
     from auditkeep.app import access
-    from auditkeep.clock import SystemClock
     from auditkeep.errors import AuditkeepError
-    from auditkeep.settings import load
 
     try:
         given = _given(context or [])
-        with app.opened(load(data), SystemClock()) as parts:
+        with deployment(data) as parts:
             verdict = access.explain_access(
                 parts,
                 user=user,

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
 
 if TYPE_CHECKING:
@@ -28,14 +29,11 @@ def place(
     json: Json = False,
 ) -> int:
     """Hold an assessment with what it sees, or everything of a time."""
-    from auditkeep import app
     from auditkeep.app import keeping
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
     first, last = _instant(start, "--from"), _instant(until, "--until")
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         done = keeping.place_hold(
             parts, Tenant(account, region), why, assessment=assessment, first=first, last=last
         )
@@ -53,13 +51,10 @@ def release(
     json: Json = False,
 ) -> int:
     """Let a hold go. It stays in the list and in the log."""
-    from auditkeep import app
     from auditkeep.app import keeping
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         done = keeping.release_hold(parts, Tenant(account, region), hold, why)
     report(done, as_json=json)
     return 0
@@ -69,13 +64,10 @@ def list_holds(
     *, data: Data, account: Account, region: Region = DEFAULT_REGION, json: Json = False
 ) -> int:
     """Every hold there ever was: who placed it, when and why, and its release."""
-    from auditkeep import app
     from auditkeep.app import keeping
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         found = keeping.list_holds(parts, Tenant(account, region))
     if json:
         report({"holds": found}, as_json=True)

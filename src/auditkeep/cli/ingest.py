@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, instant, report
 
 if TYPE_CHECKING:
@@ -50,12 +51,10 @@ def ingest(
     record is reported by file and position and never stops the rest. Exit code 1 when no file
     could be read at all, or a part of a bucket could not.
     """
-    from auditkeep import app
     from auditkeep.cli.progress import IngestProgress
-    from auditkeep.clock import SystemClock
     from auditkeep.errors import SetupError
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load, require_outgoing
+    from auditkeep.settings import require_outgoing
     from auditkeep.workflows.ingest import ingest as read
 
     if not paths:
@@ -72,7 +71,7 @@ def ingest(
     remote = [path for path in paths if path.startswith("s3://")]
     if remote and (source != "cloudtrail" or len(remote) < len(paths)):
         raise SetupError("From s3:// CloudTrail is read, and not together with files.")
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         parts.require_active(tenant)
         if remote:
             from auditkeep.app import trails
@@ -153,25 +152,19 @@ def backfill(
     region: Region = DEFAULT_REGION,
 ) -> int:
     """Open an assessment's lens to the past: everything kept since then becomes evidence."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
     at = instant(start)
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         parts.backfill(Tenant(account, region), assessment, at)
     return 0
 
 
 def seal(*, data: Data, account: Account, region: Region = DEFAULT_REGION) -> int:
     """Move the tail into encrypted segments now; `serve` does it by itself."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         count = parts.seal_now(Tenant(account, region))
         parts.log_now()
     report({"segments": count}, as_json=False)
@@ -190,17 +183,14 @@ def compact(
     json: Json = False,
 ) -> int:
     """Merge small segments into larger ones now; `serve` and workers do it by themselves."""
-    from auditkeep import app
     from auditkeep.app import compacting
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
     def told(merged: "Merged") -> None:
         if sys.stderr.isatty():
             sys.stderr.write(f"{merged.replaced} segments became one of {merged.rows:,} rows\n")
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         tenant = None if account is None else Tenant(account, region)
         done = compacting.run(parts, tenant, everything=everything, told=told)
     report(done, as_json=json)
@@ -211,12 +201,9 @@ def conflicts(
     *, data: Data, account: Account, region: Region = DEFAULT_REGION, json: Json = False
 ) -> int:
     """Facts that arrived twice with different content; the first one is kept."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         report({"conflicts": parts.conflicts(Tenant(account, region))}, as_json=json)
     return 0
 
@@ -225,12 +212,9 @@ def warnings(
     *, data: Data, account: Account, region: Region = DEFAULT_REGION, json: Json = False
 ) -> int:
     """Keywords of custom controls that no list knows: they will probably collect nothing."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         report({"warnings": parts.warnings(Tenant(account, region))}, as_json=json)
     return 0
 
@@ -245,17 +229,14 @@ def stock(
     json: Json = False,
 ) -> int:
     """Put a file in a bucket of this deployment, for manual evidence by `s3ResourcePath`."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
     from auditkeep.errors import SetupError
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
     try:
         opened = file.open("rb")
     except OSError as error:
         raise SetupError(f"{file} cannot be read: {error.strerror}.") from error
-    with opened, app.opened(load(data), SystemClock()) as parts:
+    with opened, deployment(data) as parts:
         size = parts.stock(Tenant(account, region), url, opened)
     report({"url": url, "bytes": size}, as_json=json)
     return 0

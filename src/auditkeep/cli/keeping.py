@@ -4,6 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
 from auditkeep.observations import KeepPolicy
 
@@ -12,13 +13,10 @@ def show(
     *, data: Data, account: Account, region: Region = DEFAULT_REGION, json: Json = False
 ) -> int:
     """Which facts are kept and since when, how many there are, and how many are looked at."""
-    from auditkeep import app
     from auditkeep.app import keeping
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         report(keeping.show_keeping(parts, Tenant(account, region)), as_json=json)
     return 0
 
@@ -32,12 +30,9 @@ def set_policy(
     json: Json = False,
 ) -> int:
     """Set which facts are kept from now on; the change is logged. What there is stays."""
-    from auditkeep import app
     from auditkeep.app import keeping
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         report(keeping.set_keeping(parts, Tenant(account, region), policy), as_json=json)
     return 0

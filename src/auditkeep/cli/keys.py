@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import DEFAULT_REGION, Data, Json, Region, report
 
 Signing = Annotated[
@@ -28,13 +29,10 @@ def show(*, data: Data, json: Json = False) -> int:
 
     And where the keys of the log and of reports are.
     """
-    from auditkeep import app
     from auditkeep.app.places import Places
-    from auditkeep.clock import SystemClock
     from auditkeep.crypto.signers import name_of
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         ring = parts.lake.keys.ring
         names = list(ring.key_ids)
         body = {"source": ring.masters.source, "keys": names, "current": names[-1]}
@@ -50,12 +48,9 @@ def log_key(*, data: Data, to: Signing, json: Json = False) -> int:
     The former key vouches for the new one, in every report too: whoever has pinned it can follow.
     Hand out the new one all the same.
     """
-    from auditkeep import app
     from auditkeep.app.signing import change_log_key
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         vkey = change_log_key(parts, to)
     report({"logKey": vkey}, as_json=json)
     return 0
@@ -66,12 +61,9 @@ def report_key(*, data: Data, to: Signing, json: Json = False) -> int:
 
     Nobody need be told: each report carries the log's word for the key that signed it.
     """
-    from auditkeep import app
     from auditkeep.app.signing import change_report_key
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         name = change_report_key(parts, to)
     report({"reportKey": name}, as_json=json)
     return 0
@@ -94,16 +86,13 @@ def rotate(
     A server may go on running. Interrupted, it goes on when run again. The old master key is taken
     off the list when nothing is wrapped under it any more; exit 2 says that it is needed still.
     """
-    from auditkeep import app
     from auditkeep.cli.progress import RotationProgress
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
     quiet = json or not sys.stderr.isatty()
     whose = Tenant(tenant, region) if tenant else None
     with (
-        app.opened(load(data), SystemClock()) as parts,
+        deployment(data) as parts,
         RotationProgress(quiet=quiet) as progress,
     ):
         done = parts.rotate_keys(whose, to, progress)

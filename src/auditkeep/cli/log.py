@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import Data, Json, report
 
 
@@ -35,11 +36,9 @@ def invite(
 ) -> int:
     """An auditor's invitation: key, checkpoint, who vouches for it, and how to check."""
     from auditkeep import app
-    from auditkeep.clock import SystemClock
     from auditkeep.errors import SetupError
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         text = app.invite(parts)
     try:
         with file.open("x", encoding="utf-8") as stream:
@@ -56,10 +55,8 @@ def anchors(*, data: Data, json: Json = False) -> int:
     Exit code 1: somebody who was asked does not vouch for what there is.
     """
     from auditkeep import app
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         found = app.anchored(parts)
     report(found, as_json=json)
     return 1 if any(row["state"] != "vouches" for row in found["authorities"]) else 0
@@ -132,16 +129,13 @@ def recover(
     again if it was cut off. After a restore that brought back the log's own files too, nobody here
     knows what was published since the backup: `--checkpoint` tells, or an epoch begins.
     """
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
     from auditkeep.errors import InputError
-    from auditkeep.settings import load
 
     try:
         newest = checkpoint.read_text() if checkpoint else None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{checkpoint} cannot be read: {error}.") from error
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         who = f"the operator (uid {os.getuid()}, auditkeep log recover)"
         done = parts.recover_log(who, newest)
     report(done.summary(), as_json=json)

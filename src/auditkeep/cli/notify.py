@@ -1,18 +1,13 @@
 """`auditkeep notify …`: where notices and events go, and what became of them."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment, registered
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
-
-if TYPE_CHECKING:
-    from auditkeep.app import Parts
-    from auditkeep.ids import Tenant
 
 Name = Annotated[str, Parameter(help="The webhook's name.")]
 _TEST = b'{"type":"TEST","description":"Auditkeep can reach this webhook."}'
@@ -30,7 +25,7 @@ def put_address(
     """Mail a principal's notices to an address, in place of one there may have been."""
     from auditkeep.notifications import addresses
 
-    with _opened(data, account, region) as (parts, tenant):
+    with registered(data, account, region) as (parts, tenant):
         now = parts.clock.now()
         entry = parts.db.change(tenant, lambda tx: addresses.put(tx, principal, address, now))
         relay = bool(parts.settings.smtp_host)
@@ -47,7 +42,7 @@ def list_addresses(
     from auditkeep.clock import iso
     from auditkeep.notifications import addresses
 
-    with _opened(data, account, region) as (parts, tenant), parts.db.read(tenant) as tx:
+    with registered(data, account, region) as (parts, tenant), parts.db.read(tenant) as tx:
         found = addresses.listed(tx)
     rows = [
         {"principal": e.principal, "address": e.address, "createdAt": iso(e.created_at)}
@@ -63,7 +58,7 @@ def delete_address(
     """Mail a principal nothing more, not even what waits."""
     from auditkeep.notifications import addresses
 
-    with _opened(data, account, region) as (parts, tenant):
+    with registered(data, account, region) as (parts, tenant):
         parts.db.change(tenant, lambda tx: addresses.delete(tx, principal))
     return 0
 
@@ -95,7 +90,7 @@ def put_webhook(
     given = None if secret_file is None else _read(secret_file)
     target = sys.stdin.readline().strip() if url is None else url
     sends = send or webhooks.ALL_SENT
-    with _opened(data, account, region) as (parts, tenant):
+    with registered(data, account, region) as (parts, tenant):
         now = parts.clock.now()
         secret = parts.db.change(
             tenant,
@@ -113,7 +108,7 @@ def list_webhooks(
     from auditkeep.clock import iso
     from auditkeep.notifications import webhooks
 
-    with _opened(data, account, region) as (parts, tenant), parts.db.read(tenant) as tx:
+    with registered(data, account, region) as (parts, tenant), parts.db.read(tenant) as tx:
         found = webhooks.listed(tx)
     rows = [
         {
@@ -134,7 +129,7 @@ def delete_webhook(
     """Post there no more, not even what waits."""
     from auditkeep.notifications import webhooks
 
-    with _opened(data, account, region) as (parts, tenant):
+    with registered(data, account, region) as (parts, tenant):
         parts.db.change(tenant, lambda tx: webhooks.delete(tx, name))
     return 0
 
@@ -154,7 +149,7 @@ def try_webhook(
     from auditkeep.workflows.notify import Post
 
     message_id = new_id()
-    with _opened(data, account, region) as (parts, tenant):
+    with registered(data, account, region) as (parts, tenant):
         with parts.db.read(tenant) as tx:
             hook = webhooks.find(tx, name)
         if hook is None:
@@ -178,13 +173,11 @@ def failures(
     With `--retry` they are queued again; a running `serve` begins within a second. Exit code 1
     when some have failed for good and nothing was asked to be done about it.
     """
-    from auditkeep import app
-    from auditkeep.clock import SystemClock, iso
+    from auditkeep.clock import iso
     from auditkeep.notifications.model import CHANNELS
-    from auditkeep.settings import load
     from auditkeep.work import ended
 
-    with app.opened(load(data), SystemClock()) as parts, parts.db.system_write() as tx:
+    with deployment(data) as parts, parts.db.system_write() as tx:
         found = ended.troubles(tx, CHANNELS)
         if retry:
             ended.try_again(tx, CHANNELS, parts.clock.now())
@@ -203,20 +196,6 @@ def failures(
     ]
     report({"retried" if retry else "failures": rows}, as_json=json)
     return 1 if not retry and any(t.again_at is None for t in found) else 0
-
-
-@contextmanager
-def _opened(data: Path, account: str, region: str) -> Iterator[tuple["Parts", "Tenant"]]:
-    """The deployment's parts, and a tenant of it that has registered."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
-    from auditkeep.ids import Tenant
-    from auditkeep.settings import load
-
-    tenant = Tenant(account, region)
-    with app.opened(load(data), SystemClock()) as parts:
-        parts.require_active(tenant)
-        yield parts, tenant
 
 
 def _read(file: Path) -> str:

@@ -4,28 +4,22 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import Data, Json, report
 
 
 def show(*, data: Data, json: Json = False) -> int:
     """The organisation's accounts as AWS Organizations last told them."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
-
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         report({"members": parts.members()}, as_json=json)
     return 0
 
 
 def refresh(*, data: Data, json: Json = False) -> int:
     """Read the accounts from AWS Organizations now; `serve` does it by itself."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
     from auditkeep.sources import organizations
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         left = parts.refresh_members(organizations.read)
         report({"members": parts.members(), "left": sorted(left)}, as_json=json)
     return 0
@@ -40,10 +34,6 @@ def remove(
     json: Json = False,
 ) -> int:
     """Take an account out of every other account's scopes, where nobody can tell that it left."""
-    from auditkeep import app
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
-
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         report({"assessments": parts.remove_member(account)}, as_json=json)
     return 0

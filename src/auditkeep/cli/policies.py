@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import Account, Data, Json, report
 
 Document = Annotated[
@@ -21,17 +22,14 @@ def put(name: Name, file: Document, *, data: Data, account: Account, json: Json 
     `FILE` may be `-` for the standard input. A document that holds anything that is not understood
     is refused, and what was there before stays.
     """
-    from auditkeep import app
     from auditkeep.app import access
-    from auditkeep.clock import SystemClock
     from auditkeep.errors import SetupError
-    from auditkeep.settings import load
 
     try:
         document = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(f"{file} cannot be read: {error}.") from error
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         access.put_policy(parts, account, name, document)
     report({"account": account, "name": name, "characters": len(document)}, as_json=json)
     return 0
@@ -39,25 +37,19 @@ def put(name: Name, file: Document, *, data: Data, account: Account, json: Json 
 
 def get(name: Name, *, data: Data, account: str | None = None) -> int:
     """Print the document of a managed policy, or of an account's own."""
-    from auditkeep import app
     from auditkeep.app import access
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         print(access.policy_document(parts, account, name).rstrip())
     return 0
 
 
 def list_policies(*, data: Data, account: str | None = None, json: Json = False) -> int:
     """Every policy: those shipped, and those of one account or of all, with who carries them."""
-    from auditkeep import app
     from auditkeep.access import policies
     from auditkeep.app import access
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         own = access.own_policies(parts, account)
     report(
         {
@@ -81,24 +73,18 @@ def list_policies(*, data: Data, account: str | None = None, json: Json = False)
 
 def delete(name: Name, *, data: Data, account: Account) -> int:
     """Forget an account's own policy; refused while anything carries it."""
-    from auditkeep import app
     from auditkeep.app import access
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         access.delete_policy(parts, account, name)
     return 0
 
 
 def attach(name: Name, *, data: Data, account: Account, user: User, json: Json = False) -> int:
     """Let all keys in use of a user carry a policy. A running server knows within seconds."""
-    from auditkeep import app
     from auditkeep.app import access
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         changed = access.attach_policy(parts, account, user, name)
     report({"user": user, "policy": name, "keysChanged": changed}, as_json=json)
     return 0
@@ -106,12 +92,9 @@ def attach(name: Name, *, data: Data, account: Account, user: User, json: Json =
 
 def detach(name: Name, *, data: Data, account: Account, user: User, json: Json = False) -> int:
     """Take a policy off all keys of a user. A running server knows within seconds."""
-    from auditkeep import app
     from auditkeep.app import access
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         changed = access.detach_policy(parts, account, user, name)
     report({"user": user, "policy": name, "keysChanged": changed}, as_json=json)
     return 0

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
 
 Name = Annotated[str, Parameter(help="The quota, as `quotas list` names it.")]
@@ -13,13 +14,10 @@ def list_quotas(
     *, data: Data, account: Account, region: Region = DEFAULT_REGION, json: Json = False
 ) -> int:
     """Every quota of a tenant: its limit, who set it, and how much is in use."""
-    from auditkeep import app
     from auditkeep.app.quotas import quotas_of
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         found = quotas_of(parts, Tenant(account, region))
     if json:
         report({"account": account, "region": region, "quotas": found}, as_json=True)
@@ -40,14 +38,11 @@ def set_quota(
     region: Region = DEFAULT_REGION,
 ) -> int:
     """Give one tenant a quota of its own. What it has already stays, also beyond a lower one."""
-    from auditkeep import app
     from auditkeep.accounts import quotas
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
     with (
-        app.opened(load(data), SystemClock()) as parts,
+        deployment(data) as parts,
         parts.db.write(Tenant(account, region)) as tx,
     ):
         quotas.save(tx, name, value)
@@ -58,14 +53,11 @@ def reset_quota(
     name: Name, *, data: Data, account: Account, region: Region = DEFAULT_REGION
 ) -> int:
     """Let the deployment's value count for a tenant again."""
-    from auditkeep import app
     from auditkeep.accounts import quotas
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
     with (
-        app.opened(load(data), SystemClock()) as parts,
+        deployment(data) as parts,
         parts.db.write(Tenant(account, region)) as tx,
     ):
         quotas.reset(tx, name)

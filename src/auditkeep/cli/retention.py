@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
 from auditkeep.settings import RetentionKind
 
@@ -12,13 +13,10 @@ def show(
     *, data: Data, account: Account, region: Region = DEFAULT_REGION, json: Json = False
 ) -> int:
     """How long each class is kept, what is due, what a hold keeps, and when the next end comes."""
-    from auditkeep import app
     from auditkeep.app import keeping
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         found = keeping.show_retention(parts, Tenant(account, region))
     _report(found, as_json=json)
     return 0
@@ -34,17 +32,14 @@ def set_days(
     json: Json = False,
 ) -> int:
     """Set how long a class is kept from now on; the change is logged with who made it."""
-    from auditkeep import app
     from auditkeep.app import keeping
-    from auditkeep.clock import SystemClock
     from auditkeep.errors import InputError
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
     if days not in {"forever", "default"} and not days.isdecimal():
         raise InputError("Days are a number, 'forever', or 'default'.")
     number = int(days) if days.isdecimal() else None
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         done = keeping.set_retention(
             parts, Tenant(account, region), kind, number, default=days == "default"
         )
@@ -77,13 +72,10 @@ def run(
     json: Json = False,
 ) -> int:
     """Destroy what is due now. A running server does so by itself, every hour."""
-    from auditkeep import app
     from auditkeep.app import keeping
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         tenant = None if account is None else Tenant(account, region)
         report(keeping.run_retention(parts, tenant), as_json=json)
     return 0

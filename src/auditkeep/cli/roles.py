@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import Account, Data, Json, report
 
 if TYPE_CHECKING:
@@ -91,12 +92,10 @@ def list_roles(*, data: Data, json: Json = False) -> int:
     """Every role: its policies, and who may take it."""
     import msgspec
 
-    from auditkeep import app
     from auditkeep.access import roles
-    from auditkeep.clock import SystemClock, iso
-    from auditkeep.settings import load
+    from auditkeep.clock import iso
 
-    with app.opened(load(data), SystemClock()) as parts, parts.db.system_read() as tx:
+    with deployment(data) as parts, parts.db.system_read() as tx:
         found = roles.listed(tx)
     rows = [
         {

@@ -6,17 +6,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
 
 
 def list_tenants(*, data: Data, json: Json = False) -> int:
     """Every tenant whose data was destroyed as a whole, or is being destroyed: how far that is."""
-    from auditkeep import app
     from auditkeep.app.erasures import erasures_of
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         found = erasures_of(parts)
     if json:
         report({"erasures": found}, as_json=True)
@@ -40,14 +38,11 @@ def certificate(
     out: Annotated[Path | None, Parameter(help="A file to write it to.")] = None,
 ) -> int:
     """The signed certificate of destruction of a tenant, which `auditkeep verify` checks."""
-    from auditkeep import app
     from auditkeep.app import erasures
-    from auditkeep.clock import SystemClock
     from auditkeep.errors import SetupError
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         found = erasures.certificate(parts, Tenant(account, region), id)
     if out is None:
         sys.stdout.buffer.write(found)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment, registered
 from auditkeep.cli.options import (
     DEFAULT_REGION,
     Account,
@@ -43,12 +44,9 @@ def add(
     ] = False,
 ) -> int:
     """Have the server read a trail; a trail of that name is replaced."""
-    from auditkeep import app
     from auditkeep.app import trails
-    from auditkeep.clock import SystemClock
     from auditkeep.collection.trails import Trail, located
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
     bucket, prefix = located(url)
     trail = Trail(
@@ -63,7 +61,7 @@ def add(
         accounts=tuple(sorted(only or ())),
         partial=partial,
     )
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         trails.add(parts, Tenant(account, region), trail)
         parts.log_now()
     return 0
@@ -73,13 +71,10 @@ def list_trails(
     *, data: Data, account: Account, region: Region = DEFAULT_REGION, json: Json = False
 ) -> int:
     """Every trail, and for each account and region of it how far it was read and verified."""
-    from auditkeep import app
     from auditkeep.app import trails
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         found = trails.listed(parts, Tenant(account, region))
     if json:
         report({"trails": found}, as_json=True)
@@ -96,13 +91,10 @@ def list_trails(
 
 def remove(name: Name, *, data: Data, account: Account, region: Region = DEFAULT_REGION) -> int:
     """Read a trail no more; what was read of it stays."""
-    from auditkeep import app
     from auditkeep.app import trails
-    from auditkeep.clock import SystemClock
     from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    with app.opened(load(data), SystemClock()) as parts:
+    with deployment(data) as parts:
         trails.remove(parts, Tenant(account, region), name)
         parts.log_now()
     return 0
@@ -121,17 +113,11 @@ def read(
     json: Json = False,
 ) -> int:
     """Read a trail now, also its past. Exit code 1 when a part of it could not be read."""
-    from auditkeep import app
     from auditkeep.app import trails
     from auditkeep.cli.progress import TrailLine
-    from auditkeep.clock import SystemClock
     from auditkeep.collection.trails import find
-    from auditkeep.ids import Tenant
-    from auditkeep.settings import load
 
-    tenant = Tenant(account, region)
-    with app.opened(load(data), SystemClock()) as parts:
-        parts.require_active(tenant)
+    with registered(data, account, region) as (parts, tenant):
         with parts.db.read(tenant) as tx:
             trail = find(tx, name)
         with TrailLine(quiet=json or not sys.stderr.isatty()) as progress:
