@@ -19,6 +19,7 @@ from auditkeep.sources.configpull import ConfigEvaluations
 from auditkeep.sources.event_lake import EventLake, EventStore
 from auditkeep.sources.lookup import LookupEvents
 from auditkeep.sources.pull import Puller
+from auditkeep.sources.regions import Regions
 from auditkeep.sources.securityhubpull import SecurityHubFindings
 from auditkeep.sources.sessions import Sessions, Wait, sleep
 from auditkeep.work.pump import Handler, Pump
@@ -78,6 +79,7 @@ def collector_of(parts: Parts, wait: Wait = sleep) -> Collector:
         aggregators=aggregators_of(settings, parts.clock),
         asked_elsewhere={} if store is None else {"AWS_Cloudtrail": store.account},
         clients=sessions.of,
+        regions=Regions(parts.clock),
         interest=parts.interest,
         secret=parts.deps.id_secret,
         told=notices_of(parts).hear,

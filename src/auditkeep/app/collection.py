@@ -23,7 +23,8 @@ from auditkeep.frameworks import keys
 from auditkeep.frameworks import store as frameworks
 from auditkeep.ids import Tenant
 from auditkeep.operations.auditkeep.keeping import kept as kept_of
-from auditkeep.sources import aggregator
+from auditkeep.sources import aggregator, regions
+from auditkeep.sources.refusals import always_on
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.collect import SHORT
 from auditkeep.workflows.rounds import Rounds
@@ -282,7 +283,10 @@ def _needs(
     if settings.collect_aggregator and "AWS_Config" in sources:
         where = aggregator.Where.of(settings.collect_aggregator).account
         central[where] = central.get(where, frozenset()) | aggregator.ACTIONS
-    return actions(plan, needs), central
+    own = actions(plan, needs)
+    if own and not all(always_on(t.region) for t in plan.territories):
+        own = sorted({*own, *regions.ACTIONS})
+    return own, central
 
 
 def policy_of(parts: Parts, tenant: Tenant, account: str | None) -> dict[str, Any]:

@@ -139,6 +139,11 @@ _ALWAYS_ON = re.compile(
 """Regions that are on for every account (AWS Account Management, "Enable or disable Regions")."""
 
 
+def always_on(region: str) -> bool:
+    """Whether a region is on for every account; any other may be off."""
+    return _ALWAYS_ON.fullmatch(region) is not None
+
+
 @contextmanager
 def asking(client: Any, operation: str, *, action: str = "") -> Iterator[Heard]:
     """Turn what a call of a botocore client raises into why it was not answered.
@@ -238,7 +243,7 @@ def why(
 
 def _unknown_key(asked: str, words: str, region: str, told: dict[str, str]) -> NotCollected:
     """A key that AWS does not know, or a region where it does not because that is off."""
-    if _ALWAYS_ON.fullmatch(region):
+    if always_on(region):
         return Expired(f"AWS does not know the credentials: {asked} was refused.{words}", **told)
     return RegionOff(
         f"The region is not switched on for the account, or the credentials are not valid: "
