@@ -83,6 +83,14 @@ def test_a_throttled_request_is_made_again_after_a_wait_that_others_can_use(
     assert cloud.history.count("sns:ListTopics") == 3
 
 
+def test_who_cannot_wait_for_the_next_attempt_is_told_at_once(cloud: Simulator) -> None:
+    cloud.faults.add("throttled", "sns:ListTopics", account=ONE)
+    sessions = Sessions(1_000, SystemClock(), lambda _: False)
+    with pytest.raises(NotYet):
+        sessions.of(who(ONE)).client("sns", "eu-west-1").list_topics()
+    assert cloud.history.count("sns:ListTopics") == 1
+
+
 def test_who_cannot_wait_for_a_slowed_account_is_told_and_takes_no_turn(cloud: Simulator) -> None:
     sessions = Sessions(1_000, SystemClock(), lambda _: False)
     clients = sessions.of(who(ONE))

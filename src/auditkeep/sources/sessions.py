@@ -131,11 +131,13 @@ class Pace:
     def again(self, response: Any, attempts: int, **_: object) -> float | None:
         """Make a throttled request again, after a pause of its account; a handler of botocore.
 
-        botocore would sleep in this thread. None leaves it all else that it would try again.
+        The account is asked more slowly from now on. botocore would sleep in this thread. None
+        leaves it all else that it would try again.
         """
         code = "" if response is None else response[1].get("Error", {}).get("Code", "")
         if attempts >= ATTEMPTS or not throttles(code):
             return None
+        self.slow_down()
         with self._lock:
             # at the least the half, so that a second attempt is not as early as the first
             pause = 2 ** (attempts - 1) * random.uniform(0.5, 1)  # noqa: S311 - no secret
