@@ -7,7 +7,8 @@ digests and signatures made to fit. The table in docs/verification.md says what 
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from tests.attacks.deployment import TENANT, Deployment
 from auditkeep.app import Parts
 from auditkeep.app.places import Places
 from auditkeep.clock import Instant
+from auditkeep.collection.keeping import WindowSight
 from auditkeep.crypto.signing import ReportKey, SigningKey
 from auditkeep.db.schema import (
     batches,
@@ -29,15 +31,17 @@ from auditkeep.db.schema import (
     tenants,
 )
 from auditkeep.db.tx import Tx
-from auditkeep.lake import governance, parquet, published
+from auditkeep.lake import governance, keeping, parquet, published
 from auditkeep.lake.columns import Columns, Heavy, Light, pack, tail_object, unpack
 from auditkeep.lake.destruction import destroy_buckets
 from auditkeep.lake.generations import Doomed, cut
 from auditkeep.lake.segments import keep_rewritten, object_name, opening_of
+from auditkeep.observations import Observation
 from auditkeep.settings import load
 from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.tlog.note import Signer
 from auditkeep.verify import format as fmt
+from auditkeep.workflows import unseen
 
 Change = Callable[[Light, Heavy], None]
 
@@ -228,6 +232,46 @@ def destroy_as_expired(
         if index is not None:
             doomed = Doomed(rows={batch: frozenset({index})})
         assert cut(lake, TENANT, facts, lambda *_: doomed, lambda _: given, at) is not None
+
+
+class Blind:
+    """Somebody who knows lenses, and says that they see nothing."""
+
+    def wanted(self, _tx: Tx, _version: int, observations: Sequence[Observation]) -> list[bool]:
+        return [True] * len(observations)
+
+    def sight(self, _tx: Tx) -> WindowSight:
+        return WindowSight(())
+
+    def lenses(self, _tx: Tx, _version: int) -> WindowSight:
+        return WindowSight(())
+
+
+def keep_only_what_is_seen(parts: Parts, at: Instant) -> int:
+    """Choose the policy `matched` as its operation does; the batch that says so."""
+    given = governance.authority("PutKeepPolicy", "arn:x", "r", "matched", at)
+    with parts.db.write(TENANT) as tx:
+        keeping.choose(tx, "matched", at)
+        return governance.record(tx, parts.lake, [given], principal="x", run="r", now=at)
+
+
+def destroy_as_unseen(parts: Parts, at: Instant, *, since_batch: int) -> None:
+    """All facts committed after a batch, by the product's own hand, as if nobody saw them and an
+    assessment that did had been deleted.
+    """
+    lake = replace(parts.lake, keeper=Blind())
+    deleted = governance.authority("DeleteAssessment", "arn:x", "r", "some-assessment", at)
+    with parts.db.write(TENANT) as tx:
+        governance.record(tx, lake, [deleted], principal="x", run="r", now=at)
+        told = [r for _, r in governance.told_since(tx, lake, Instant(0))]
+        (policy,) = [
+            r for r in told if isinstance(r, governance.Authority) and r.action == "PutKeepPolicy"
+        ]
+        since = keeping.of(tx).since
+        (facts,) = buckets_of(tx, "facts")
+    assert since is not None
+    ground = unseen.Ground(deleted, policy, since_batch, since)
+    assert unseen._cut(lake, TENANT, facts, ground, at) is not None
 
 
 def forget_entries(parts: Parts, count: int) -> None:

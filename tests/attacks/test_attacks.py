@@ -225,6 +225,36 @@ def test_a_single_fact_destroyed_before_its_policy_allows(house: Deployment, run
     )
 
 
+def test_facts_that_a_lens_sees_destroyed_as_if_none_did(house: Deployment, run: Run) -> None:
+    """Only what is seen is kept; an assessment is deleted, and its deletion is made to reach far."""
+    with house.parts() as parts:
+        since = mallory.keep_only_what_is_seen(parts, house.clock.now())
+        house.observe(parts, 3)
+        mallory.destroy_as_unseen(parts, house.clock.now(), since_batch=since)
+        house.log(parts)
+    code, told = house.audit(run)
+    named(
+        (code, told),
+        r"Batch \d+ .*earlier than policy allowed: it took what a lens sees, iam:Create",
+    )
+    assert len(json.loads(told[told.index("{") :])["problems"]) == 1, "nothing else is wrong"
+
+
+def test_facts_from_before_only_what_is_seen_was_kept_destroyed_as_unseen(
+    house: Deployment, run: Run
+) -> None:
+    with house.parts() as parts:
+        number = mallory.in_class(parts, "facts", sealed=True)[0]
+        mallory.keep_only_what_is_seen(parts, house.clock.now())
+        mallory.destroy_as_unseen(parts, house.clock.now(), since_batch=0)
+        house.log(parts)
+    named(
+        house.audit(run),
+        rf"Batch {number} .*earlier than policy allowed: the batch was kept before the policy "
+        "'matched', which it cites, came into force",
+    )
+
+
 def test_a_fact_left_out_by_a_compaction(house: Deployment, run: Run) -> None:
     """Two segments become one, as they do every day; one observation does not go on."""
     with house.parts() as parts:

@@ -34,9 +34,8 @@ from auditkeep.lake import batch as batch_module
 from auditkeep.lake import holds, rotation
 from auditkeep.lake.audit.run import audit
 from auditkeep.lake.blobs import get_blob, has_blob
-from auditkeep.lake.model import View
+from auditkeep.lake.model import View, count_gone
 from auditkeep.lake.read import observations
-from auditkeep.lake.segments import count_gone
 from auditkeep.lake.sequencer import log_tiles
 from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.tlog.merkle import verify_consistency

@@ -319,6 +319,13 @@ def governance() -> list[dict[str, str]]:
             "principal": who,
             "size": 10,
         },
+        {
+            "destruction": "d-1",
+            "kind": "unseen",
+            "policy": "a-2",
+            "spans": [["iam:CreateUser", "111122223333", "aws-global", at, at, 41]],
+            "version": 3,
+        },
     ]
     return [
         {

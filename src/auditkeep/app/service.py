@@ -32,6 +32,7 @@ from auditkeep.clock import MINUTE, Instant
 from auditkeep.db.schema import log_entries
 from auditkeep.errors import AuditkeepError, Busy, LogError, SetupError
 from auditkeep.ids import Tenant
+from auditkeep.lake import keeping
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer, SequencerThread, newest_row
@@ -45,6 +46,7 @@ from auditkeep.workflows.erase import erase_handler
 from auditkeep.workflows.expire import drop_snapshots, expire
 from auditkeep.workflows.notify import Delivery, Post
 from auditkeep.workflows.report import report_handler
+from auditkeep.workflows.unseen import unseen_handler
 
 BACKLOG = 2048
 SEAL_EVERY_SECONDS = 15.0
@@ -70,7 +72,8 @@ class Service:
             raise
         making = report_handler(parts.deps, parts.report_key, parts.clock)
         erasing = erase_handler(parts.deps, parts.clock, parts.deps.caches.clear)
-        handlers = {JOB: making, erasure.JOB: erasing}
+        unseen = unseen_handler(parts.lake, parts.clock, parts.deps.caches.clear)
+        handlers = {JOB: making, erasure.JOB: erasing, keeping.FORGOTTEN: unseen}
         self._pump = Pump(parts.jobs, handlers, parts.clock)
         post = Post.of(parts.db, parts.settings, parts.clock)
         self._delivery = Delivery(post, parts.jobs)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from auditkeep.clock import Day, Instant
 from auditkeep.collection import baseline, trails
-from auditkeep.db.schema import buckets, rollups
+from auditkeep.db.schema import buckets, rollups, tenants
 from auditkeep.db.tx import Tx
 from auditkeep.evidence.lens import FOREVER
 from auditkeep.evidence.memo import Memo
 from auditkeep.evidence.metering import TENANTS, LensMeter, Window, read_windows
 from auditkeep.frameworks.model import Shelf
-from auditkeep.lake.keeping import FACTS
+from auditkeep.lake.keeping import FACTS, Sight
 from auditkeep.observations import Observation
 from auditkeep.settings import Settings
 
@@ -64,6 +64,27 @@ def seen_now(tx: Tx) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowSight:
+    """`lake.keeping.Sight` over windows; `always` begins match keys that count as seen."""
+
+    windows: Sequence[_Windows]
+    always: tuple[str, ...] = ()
+
+    def touches(
+        self, match_key: str, account: str, region: str, first: Instant, last: Instant
+    ) -> bool:
+        return match_key.startswith(self.always) or any(
+            w.touches(account, region, first, last)
+            for some in self.windows
+            for w in some.get(match_key, ())
+        )
+
+    def borders(self, match_key: str) -> Sequence[Instant]:
+        each = [w for some in self.windows for w in some.get(match_key, ())]
+        return sorted({at for w in each for at in (w.opens_at, w.closes_at)})
+
+
+@dataclass(frozen=True, slots=True)
 class LensKeeper:
     """The lake's keeper: asks the lenses and the baseline. Safe to share between threads."""
 
@@ -84,6 +105,16 @@ class LensKeeper:
             or any(w.sees(o) for w in based.get(o.match_key, ()))
             for o in observations
         ]
+
+    def sight(self, tx: Tx) -> Sight:
+        """See `lake.keeping.Keeper`."""
+        version = int(tx.scalar(tx.select(tenants.c.lens_version)) or 0)
+        seen = read_windows(tx, frozen=True)
+        return WindowSight((seen, self._baseline(tx, version)), _ALWAYS)
+
+    def lenses(self, tx: Tx, wanted_version: int) -> Sight:
+        """See `lake.keeping.Keeper`."""
+        return WindowSight((read_windows(tx, frozen=True, version=wanted_version),))
 
     def _baseline(self, tx: Tx, lens_version: int) -> _Windows:
         """Where the baseline looks: as long as it does, on every day."""

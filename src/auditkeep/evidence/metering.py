@@ -53,11 +53,18 @@ class Window:
     def sees(self, observation: Observation) -> bool:
         """Whether one observation of its match key lies in it."""
         at = observation.event_time
+        return self.touches(observation.account, observation.region, at, at)
+
+    def touches(self, account: str, region: str, first: Instant, last: Instant) -> bool:
+        """Whether it sees anything that may have happened somewhere between two moments of a day,
+        both included.
+        """
         return (
-            self.opens_at <= at < self.closes_at
-            and observation.account in self.accounts
-            and (self.regions is None or observation.region in self.regions)
-            and self.looks_on(day_of(at))
+            self.opens_at <= last
+            and first < self.closes_at
+            and account in self.accounts
+            and (self.regions is None or region in self.regions)
+            and self.looks_on(day_of(last))
         )
 
 
@@ -125,8 +132,11 @@ def _count_each(
                 break
 
 
-def read_windows(tx: Tx, *, frozen: bool = False) -> Windows:
-    """The windows of everything that is not frozen, or of what is frozen, too."""
+def read_windows(tx: Tx, *, frozen: bool = False, version: int | None = None) -> Windows:
+    """The windows of everything that is not frozen, or of what is frozen, too.
+
+    With `version`, only of what was opened while no more was wanted than at that version.
+    """
     t = lens_intervals.c
     closes = func.coalesce(t.closes_at, FOREVER)
     places = (t.match_keys, t.accounts, t.regions, t.every)
@@ -139,6 +149,8 @@ def read_windows(tx: Tx, *, frozen: bool = False) -> Windows:
         .where(t.frozen.in_([False, frozen]))
         .group_by(*places, opened, closes, anchor)
     )
+    if version is not None:
+        query = query.where(t.version <= version)
     texts: dict[str, list[Window]] = {}
     sets: dict[str, frozenset[str]] = {}
     for match_keys, accounts, regions, every, *times in map(tuple, tx.all(query)):

@@ -41,16 +41,20 @@ from auditkeep.lake.blobs import object_name as blob_name
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.governance import Authority, DestroyedBucket, Destruction, Openings
 from auditkeep.lake.lake import Lake
-from auditkeep.lake.segments import count_gone, object_name
+from auditkeep.lake.model import count_gone
+from auditkeep.lake.segments import object_name
 
 
 def destroy_class(
-    tx: Tx, lake: Lake, klass: str, authority: Authority, now: Instant
+    tx: Tx, lake: Lake, klass: str, authority: Authority, now: Instant, *, logged: bool = False
 ) -> Destruction | None:
-    """Destroy all that was kept under a class; None where there is nothing."""
+    """Destroy all that was kept under a class; None where there is nothing.
+
+    `logged`: the authority has its record already.
+    """
     tx.lock_tenant()
     doomed = tx.all(_alive(tx).where(buckets.c["class"] == klass))
-    return _destroy_these(tx, lake, doomed, authority, now, logged=False)
+    return _destroy_these(tx, lake, doomed, authority, now, logged=logged)
 
 
 def destroy_buckets(

@@ -56,6 +56,7 @@ from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.destruction import destroy_rest
 from auditkeep.lake.governance import Authority, Destruction, ranges
 from auditkeep.lake.lake import Lake
+from auditkeep.lake.model import count_gone, gone_of
 
 T = TypeVar("T")
 
@@ -101,7 +102,7 @@ class _Batch:
 
     @property
     def left(self) -> int:
-        return self.rows - kept.count_gone(self.gone)
+        return self.rows - count_gone(self.gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def cut(
     now: Instant,
     *,
     before: Callable[[Tx, Doomed], object] = lambda _, __: None,
-    after: Callable[[Tx], object] = lambda _: None,
+    after: Callable[[Tx, Destruction], object] = lambda _, __: None,
     bounds: Bounds = BOUNDS,
 ) -> Destruction | None:
     """Destroy what is chosen of a bucket, and its key; what was destroyed, None if nothing is.
@@ -339,7 +340,7 @@ def _change_over(
     authority: Callable[[Tx], Authority],
     now: Instant,
     before: Callable[[Tx, Doomed], object],
-    after: Callable[[Tx], object],
+    after: Callable[[Tx, Destruction], object],
 ) -> Destruction | None:
     """The one transaction; None, and nothing is changed, where something is not as was copied."""
     with lake.db.write(tenant) as tx:
@@ -369,7 +370,8 @@ def _change_over(
             parts={n: ranges(sorted(i)) for n, i in content.doomed.rows.items()},
             objects=[blob_name(tenant, file.id, file.attempt) for file in content.files_staying()],
         )
-        after(tx)
+        if done is not None:
+            after(tx, done)
         reach("cut.before-commit")
     return done
 
@@ -395,7 +397,7 @@ def in_pieces(values: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def _indexes(gone: str | None) -> frozenset[int]:
-    return frozenset(i for low, high in kept.gone_of(gone) for i in range(low, high + 1))
+    return frozenset(i for low, high in gone_of(gone) for i in range(low, high + 1))
 
 
 def _let_go(lake: Lake, tenant: Tenant, copies: _Copies) -> None:

@@ -6,6 +6,7 @@ like any other observation, in a class that no destruction takes. docs/formats.m
 
 - An *authority* says who asked whom for what, in which request.
 - A *destruction* cites it and names buckets, their keys and the batches that went.
+- *Unseen* says of a destruction what kind of facts went, where they went because nobody sees them.
 - *Openings* are the salts and batch records of those batches, without which nobody could tell any
   more what the log's entries stood for once their bucket's key is gone.
 - A *hold* forbids destructions until its *release*.
@@ -44,8 +45,12 @@ PUT_RETENTION: Final = "PutRetention"
 PUT_KEEP_POLICY: Final = "PutKeepPolicy"
 """What is kept of the facts that arrive from then on: `subject` is the policy."""
 
+MATCHED: Final = "matched"
+"""Its subject that keeps what is seen and nothing else."""
+
 OPENINGS_EACH = 1_000
 """Openings of one observation: some 400 KB."""
+_NEVER = Instant(2**62)
 MOST_TOLD = 10_000
 """Governance records looked through for one question."""
 
@@ -99,6 +104,20 @@ class Openings(msgspec.Struct, frozen=True, tag="openings", tag_field="kind", kw
     v: int = 1
 
 
+class Unseen(msgspec.Struct, frozen=True, tag="unseen", tag_field="kind", kw_only=True):
+    """What a destruction of shared facts took after an assessment was deleted: facts that nobody
+    sees. `policy` is the authority by which only what is seen is kept, `version` that of what was
+    wanted, and `spans` are match key, account, region, first and last time of an event (iso, of one
+    day), and how many: within a span, one fact is seen as all are. Large ones are in several.
+    """
+
+    destruction: str
+    policy: str
+    spans: tuple[tuple[str, str, str, str, str, int], ...]
+    v: int = 1
+    version: int
+
+
 class Hold(msgspec.Struct, frozen=True, tag="hold", tag_field="kind", kw_only=True):
     """Nothing it covers may be destroyed until it is released.
 
@@ -147,7 +166,7 @@ class Recovery(msgspec.Struct, frozen=True, tag="recovery", tag_field="kind", kw
     v: int = 1
 
 
-Record = Authority | Destruction | Openings | Hold | Release | Recovery
+Record = Authority | Destruction | Openings | Unseen | Hold | Release | Recovery
 Told = Authority | Destruction | Hold | Release
 
 _decoder = msgspec.json.Decoder(Record)
@@ -192,6 +211,13 @@ def allows(given: Authority, klass: str) -> bool:
         kind, days = policy_of(given)
         return days is not None and kind == kind_of(klass)
     return given.action == DEREGISTER_ACCOUNT
+
+
+def may_be_unseen(given: Authority, klass: str) -> bool:
+    """Whether an authority may destroy batches of a class for as far as nobody sees them, where
+    a policy keeps only what is seen: shared facts, once an assessment is deleted.
+    """
+    return given.action == DELETE_ASSESSMENT and kind_of(klass) == "facts"
 
 
 def too_early(given: Authority, committed_at: str, destroyed_at: str) -> str | None:
@@ -258,10 +284,12 @@ def record(
     return appended.batch_no
 
 
-def told_since(tx: Tx, lake: Lake, start: Instant) -> list[tuple[Stored, Told]]:
+def told_since(
+    tx: Tx, lake: Lake, start: Instant, until: Instant = _NEVER
+) -> list[tuple[Stored, Told]]:
     """Authorities, destructions and holds that were recorded from `start` on, oldest first."""
     kinds = frozenset(f"{CLASS}:{one.__struct_config__.tag}" for one in get_args(Told))
-    view = View(kinds, None, None, start, Instant(2**62))
+    view = View(kinds, None, None, start, until)
     found = read.observations(tx, lake, [view], limit=MOST_TOLD, klass=CLASS)
     told = [(stored, decode(stored.raw)) for stored in found]
     told.sort(key=lambda one: (one[0].batch_no, one[0].index))

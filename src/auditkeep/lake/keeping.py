@@ -12,7 +12,7 @@ read under an older version of what is wanted did so under a unit of another nam
 What tells of the collecting itself (runs, broken digests) is kept under each policy.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -22,11 +22,15 @@ from auditkeep.clock import Day, Instant, day_of
 from auditkeep.db.schema import batches, buckets, segments, tail, tenants, unkept
 from auditkeep.db.tx import Tx
 from auditkeep.errors import StorageError
+from auditkeep.lake.model import count_gone
 from auditkeep.observations import KeepPolicy, Observation
 
 FACTS: Final = "facts"
 """The class of what sources tell, and of the runs that brought it: what a policy is about. What is
 pinned to an assessment is always kept."""
+
+FORGOTTEN: Final = "unseen"
+"""The job that destroys what nobody sees once an assessment is deleted, whose id is its key."""
 
 _KIND = ("day", "source", "match_key", "origin_account", "origin_region")
 _IN = 200
@@ -34,8 +38,45 @@ UNSEEN: Final = "no open lens sees it"
 """Why a record was passed over, in counts of readings."""
 
 
+class Fact(Protocol):
+    """What of a fact decides who sees it."""
+
+    @property
+    def event_time(self) -> Instant: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def match_key(self) -> str: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def region(self) -> str: ...
+
+
+class Sight(Protocol):
+    """What is seen of a tenant's facts, as it stood when it was asked for."""
+
+    def touches(
+        self, match_key: str, account: str, region: str, first: Instant, last: Instant
+    ) -> bool:
+        """Whether anything that may have happened between two moments of one day is seen."""
+        ...
+
+    def borders(self, match_key: str) -> Sequence[Instant]:
+        """The moments, ascending, at which it changes what is seen of a match key."""
+        ...
+
+
 class Keeper(Protocol):
     """Knows which observations an open lens sees."""
+
+    def sight(self, tx: Tx) -> Sight:
+        """What any assessment sees now, INACTIVE ones too, and what is kept without being seen."""
+        ...
+
+    def lenses(self, tx: Tx, wanted_version: int) -> Sight:
+        """What those lenses see that had opened by a version of what is wanted, and are there."""
+        ...
 
     def wanted(
         self, tx: Tx, lens_version: int, observations: Sequence[Observation]
@@ -51,10 +92,20 @@ class Nobody:
     """For lakes that nobody looks at through lenses: there, nothing can be kept by what is seen."""
 
     def wanted(self, tx: Tx, _version: int, _observations: Sequence[Observation]) -> Sequence[bool]:
-        raise StorageError(
-            f"Account {tx.tenant.account} keeps only what is seen, and this program does not know "
-            "what that is."
-        )
+        raise _unknown(tx)
+
+    def sight(self, tx: Tx) -> Sight:
+        raise _unknown(tx)
+
+    def lenses(self, tx: Tx, _wanted_version: int) -> Sight:
+        raise _unknown(tx)
+
+
+def _unknown(tx: Tx) -> StorageError:
+    return StorageError(
+        f"Account {tx.tenant.account} keeps only what is seen, and this program does not know "
+        "what that is."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +161,8 @@ def choose(tx: Tx, policy: KeepPolicy, now: Instant) -> None:
     tx.run(tx.update(tenants).values(keeps=policy, keeps_since=now, wanted_version=version))
 
 
-def pass_over(tx: Tx, observations: Sequence[Observation], now: Instant) -> None:
-    """Note what the facts were that are not kept, so that a backfill can name them.
+def pass_over(tx: Tx, observations: Iterable[Fact], now: Instant) -> None:
+    """Note what the facts were that are not kept, or no longer, so that a backfill can name them.
 
     Under the tenant's lock.
     """
@@ -171,5 +222,10 @@ def amount(tx: Tx) -> Amount:
     waiting = tx.scalar(
         tx.select(func.sum(func.length(tail.c.blob))).where(tail.c.batch_no.in_(numbers))
     )
-    rows, size = (0, 0) if sums is None else tuple(sums)
-    return Amount(int(rows or 0), int(size or 0), int(sealed or 0) + int(waiting or 0))
+    rows, size = (0, 0) if sums is None else (int(n or 0) for n in sums)
+    cut = tx.select(b.rows, b.size, b.gone).where(b.bucket_id.in_(mine), b.gone.is_not(None))
+    for row in tx.all(cut):  # of which single facts went: they are as large as the others
+        gone = count_gone(row.gone)
+        rows -= gone
+        size -= row.size * gone // row.rows
+    return Amount(rows, size, int(sealed or 0) + int(waiting or 0))

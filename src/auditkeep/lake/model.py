@@ -94,3 +94,13 @@ class Rollup(msgspec.Struct, frozen=True, gc=False):
     first_time: Instant
     last_time: Instant
     last_batch: int
+
+
+def count_gone(told: str | None) -> int:
+    """How many observations a batch's `gone` names."""
+    return sum(high - low + 1 for low, high in gone_of(told))
+
+
+def gone_of(told: str | None) -> list[tuple[int, int]]:
+    """The ranges of a batch's `gone`, both ends included."""
+    return [] if told is None else msgspec.json.decode(told, type=list[tuple[int, int]])

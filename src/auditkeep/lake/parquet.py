@@ -208,6 +208,20 @@ def headers(opening: Opening, views: Sequence[View]) -> Iterator[Header]:
         )
 
 
+def origins(
+    opening: Opening, match_keys: frozenset[str], after_batch: int
+) -> Iterator[tuple[Any, ...]]:
+    """(batch, index, event time, source, match key, account, region) of the rows of later batches
+    that have one of some match keys.
+    """
+    import polars as pl  # noqa: PLC0415
+
+    wanted = _is_one("match_key", match_keys) & (pl.col("batch_no") > after_batch)
+    columns = ("batch_no", "index", "event_time", "source", "match_key", "account", "region")
+    (frame,) = _collect([opening], [_scan(opening).filter(wanted).select(columns)])
+    yield from frame.iter_rows()
+
+
 def fetch(opening: Opening, ids: Collection[bytes]) -> list[Stored]:
     """Whole rows by id. An id begins with its event second, so few row groups are read."""
     import polars as pl  # noqa: PLC0415

@@ -22,6 +22,7 @@ from auditkeep.ids import Tenant, new_id
 from auditkeep.lake import parquet
 from auditkeep.lake.columns import Columns
 from auditkeep.lake.lake import Lake
+from auditkeep.lake.model import count_gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +130,3 @@ def rows_of(tx: Tx, segment_ids: Sequence[str]) -> dict[int, int]:
     b = batch_table.c
     query = tx.select(b.batch_no, b.rows, b.gone).where(b.segment_id.in_(segment_ids))
     return {row.batch_no: row.rows - count_gone(row.gone) for row in tx.all(query)}
-
-
-def count_gone(told: str | None) -> int:
-    """How many observations a batch's `gone` names."""
-    return sum(high - low + 1 for low, high in gone_of(told))
-
-
-def gone_of(told: str | None) -> list[tuple[int, int]]:
-    """The ranges of a batch's `gone`, both ends included."""
-    return [] if told is None else msgspec.json.decode(told, type=list[tuple[int, int]])

@@ -134,7 +134,7 @@ def _cut(
         for some in in_pieces(sorted(doomed.batches)):
             _forget(tx, batches.c.batch_no.in_(some))
 
-    def after(tx: Tx) -> None:
+    def after(tx: Tx, _done: Destruction) -> None:
         _forget_reports(tx, kind)
 
     return generations.cut(lake, tenant, one.id, choose, authority, now, before=before, after=after)

@@ -11,7 +11,7 @@ from auditkeep.lake.audit.catalog import Catalog
 from auditkeep.lake.audit.findings import Position, State
 from auditkeep.lake.batch import DESTROYED
 from auditkeep.lake.blobs import get_stored
-from auditkeep.lake.segments import count_gone
+from auditkeep.lake.model import count_gone
 
 _FILES = 200
 

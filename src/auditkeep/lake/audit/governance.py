@@ -11,14 +11,16 @@ Openings, of which there is one for each destroyed batch, stay where they are un
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from auditkeep.clock import DAY, MINUTE, Instant, iso
+from auditkeep.clock import DAY, MINUTE, Instant, day_of, iso, parse
 from auditkeep.lake.encoding import log_entry
 from auditkeep.lake.governance import (
+    MATCHED,
+    PUT_KEEP_POLICY,
     PUT_RETENTION,
     Authority,
     Destruction,
@@ -26,12 +28,15 @@ from auditkeep.lake.governance import (
     Openings,
     Recovery,
     Release,
+    Unseen,
     allows,
     decode,
     forbids,
+    may_be_unseen,
     policy_of,
     too_early,
 )
+from auditkeep.lake.keeping import Sight
 
 CLOCKS_DIFFER = DAY
 """How far a destruction may be dated ahead of an audit, which may last for hours."""
@@ -76,6 +81,10 @@ class Allowed:
         self._logged: dict[str, int] = {}
         self._latest: list[tuple[int, str, str]] = []
         """From the batch of each expiry on: the latest time that one has given, and which did."""
+        self._unseen: dict[str, list[Unseen]] = {}
+        """What destructions of what nobody sees say of what they took."""
+        self._seen: dict[str, str] = {}
+        """Of those that were looked at: what is wrong with it, "" for nothing."""
         self._parts: list[Part] = []
         self._opened: OrderedDict[bytes, dict[int, tuple[str, str]]] = OrderedDict()
         self.recoveries: list[Recovery] = []
@@ -102,6 +111,9 @@ class Allowed:
                 numbers = self._open(id_, raw)
                 self._parts.append(Part(record.destruction, min(numbers), max(numbers), id_))
                 return None
+            case Unseen():
+                self._unseen.setdefault(record.destruction, []).append(record)
+                return None
             case Hold():
                 self._holds.setdefault(record.id, record)
                 self._logged.setdefault(record.id, batch_no)
@@ -127,6 +139,44 @@ class Allowed:
         return (
             f"committed at {iso(committed_at)}, it follows the destruction {id_}, which gives a "
             f"later time, {at}"
+        )
+
+    def look(self, lenses: Callable[[int], Sight], rows_in: Callable[[int, int], int]) -> None:
+        """Hold what went because nobody sees it against the lenses that had opened by then, which
+        `lenses` gives by the version of what was wanted, and its number against what was kept:
+        `rows_in` tells that of the batches between two numbers, both included.
+        """
+        for id_, said in self._unseen.items():
+            done = self._destructions.get(id_)
+            if id_ in self._seen or done is None:
+                continue
+            if sum(span[-1] for one in said for span in one.spans) != self._took(done, rows_in):
+                self._seen[id_] = "does not say of all that it took what that was"
+                continue
+            sights = {one.version: lenses(one.version) for one in said}
+            spans = ((sights[one.version], span) for one in said for span in one.spans)
+            seen = next((s for sight, s in spans if not _is_unseen(sight, s)), None)
+            self._seen[id_] = (
+                ""
+                if seen is None
+                else "was earlier than policy allowed: it took what a lens sees, "
+                f"{seen[0]} of account {seen[1]} in {seen[2]} at {seen[3]}"
+            )
+
+    def _took(self, done: Destruction, rows_in: Callable[[int, int], int]) -> int:
+        """How many observations a destruction names that were there until then."""
+        took = sum(_size(spans) for _, spans in done.parts)
+        took += sum(rows_in(low, high) for low, high in done.batches)
+        earlier = (
+            (batch_no, spans)
+            for one in self._destructions.values()
+            if self._logged[one.id] < self._logged[done.id]
+            for batch_no, spans in one.parts
+        )
+        return took - sum(
+            _size(spans)
+            for batch_no, spans in earlier
+            if any(low <= batch_no <= high for low, high in done.batches)
         )
 
     def places(self, batch_no: int) -> list[bytes]:
@@ -199,7 +249,11 @@ class Allowed:
         given = self._authorities.get(destruction.authority)
         if given is None:
             return f"the destruction {destruction.id} cites an authority that was never logged"
-        if not allows(given, told.klass):
+        if may_be_unseen(given, told.klass) and destruction.id in self._unseen:
+            fault = self._of_unseen(destruction, given, told)
+            if fault is not None:
+                return fault
+        elif not allows(given, told.klass):
             return (
                 f"the destruction {destruction.id} was done for {given.action} "
                 f"{given.subject}".rstrip()
@@ -236,6 +290,35 @@ class Allowed:
             )
         return None
 
+    def _of_unseen(self, destruction: Destruction, given: Authority, told: Told) -> str | None:
+        """Why it may not have taken facts of a batch because nobody sees them; None if it may."""
+        said = self._unseen[destruction.id]
+        named = f"the destruction {destruction.id}"
+        policy = self._authorities.get(said[0].policy)
+        if (
+            policy is None
+            or (policy.action, policy.subject) != (PUT_KEEP_POLICY, MATCHED)
+            or self._logged[policy.id] > self._logged[given.id]
+            or any(one.policy != policy.id for one in said)
+        ):
+            return (
+                f"{named} cites no policy that kept only what is seen when the assessment "
+                f"{given.subject} was deleted"
+            )
+        since, at = self._logged[policy.id], self._logged[destruction.id]
+        if any(
+            one.action == PUT_KEEP_POLICY and since < self._logged[one.id] < at
+            for one in self._authorities.values()
+        ):
+            return f"{named} cites a policy of what is kept that was no longer in force"
+        if told.batch_no <= since:
+            return (
+                f"{named} was earlier than policy allowed: the batch was kept before the policy "
+                f"'{MATCHED}', which it cites, came into force"
+            )
+        wrong = self._seen.get(destruction.id, "")
+        return f"{named} {wrong}" if wrong else None
+
     def _held(self, destruction: Destruction, told: Told) -> str | None:
         at = self._logged[destruction.id]
         for hold in self._holds.values():
@@ -263,6 +346,21 @@ class Allowed:
             if len(self._opened) > _PARTS:
                 self._opened.popitem(last=False)
         return found
+
+
+def _is_unseen(sight: Sight, span: tuple[str, str, str, str, str, int]) -> bool:
+    """Whether no lens looks into a span; what is none of one day, nobody can tell of."""
+    match_key, account, region, *times, count = span
+    try:
+        first, last = parse(times[0]), parse(times[1])
+    except ValueError:
+        return False
+    alike = first <= last and day_of(first) == day_of(last) and count > 0
+    return alike and not sight.touches(match_key, account, region, first, last)
+
+
+def _size(spans: Sequence[tuple[int, int]]) -> int:
+    return sum(high - low + 1 for low, high in spans)
 
 
 def _number(text: str) -> int:

@@ -7,11 +7,13 @@ first of its batches comes by.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
+from sqlalchemy import func
 
 from auditkeep.clock import MINUTE, Instant, iso
-from auditkeep.db.schema import tenants
+from auditkeep.db.schema import batches, tenants
 from auditkeep.db.tx import Tx
 from auditkeep.errors import AuditkeepError
 from auditkeep.ids import Tenant
@@ -88,6 +90,8 @@ class TenantAudit:
                         committed = Instant(batch.committed_at)
                         if fault := self._allowed.add(batch.batch_no, committed, id_, raw):
                             self._found.problem(f"{self._where(batch)}: {fault}")
+        with self._lake.db.read(self._tenant) as tx:
+            self._allowed.look(partial(self._lake.keeper.lenses, tx), partial(_rows_in, tx))
         for recovery in self._allowed.recoveries:
             if recovery.origin == self._lake.origin:
                 self._found.lost.extend(r for r in recovery.lost if r not in self._found.lost)
@@ -291,6 +295,14 @@ class TenantAudit:
     def _missing(self, low: int, high: int) -> None:
         named = f"Batch {low}" if low == high else f"Batches {low} to {high}"
         self._found.problem(f"{named} of {self._owner}: missing from the database.")
+
+
+def _rows_in(tx: Tx, low: int, high: int) -> int:
+    """How many observations the batches between two numbers had, by their rows in the catalog,
+    which the log is asked about batch by batch.
+    """
+    rows = tx.select(func.sum(batches.c.rows)).where(batches.c.batch_no.between(low, high))
+    return int(tx.scalar(rows) or 0)
 
 
 def _difference(expected: bytes, logged: bytes) -> str:

@@ -12,7 +12,7 @@ from auditkeep.evidence.ids import manual_class
 from auditkeep.evidence.progress import last_batch_no
 from auditkeep.frameworks import store as frameworks
 from auditkeep.ids import iam_arn, new_id, same_principal
-from auditkeep.lake import governance
+from auditkeep.lake import governance, keeping
 from auditkeep.lake.destruction import destroy_class
 from auditkeep.operations.auditmanager import answers, scoping, telling
 from auditkeep.operations.auditmanager.copying import assessed, copy_of_framework
@@ -25,6 +25,7 @@ from auditkeep.operations.call import Call, pair
 from auditkeep.operations.limits import limit
 from auditkeep.wire import paging
 from auditkeep.wire.models import auditmanager as am
+from auditkeep.work.jobs import enqueue
 
 
 def create_assessment(call: Call, ask: am.CreateAssessmentRequest) -> am.CreateAssessmentResponse:
@@ -170,7 +171,9 @@ def update_assessment_status(
 
 
 def delete_assessment(call: Call, ask: am.DeleteAssessmentRequest) -> am.DeleteAssessmentResponse:
-    """Lenses, selections, the review and what was pinned to it go; shared observations stay."""
+    """Lenses, selections, the review and what was pinned to it go; shared observations stay, but
+    for what nobody sees any more where only what is seen is kept.
+    """
     call.tx.lock_tenant()
     assessment = assessment_for(call, ask.assessment_id, "DeleteAssessment")
     require_assessment_free(call, assessment)
@@ -183,7 +186,15 @@ def delete_assessment(call: Call, ask: am.DeleteAssessmentRequest) -> am.DeleteA
         assessment.id,
         call.now,
     )
-    destroy_class(call.tx, call.deps.lake, manual_class(assessment.id), asked, call.now)
+    lake = call.deps.lake
+    matched = keeping.of(call.tx).policy == governance.MATCHED
+    if matched:  # facts that it alone saw go too, behind this request (`workflows.unseen`)
+        governance.record(
+            call.tx, lake, [asked], principal=asked.principal, run=asked.request, now=call.now
+        )
+        enqueue(call.tx, keeping.FORGOTTEN, assessment.id, call.now)
+        call.tx.after_commit(call.deps.wake)
+    destroy_class(call.tx, lake, manual_class(assessment.id), asked, call.now, logged=matched)
     tags.drop(call.tx, assessment.arn(call.tenant))
     store.delete(call.tx, assessment.id)
     telling.emit(call, assessment, "Assessment Deleted")
