@@ -5,7 +5,14 @@ from tests.lake.making import EVERYTHING, NOW, TENANT, add, some
 from auditkeep.clock import DAY, Instant
 from auditkeep.db.database import Database
 from auditkeep.db.schema import batches
-from auditkeep.errors import AuditkeepError, DecryptionFailed, LogError, ProofError, StorageError
+from auditkeep.errors import (
+    AuditkeepError,
+    DecryptionFailed,
+    KeyDestroyed,
+    LogError,
+    ProofError,
+    StorageError,
+)
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.proofs import LogReader, prove
 from auditkeep.lake.read import observations
@@ -67,7 +74,8 @@ def test_older_checkpoints_are_shown_to_be_the_beginning(lake: Lake, db: Databas
     [
         ({"leaves": b"x" * 96}, StorageError, "leaf hashes of batch 1 were changed"),
         ({"leaves": b"x" * 64}, StorageError, "cut short"),
-        ({"opening": b"x" * 200}, DecryptionFailed, "does not open"),
+        ({"opening": b"x" * 16}, DecryptionFailed, "cut short"),
+        ({"opening": b"x" * 200}, KeyDestroyed, "not in the key store"),
         ({"log_position": 99}, LogError, "not covered"),
     ],
 )
@@ -80,4 +88,16 @@ def test_a_changed_row_gives_no_proof(
     with db.write(TENANT) as tx:
         tx.run(tx.update(batches).values(**change))
     with db.read(TENANT) as tx, pytest.raises(error, match=words):
+        prove(tx, lake, 1, [0])
+
+
+def test_a_changed_opening_gives_no_proof(lake: Lake, db: Database) -> None:
+    add(lake, "unit-1", some(0, 3))
+    with Sequencer(lake) as sequencer:
+        sequencer.step(NOW)
+    with db.write(TENANT) as tx:
+        (kept,) = tx.all(tx.select(batches.c.opening))
+        changed = bytes([*kept.opening[:-1], kept.opening[-1] ^ 1])
+        tx.run(tx.update(batches).values(opening=changed))
+    with db.read(TENANT) as tx, pytest.raises(DecryptionFailed, match="does not open"):
         prove(tx, lake, 1, [0])
