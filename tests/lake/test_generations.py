@@ -32,7 +32,7 @@ from auditkeep.lake.append import Unit, append
 from auditkeep.lake.audit.run import audit
 from auditkeep.lake.blobs import delete_blob, get_blob, put_blob
 from auditkeep.lake.buckets import fetching
-from auditkeep.lake.compact import compact
+from auditkeep.lake.compact import BOUNDS, Bounds, compact
 from auditkeep.lake.generations import Doomed, cut
 from auditkeep.lake.governance import Authority, Destruction
 from auditkeep.lake.lake import Lake
@@ -65,11 +65,16 @@ def bucket_of(db: Database, batch_no: int) -> str:
 
 
 def run(
-    lake: Lake, doomed: Doomed, *, bucket: str | None = None, now: Instant = LATER
+    lake: Lake,
+    doomed: Doomed,
+    *,
+    bucket: str | None = None,
+    now: Instant = LATER,
+    bounds: Bounds = BOUNDS,
 ) -> Destruction | None:
     authority = partial(given, lake=lake)
     old = bucket or bucket_of(lake.db, 1)
-    done = cut(lake, TENANT, old, chosen(doomed), authority, now)
+    done = cut(lake, TENANT, old, chosen(doomed), authority, now, bounds=bounds)
     forget_ids(lake, TENANT)
     return done
 
@@ -153,6 +158,18 @@ def test_what_stays_is_as_it_was_and_what_goes_is_gone(lake: Lake, db: Database)
     assert problems(lake) == ()
     check_log(lake, [])
     check_proofs(lake, list(after.values()))
+
+
+@pytest.mark.both_databases
+def test_what_fills_several_segments_is_counted_once_over_all(lake: Lake, db: Database) -> None:
+    furnish(lake)
+    counted = counts(lake)
+    assert run(lake, Doomed(frozenset({2})), bounds=Bounds(rows=10)) is not None
+    with db.read(TENANT) as tx:
+        made = tx.all(tx.select(batches.c.segment_id).distinct())
+    assert len(made) >= 5, "a key's days lie in many of them"
+    assert counts(lake) == expected_counts(lake, counted)
+    assert problems(lake) == ()
 
 
 def expected_counts(lake: Lake, before: Mapping[tuple[str, ...], int]) -> Counter[tuple[str, ...]]:

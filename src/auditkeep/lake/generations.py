@@ -127,7 +127,8 @@ class _Copies:
 
     bucket_id: str
     segments: list[tuple[kept.Segment, list[_Batch]]] = field(default_factory=list)
-    counts: list[tuple[object, ...]] = field(default_factory=list)
+    counts: rollups.Counts = field(default_factory=dict)
+    """Of all pieces together: one statement adds each key once."""
     openings: dict[int, bytes] = field(default_factory=dict)
     gone: list[bytes] = field(default_factory=list)
     """Ids of the observations that go by themselves."""
@@ -326,8 +327,7 @@ def _copy_batches(
             "catalog says and is left as it is: run 'auditkeep log audit'."
         )
     copies.gone += made[1].dropped
-    counted = rollups.counted_rows(made[1].lights)
-    copies.counts += [(*key, copies.bucket_id, *sums) for key, sums in sorted(counted.items())]
+    rollups.count_rows(made[1].lights, copies.counts)
 
 
 def _change_over(
@@ -357,7 +357,8 @@ def _change_over(
         for file, attempt in copies.files:
             moved = tx.update(blobs).where(blobs.c.id == file.id)
             tx.run(moved.values(bucket_id=copies.bucket_id, attempt=attempt))
-        merge_rollups(tx, copies.counts)
+        counts = sorted(copies.counts.items())
+        merge_rollups(tx, [(*key, copies.bucket_id, *sums) for key, sums in counts])
         for some in in_pieces(copies.gone):
             tx.run(tx.delete(observation_ids).where(observation_ids.c.id.in_(some)))
         done = destroy_rest(

@@ -18,6 +18,7 @@ from auditkeep.observations import Observation, verdict_of
 _Key = tuple[int, str, str, str, str, str]
 Groups = Mapping[_Key, Sequence[int]]
 """What `counted` gives."""
+Counts = dict[_Key, list[int]]
 
 
 _REMAINS = and_(buckets.c.destroyed_at.is_not(None), buckets.c.ids_gone.is_(False))
@@ -66,9 +67,8 @@ def counted(observations: Iterable[Observation]) -> dict[_Key, list[int]]:
     return counts
 
 
-def counted_rows(rows: Iterable[tuple[Any, ...]]) -> dict[_Key, list[int]]:
-    """The same for rows of segments (`parquet.Rewritten.lights`); and the last batch of each."""
-    counts: dict[_Key, list[int]] = {}
+def count_rows(rows: Iterable[tuple[Any, ...]], counts: Counts) -> None:
+    """Add rows of segments (`parquet.Rewritten.lights`), with the last batch of each key too."""
     for at, match_key, account, region, source, verdict, resources, verdicts, batch_no in rows:
         key = (at // DAY, match_key, account, region, source, verdict or "")
         sums = counts.setdefault(key, [0, 0, 0, at, at, batch_no])
@@ -79,7 +79,6 @@ def counted_rows(rows: Iterable[tuple[Any, ...]]) -> dict[_Key, list[int]]:
         sums[2] += sum(1 for v in judged if v and verdict_of(v) == "non-compliant")
         sums[3], sums[4] = min(sums[3], at), max(sums[4], at)
         sums[5] = max(sums[5], batch_no)
-    return counts
 
 
 def _issues(o: Observation) -> int:
