@@ -26,7 +26,7 @@ from auditkeep.observations import Observation
 
 OBSERVATIONS = 150_000
 UNIT = 5_000
-TARGET = 175_000
+TARGET = 150_000
 """Observations a second and core."""
 TURNS = 3
 _LEAF = b"\x00auditkeep/leaf/1"
