@@ -90,8 +90,7 @@ def _keys_elsewhere(request: pytest.FixtureRequest) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "db" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
-        kinds = ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres])]
-        metafunc.parametrize("db", kinds, indirect=True)
+        metafunc.parametrize("db", databases.BOTH, indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,10 +7,21 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import pytest
 from sqlalchemy import make_url
 from tests.postgres import fresh_database
 
 from auditkeep.db.database import Database
+
+BOTH = ("sqlite", pytest.param("postgres", marks=[pytest.mark.postgres]))
+"""For fixtures that are there once on each."""
+
+
+def url_of(request: pytest.FixtureRequest) -> str:
+    """Where a fixture of `BOTH` has its new database: nothing for SQLite, which is the default."""
+    if request.param == "sqlite":
+        return ""
+    return on_postgres(request.getfixturevalue("postgres_url"))
 
 
 def opened(url: str) -> Database:

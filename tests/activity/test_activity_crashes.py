@@ -1,16 +1,14 @@
 """`kill -9`: a change and its record are there together, or neither, and a record only once."""
 
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
+from tests.processes import started
 
 from auditkeep import app, settings
 from auditkeep.activity.batcher import Batcher
@@ -28,18 +26,8 @@ POINTS = [
 ]
 
 
-def start(*words: str, crash: str = "") -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", *words],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": "src", "AUDITKEEP_CRASH_AT": crash},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
 def work(data: Path, *, crash: str = "", number: int = 30) -> subprocess.Popen[str]:
-    return start("tests.activity.worker", str(data), str(number), crash=crash)
+    return started("tests.activity.worker", data, number, crash=crash)
 
 
 def check(data: Path, answered: set[str]) -> None:
@@ -78,7 +66,7 @@ def test_a_crash_parts_no_change_from_its_record(data: Path, name: str, count: i
 @pytest.mark.slow
 def test_a_first_start_that_dies_is_recorded_by_the_one_that_ends(tmp_path: Path) -> None:
     words = ("init", "--data", str(tmp_path / "new"), "--account", HOME.account)
-    process = start("auditkeep.cli.main", *words, crash="bucket.key-kept:1")
+    process = started("auditkeep.cli.main", *words, crash="bucket.key-kept:1")
     process.communicate(timeout=60)
     assert process.returncode == EXIT_CODE
     app.initialise(settings.load(tmp_path / "new"), HOME, SystemClock())

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from tests.e2e.over_users import assessment
 from tests.kms import KmsServer, running_kms
 from tests.operations.in_process import Api
 from tests.operations.test_events import TRAIL
@@ -147,40 +148,7 @@ def _furnished(parts: Parts, kms: KmsServer) -> House:
     client = api.client()
     arn = kms.key()
     api.call(client.update_settings, kmsKey=arn)
-    control = api.call(
-        client.create_control,
-        name="users",
-        controlMappingSources=[
-            {
-                "sourceName": "trail",
-                "sourceSetUpOption": "System_Controls_Mapping",
-                "sourceType": "AWS_Cloudtrail",
-                "sourceKeyword": {
-                    "keywordInputType": "SELECT_FROM_LIST",
-                    "keywordValue": "iam_CreateUser",
-                },
-            }
-        ],
-    )["control"]
-    framework = api.call(
-        client.create_assessment_framework,
-        name="f",
-        controlSets=[{"name": "set", "controls": [{"id": control["id"]}]}],
-    )["framework"]
-    owner = f"arn:aws:iam::{HOME.account}:user/root"
-    made = api.call(
-        client.create_assessment,
-        name="a",
-        frameworkId=framework["id"],
-        roles=[{"roleType": "PROCESS_OWNER", "roleArn": owner}],
-        scope={"awsAccounts": [{"id": HOME.account}], "awsServices": []},
-        assessmentReportsDestination={"destinationType": "S3", "destination": "s3://reports"},
-    )["assessment"]
-    place = {
-        "assessmentId": made["metadata"]["id"],
-        "controlSetId": "set",
-        "controlId": made["framework"]["controlSets"][0]["controls"][0]["id"],
-    }
+    place = assessment(client, "root", api.call)
     with parts.db.system_write() as tx:
         token = tokens.create(tx, "events", "bus", parts.clock.now(), None, HOME).token
     holder = Tokens(parts.db, parts.clock, "events").holder

@@ -14,6 +14,7 @@ import pytest
 from tests.attacks.deployment import TENANT, Deployment
 from tests.cli.conftest import ACCOUNT, Run
 from tests.cli.killing import killing
+from tests.databases import BOTH
 from tests.lake.destroyer import asked
 from tests.lake.making import add, observation
 from tests.s3 import BUCKET, REGION, S3Server
@@ -120,7 +121,7 @@ def house(lived: Deployment, tmp_path: Path, run: Run) -> House:
     return House(Deployment(tmp_path / "audit", FixedClock(lived.clock.now()), lived.key), run)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres])])
+@pytest.fixture(params=BOTH)
 def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Have whatever is opened from now on lie in another database."""
     url = ""

@@ -24,6 +24,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from sqlalchemy import create_engine, text
+from tests.databases import BOTH
 from tests.e2e.conftest import ACCOUNT, answering, auditkeep, free_port
 from tests.sources.test_config import CHANGE
 from tests.sources.test_ocsf import COMPLIANCE
@@ -352,7 +353,7 @@ def found_in(places: list[Path], words: dict[str, str]) -> dict[str, list[str]]:
     return seen
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres])])
+@pytest.mark.parametrize("kind", BOTH)
 def test_no_word_of_a_customer_is_found_in_clear(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import ACCOUNT, running
-from tests.e2e.test_kms import _assessment, _evidence, _manual
+from tests.e2e.over_users import assessment
+from tests.e2e.test_kms import _evidence, _manual
 
 from auditkeep import app
 from auditkeep.clock import SystemClock
@@ -78,7 +79,7 @@ def test_ten_kills_lose_no_key_and_the_old_master_goes_in_the_end(tmp_path: Path
     moments = random.Random(20)
     with running(tmp_path / "audit") as server:
         data, client = server.data, server.client()
-        place = _assessment(client)
+        place = assessment(client)
         made, first = _filled(data), _names(data)
         whole, kills, seen = _timed(data), 0, {*first}
         for number in range(ROUNDS):

@@ -5,11 +5,9 @@ KMS is moto behind a door that holds keys' states (`tests.kms`).
 
 from __future__ import annotations
 
-import gzip
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,25 +15,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.e2e.conftest import ACCOUNT, Running, auditkeep, running, serving
+from tests.e2e.over_users import assessment, trail
 from tests.kms import KmsServer, running_kms, until
 
 pytestmark = pytest.mark.server
 
 OTHER = "444455556666"
-EVENT = {
-    "eventVersion": "1.08",
-    "userIdentity": {"type": "Root", "accountId": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:root"},
-    "eventSource": "iam.amazonaws.com",
-    "eventName": "CreateUser",
-    "awsRegion": "us-east-1",
-    "sourceIPAddress": "192.0.2.1",
-    "userAgent": "test",
-    "eventType": "AwsApiCall",
-    "managementEvent": True,
-    "readOnly": False,
-    "recipientAccountId": ACCOUNT,
-    "eventCategory": "Management",
-}
 
 
 @pytest.fixture(scope="module")
@@ -61,22 +46,11 @@ def _environment(kms: KmsServer) -> dict[str, str]:
     }
 
 
-def _trail(folder: Path, *numbers: int) -> Path:
-    made = folder / f"trail-{numbers[0]}.json.gz"
-    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
-    records = [
-        {**EVENT, "eventID": f"00000000-0000-4000-8000-{number:012}", "eventTime": moment}
-        for number in numbers
-    ]
-    made.write_bytes(gzip.compress(json.dumps({"Records": records}).encode()))
-    return made
-
-
 def _ingest(
-    server: Running, trail: Path, *, account: str = ACCOUNT, check: bool = True
+    server: Running, file: Path, *, account: str = ACCOUNT, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     return auditkeep(
-        "ingest", "cloudtrail", str(trail), "--data", str(server.data), "--account", account,
+        "ingest", "cloudtrail", str(file), "--data", str(server.data), "--account", account,
         "--json", check=check, environment=server.environment,
     )  # fmt: skip
 
@@ -86,39 +60,6 @@ def _error(call: Any, **ask: Any) -> tuple[str, str]:
         call(**ask)
     error = caught.value.response["Error"]
     return error["Code"], error["Message"]
-
-
-def _assessment(client: Any) -> dict[str, Any]:
-    """An assessment with one control by hand and one over CloudTrail, and where its evidence is."""
-    control = client.create_control(
-        name="users",
-        controlMappingSources=[
-            {
-                "sourceName": "trail",
-                "sourceSetUpOption": "System_Controls_Mapping",
-                "sourceType": "AWS_Cloudtrail",
-                "sourceKeyword": {
-                    "keywordInputType": "SELECT_FROM_LIST",
-                    "keywordValue": "iam_CreateUser",
-                },
-            }
-        ],
-    )["control"]
-    framework = client.create_assessment_framework(
-        name="f", controlSets=[{"name": "set", "controls": [{"id": control["id"]}]}]
-    )["framework"]
-    made = client.create_assessment(
-        name="a",
-        frameworkId=framework["id"],
-        roles=[{"roleType": "PROCESS_OWNER", "roleArn": f"arn:aws:iam::{ACCOUNT}:user/admin"}],
-        scope={"awsAccounts": [{"id": ACCOUNT}], "awsServices": []},
-        assessmentReportsDestination={"destinationType": "S3", "destination": "s3://reports"},
-    )["assessment"]
-    return {
-        "assessmentId": made["metadata"]["id"],
-        "controlSetId": "set",
-        "controlId": made["framework"]["controlSets"][0]["controls"][0]["id"],
-    }
 
 
 def _manual(client: Any, place: dict[str, Any], text: str) -> Any:
@@ -163,9 +104,9 @@ def test_a_tenant_s_key_is_used_refused_while_away_and_well_again(
     assert json.loads(done.stdout)["settings"]["kmsKey"] == arn
     assert kms.names("CreateGrant"), "it may go on using the key whatever becomes of the policy"
 
-    place = _assessment(client)
+    place = assessment(client)
     _manual(client, place, "we looked at each user")
-    counts = json.loads(_ingest(server, _trail(tmp_path, 1, 2)).stdout)
+    counts = json.loads(_ingest(server, trail(tmp_path, 1, 2)).stdout)
     assert counts["observations"] == 2
     auditkeep(
         "seal", "--data", str(server.data), "--account", ACCOUNT, environment=server.environment
@@ -195,10 +136,10 @@ def test_a_tenant_s_key_is_used_refused_while_away_and_well_again(
 
     kms.turn("disable_key", arn)
     assert len(_evidence(client, place)) == 3, "from memory, for as long as the settings say"
-    refused = _ingest(server, _trail(tmp_path, 3), check=False)
+    refused = _ingest(server, trail(tmp_path, 3), check=False)
     assert refused.returncode == 1, "a process that has no key of it in memory is refused at once"
     assert f"{arn} is disabled. Enable it" in refused.stderr
-    assert json.loads(_ingest(server, _trail(tmp_path, 4), account=OTHER).stdout)["files"] == 1
+    assert json.loads(_ingest(server, trail(tmp_path, 4), account=OTHER).stdout)["files"] == 1
     server.process.terminate()
     server.process.wait(timeout=30)
 
@@ -212,7 +153,7 @@ def test_a_tenant_s_key_is_used_refused_while_away_and_well_again(
         kms.turn("enable_key", arn)
         until(lambda: _reads(client, folder), 15)
         assert len(_evidence(client, place)) == 3
-    assert json.loads(_ingest(server, _trail(tmp_path, 3)).stdout)["observations"] == 1
+    assert json.loads(_ingest(server, trail(tmp_path, 3)).stdout)["observations"] == 1
     audit = auditkeep(
         "log", "audit", "--data", str(server.data), "--json", environment=server.environment
     )
@@ -229,7 +170,7 @@ def test_a_server_says_what_is_wrong_with_a_key_and_needs_no_repair(
             0
         ] == ("ValidationException")
         client.update_settings(kmsKey=arn)
-        place = _assessment(client)
+        place = assessment(client)
         kms.turn("disable_key", arn)
         code, message = _error(
             client.batch_import_evidence_to_assessment_control,

@@ -6,7 +6,6 @@ in. S3 is moto behind a door that checks signatures (`tests.s3`).
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.e2e.conftest import ACCOUNT, Running, auditkeep, running
+from tests.e2e.over_users import assessment, trail
 from tests.kms import until
 from tests.postgres import fresh_database
 from tests.s3 import BUCKET, REGION, S3Server
@@ -32,20 +32,6 @@ pytestmark = [pytest.mark.server, pytest.mark.postgres, pytest.mark.slow]
 
 KMS_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11112222-3333-4444-5555-666677778888"
 FILES, EACH = 2, 60
-EVENT = {
-    "eventVersion": "1.08",
-    "userIdentity": {"type": "Root", "accountId": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:root"},
-    "eventSource": "iam.amazonaws.com",
-    "eventName": "CreateUser",
-    "awsRegion": "us-east-1",
-    "sourceIPAddress": "192.0.2.1",
-    "userAgent": "test",
-    "eventType": "AwsApiCall",
-    "managementEvent": True,
-    "readOnly": False,
-    "recipientAccountId": ACCOUNT,
-    "eventCategory": "Management",
-}
 
 
 def test_from_a_trail_to_a_verified_report(tmp_path: Path, postgres_url: str, s3: S3Server) -> None:
@@ -60,7 +46,7 @@ def test_from_a_trail_to_a_verified_report(tmp_path: Path, postgres_url: str, s3
     }
     with running(tmp_path / "audit", **told) as server, _worker(server) as worker:
         client = server.client()
-        place = _assessment(client)
+        place = assessment(client)
         _upload(client, place)
         _ingest_and_seal(server, tmp_path)
         shown = _evidence(client, place)
@@ -102,19 +88,11 @@ def _command(server: Running, *words: str, **environment: str) -> subprocess.Com
 
 def _ingest_and_seal(server: Running, folder: Path) -> None:
     """Files from one process, while others seal; one of them is killed before it commits."""
-    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
-    for file in range(FILES):
-        records = [
-            {**EVENT, "eventID": f"00000000-0000-4000-{8000 + file}-{n:012}", "eventTime": moment}
-            for n in range(EACH)
-        ]
-        body = gzip.compress(json.dumps({"Records": records}).encode())
-        (folder / f"trail-{file}.json.gz").write_bytes(body)
+    files = [trail(folder, *range(f * EACH, (f + 1) * EACH)) for f in range(FILES)]
     tenant = ("--account", ACCOUNT)
 
     def ingest(file: int) -> int:
-        trail = str(folder / f"trail-{file}.json.gz")
-        return _command(server, "ingest", "cloudtrail", trail, *tenant).returncode
+        return _command(server, "ingest", "cloudtrail", str(files[file]), *tenant).returncode
 
     assert ingest(0) == 0
     with ThreadPoolExecutor(2) as pool:
@@ -123,38 +101,6 @@ def _ingest_and_seal(server: Running, folder: Path) -> None:
         assert killed.returncode == EXIT_CODE
         assert again.result() == [0] * FILES
     assert _command(server, "seal", *tenant).returncode == 0
-
-
-def _assessment(client: Any) -> dict[str, str]:
-    control = client.create_control(
-        name="users",
-        controlMappingSources=[
-            {
-                "sourceName": "trail",
-                "sourceSetUpOption": "System_Controls_Mapping",
-                "sourceType": "AWS_Cloudtrail",
-                "sourceKeyword": {
-                    "keywordInputType": "SELECT_FROM_LIST",
-                    "keywordValue": "iam_CreateUser",
-                },
-            }
-        ],
-    )["control"]
-    framework = client.create_assessment_framework(
-        name="f", controlSets=[{"name": "set", "controls": [{"id": control["id"]}]}]
-    )["framework"]
-    made = client.create_assessment(
-        name="a",
-        frameworkId=framework["id"],
-        roles=[{"roleType": "PROCESS_OWNER", "roleArn": f"arn:aws:iam::{ACCOUNT}:user/admin"}],
-        scope={"awsAccounts": [{"id": ACCOUNT}], "awsServices": []},
-        assessmentReportsDestination={"destinationType": "S3", "destination": "s3://reports"},
-    )["assessment"]
-    return {
-        "assessmentId": made["metadata"]["id"],
-        "controlSetId": "set",
-        "controlId": made["framework"]["controlSets"][0]["controls"][0]["id"],
-    }
 
 
 def _upload(client: Any, place: dict[str, str]) -> None:

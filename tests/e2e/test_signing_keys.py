@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import ACCOUNT, Running, auditkeep, free_port, serving_at
-from tests.e2e.test_kms import _assessment, _environment, _ingest, _manual, _trail
+from tests.e2e.over_users import assessment, trail
+from tests.e2e.test_kms import _environment, _ingest, _manual
 from tests.kms import KmsServer, running_kms, until
 from tests.softhsm import PIN, TOKEN, new_token
 
@@ -81,7 +82,7 @@ def test_log_and_reports_are_signed_in_aws_kms(kms: KmsServer, tmp_path: Path) -
         keys = (made["accessKeyId"], made["secretAccessKey"])
         server = Running(data, url, *keys, made["logKey"], process, environment)
         client = server.client()
-        place = _assessment(client)
+        place = assessment(client)
         _manual(client, place, "signed elsewhere")
         archive = _report(client, place, tmp_path / "r.zip")
         checked = auditkeep("verify", str(archive), "--key", made["logKey"])
@@ -90,7 +91,7 @@ def test_log_and_reports_are_signed_in_aws_kms(kms: KmsServer, tmp_path: Path) -
 
         kms.turn("disable_key", log)
         before = _size(data)
-        assert json.loads(_ingest(server, _trail(tmp_path, 1, 2)).stdout)["observations"] == 2
+        assert json.loads(_ingest(server, trail(tmp_path, 1, 2)).stdout)["observations"] == 2
         _manual(client, place, "acknowledged meanwhile")
         time.sleep(2)
         assert _size(data) == before, "the log waits"
@@ -149,7 +150,7 @@ def test_log_and_reports_are_signed_in_an_hsm_and_come_back(
     with serving_at(free_port(), data, {}) as (url, process):
         keys = (made["accessKeyId"], made["secretAccessKey"])
         client = Running(data, url, *keys, moved["logKey"], process, {}).client()
-        place = _assessment(client)
+        place = assessment(client)
         _manual(client, place, "signed in a token")
         archive = _report(client, place, tmp_path / "r.zip")
     for key in (moved["logKey"], made["logKey"]):

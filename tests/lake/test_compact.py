@@ -3,11 +3,11 @@
 import itertools
 import threading
 from collections.abc import Sequence
-from functools import partial
 
 import pytest
 from tests.lake.checking import check_log, check_proofs, check_rows
 from tests.lake.making import EVERYTHING, NOW, TENANT, add, register, some
+from tests.lake.paging import paging
 
 from auditkeep.clock import DAY, MINUTE, Instant, SystemClock
 from auditkeep.db.database import Database
@@ -179,35 +179,15 @@ def test_two_compactors_at_once_merge_each_segment_once(lake: Lake, db: Database
 def test_a_reader_pages_on_while_segments_are_merged(lake: Lake, db: Database) -> None:
     sealed(lake, [9] * 10)
     whole = everything(lake, db)
-    ended, turn = threading.Event(), threading.Semaphore(0)
-    wrong: list[str] = []
 
-    def page(after: tuple[Instant, bytes] | None) -> list[Stored]:
-        with db.read(TENANT) as tx:
-            return observations(tx, lake, [EVERYTHING], after=after, limit=7)
+    def fault(pages: list[Stored]) -> str | None:
+        return None if pages == whole else f"{len(pages)} of {len(whole)}"
 
-    def read_on() -> None:
-        while not ended.is_set():
-            pages: list[Stored] = []
-            after = None
-            while found := fetching(partial(page, after)):
-                pages += found
-                after = found[-1].event_time, found[-1].id
-                turn.release()
-            if pages != whole:
-                wrong.append(f"{len(pages)} of {len(whole)}")
-
-    reader = threading.Thread(target=read_on)
-    reader.start()
-    for rows in (20, 40, 95):
-        while compact(lake, TENANT, now=NEXT_MONTH, bounds=Bounds(rows, 1 << 20)) is not None:
-            sweep(lake, TENANT, Instant(SystemClock().now() + 2 * GRACE))  # without any grace
-            while turn.acquire(blocking=False):
-                pass
-            assert turn.acquire(timeout=60), "the reader stands still"
-    ended.set()
-    reader.join()
-    assert wrong == []
+    with paging(lake, db, fault) as another_page:
+        for rows in (20, 40, 95):
+            while compact(lake, TENANT, now=NEXT_MONTH, bounds=Bounds(rows, 1 << 20)) is not None:
+                sweep(lake, TENANT, Instant(SystemClock().now() + 2 * GRACE))  # without any grace
+                another_page()
     assert sizes(db) == [90]
 
 

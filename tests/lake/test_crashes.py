@@ -4,9 +4,7 @@ Whatever happens, after a restart everything acknowledged is there exactly once,
 every checkpoint that was seen, and all proofs hold.
 """
 
-import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +15,7 @@ from tests.lake import worker
 from tests.lake.checking import check_log, check_proofs, check_rows, committed_units
 from tests.lake.making import TENANT
 from tests.lake.powercut import survivors
+from tests.processes import started
 
 from auditkeep.clock import MINUTE, Instant, SystemClock
 from auditkeep.db.schema import usage
@@ -65,14 +64,8 @@ def start(
     data: Path, url: str, first: int, last: int, *, mirror: Path | None = None, crash: str = ""
 ) -> subprocess.Popen[str]:
     data.mkdir(exist_ok=True)
-    arguments = [str(data), url, str(first), str(last), *([str(mirror)] if mirror else [])]
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.lake.worker", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": "src", "AUDITKEEP_CRASH_AT": crash},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    mirrored = [mirror] if mirror else []
+    return started("tests.lake.worker", data, url, first, last, *mirrored, crash=crash)
 
 
 def sqlite(data: Path) -> str:

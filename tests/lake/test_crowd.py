@@ -4,9 +4,7 @@ What is there is reckoned from what the appending processes said, before and aft
 that was acknowledged before, nothing that was not begun after, and each thing once.
 """
 
-import os
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -14,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
 from tests.lake import worker
 from tests.lake.checking import check_proofs, check_rows
 from tests.lake.making import EVERYTHING, NOW, TENANT
 from tests.postgres import fresh_database
+from tests.processes import started
 from tests.s3 import S3Server
 
 from auditkeep.clock import DAY, MINUTE, Instant, SystemClock
@@ -73,13 +71,7 @@ class Crowd:
             process.wait()
 
     def start(self, *words: str, crash: str = "") -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.lake.crowd", str(self._data), self._url, *words],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": "src", "AUDITKEEP_CRASH_AT": crash},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        process = started("tests.lake.crowd", self._data, self._url, *words, crash=crash)
         self._processes.append(process)
         thread = threading.Thread(target=self._listen, args=(process,))
         thread.start()

@@ -1,11 +1,9 @@
 """A destruction that is cut off at any instant either did nothing or is finished by the sweeper."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests import processes
 from tests.lake import worker
 from tests.lake.destroyer import FILES, KLASS
 from tests.lake.making import EVERYTHING, TENANT, file_name
@@ -16,7 +14,6 @@ from auditkeep.errors import KeyUnusable, ObjectMissing
 from auditkeep.lake import append as append_module
 from auditkeep.lake import batch as batch_module
 from auditkeep.lake.blobs import get_blob
-from auditkeep.lake.crashpoints import EXIT_CODE
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.read import observations
 from auditkeep.lake.sweep import sweep
@@ -41,16 +38,8 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def crashed(data: Path, url: str, at: str) -> Lake:
     data.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.lake.destroyer", str(data), url],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": "src", "AUDITKEEP_CRASH_AT": at},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == EXIT_CODE, done.stderr
-    assert done.stdout.split() == ["kept"], "nothing was acknowledged"
+    said = processes.crashed("tests.lake.destroyer", data, url, at=at)
+    assert said.split() == ["kept"], "nothing was acknowledged"
     return worker.open_lake(data, url)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Table
 from tests.lake.checking import check_log, check_proofs
 from tests.lake.destroying import destroy_everything
 from tests.lake.making import EVERYTHING, NOW, PROVENANCE, TENANT, add, file_name, observation, some
+from tests.lake.paging import paging
 
 from auditkeep.clock import DAY, MINUTE, Day, Instant, SystemClock
 from auditkeep.db.database import Database
@@ -31,7 +32,6 @@ from auditkeep.lake import generations as room
 from auditkeep.lake.append import Unit, append
 from auditkeep.lake.audit.run import audit
 from auditkeep.lake.blobs import delete_blob, get_blob, put_blob
-from auditkeep.lake.buckets import fetching
 from auditkeep.lake.compact import BOUNDS, Bounds, compact
 from auditkeep.lake.generations import Doomed, cut
 from auditkeep.lake.governance import Authority, Destruction
@@ -410,34 +410,17 @@ def test_two_cutters_at_once_cut_once(lake: Lake, db: Database) -> None:
 def test_a_reader_pages_on_while_a_bucket_is_cut_down(lake: Lake, db: Database) -> None:
     furnish(lake)
     stays = {i for i, one in seen(lake).items() if one.batch_no in {1, 6}}
-    ended, turn = threading.Event(), threading.Semaphore(0)
-    wrong: list[str] = []
 
-    def page(after: tuple[Instant, bytes] | None) -> list[Stored]:
-        with db.read(TENANT) as tx:
-            return observations(tx, lake, [EVERYTHING], after=after, limit=7)
+    def fault(pages: list[Stored]) -> str | None:
+        found = [one.id for one in pages]
+        if len(set(found)) == len(found) and stays <= set(found):
+            return None
+        return f"{len(found)}, {len(set(found))} different"
 
-    def read_on() -> None:
-        while not ended.is_set():
-            found: list[bytes] = []
-            after = None
-            while some_found := fetching(partial(page, after)):
-                found += [one.id for one in some_found]
-                after = some_found[-1].event_time, some_found[-1].id
-                turn.release()
-            if len(set(found)) != len(found) or not stays <= set(found):
-                wrong.append(f"{len(found)}, {len(set(found))} different")
-
-    reader = threading.Thread(target=read_on)
-    reader.start()
-    for number in (2, 3, 4, 5):
-        assert run(lake, Doomed(frozenset({number}))) is not None
-        while turn.acquire(blocking=False):
-            pass
-        assert turn.acquire(timeout=60), "the reader stands still"
-    ended.set()
-    reader.join()
-    assert wrong == []
+    with paging(lake, db, fault) as another_page:
+        for number in (2, 3, 4, 5):
+            assert run(lake, Doomed(frozenset({number}))) is not None
+            another_page()
     assert set(seen(lake)) == stays
     assert problems(lake) == ()
 

@@ -1,10 +1,7 @@
 """Real restores of a copied data directory: an honest one goes on with the log it had published."""
 
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +12,7 @@ from tests.lake.audit.house import audited, log
 from tests.lake.checking import check_log, check_proofs
 from tests.lake.making import EVERYTHING, NOW, TENANT, add, some
 from tests.lake.worker import open_lake
+from tests.processes import crashed
 
 from auditkeep.clock import MINUTE, Instant, SystemClock
 from auditkeep.db.database import Database
@@ -33,7 +31,6 @@ from auditkeep.errors import LogError
 from auditkeep.lake import published
 from auditkeep.lake.blobs import put_blob
 from auditkeep.lake.buckets import open_bucket
-from auditkeep.lake.crashpoints import EXIT_CODE
 from auditkeep.lake.lake import Lake, Restored
 from auditkeep.lake.read import observations
 from auditkeep.lake.recovery import Recovered, recover
@@ -476,15 +473,7 @@ def test_recovery_is_the_same_on_both_databases(lake: Lake, db: Database, how: s
 def test_a_recovery_that_is_cut_off_is_run_again(house: House, at: str, how: str) -> None:
     seen = lived(house) if how == "replayed" else broken(house)
     house.lake.db.close()
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.lake.restorer", str(house.data), house.url],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": "src", "AUDITKEEP_CRASH_AT": at},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == EXIT_CODE, done.stderr
+    crashed("tests.lake.restorer", house.data, house.url, at=at)
     house.lake = house.open()
     house.recover()
     with house.lake.db.system_read() as tx:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.databases import BOTH
 from tests.lake.checking import ALL
 from tests.life import living
 from tests.life.living import APART, HOME, KEPT_DAYS, VISITORS, Life
@@ -262,7 +263,7 @@ def check_gone(life: Life, tenant: Tenant, number: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres])])
+@pytest.mark.parametrize("kind", BOTH)
 def test_kills_at_random_moments_cost_nothing(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import BigInteger, Boolean, LargeBinary, Table
+from tests.databases import BOTH, url_of
 from tests.operations.world import DENIED, HOME, MEMBER, OTHER, VALIDATION, World
 
 from auditkeep.accounts import erasure
@@ -49,14 +50,9 @@ ACCOUNT_WIDE = {
 """Tables with an account and no region, or that are not a tenant's: looked at one by one."""
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres])])
+@pytest.fixture(params=BOTH)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    url = ""
-    if request.param == "postgres":
-        from tests.databases import on_postgres
-
-        url = on_postgres(request.getfixturevalue("postgres_url"))
-    made = World(tmp_path / "data", url)
+    made = World(tmp_path / "data", url_of(request))
     with made.db.system_write() as tx:
         tx.insert(schema.meta, {"key": "region", "value": REGION})  # it has a home from now on
     yield made

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from tests.databases import BOTH, url_of
 from tests.operations.keep import Keep
 from tests.operations.world import HOME, World
 
@@ -25,14 +26,9 @@ from auditkeep.workflows.ingest import ingest
 HERE = Tenant(HOME, "us-east-1")
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres])])
+@pytest.fixture(params=BOTH)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    url = ""
-    if request.param == "postgres":
-        from tests.databases import on_postgres
-
-        url = on_postgres(request.getfixturevalue("postgres_url"))
-    made = World(tmp_path / "data", url)
+    made = World(tmp_path / "data", url_of(request))
     yield made
     made.close()
 

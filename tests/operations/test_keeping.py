@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import BOTH, url_of
 from tests.operations.keep import Keep
 from tests.operations.world import HOME, NOTHING, OTHER, VALIDATION, Made, World
 
@@ -31,14 +32,9 @@ HERE = Tenant(HOME, "us-east-1")
 END_OF_MAY = parse("2026-06-01T00:00:00Z")
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres])])
+@pytest.fixture(params=BOTH)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    url = ""
-    if request.param == "postgres":
-        from tests.databases import on_postgres
-
-        url = on_postgres(request.getfixturevalue("postgres_url"))
-    made = World(tmp_path / "data", url)
+    made = World(tmp_path / "data", url_of(request))
     yield made
     made.close()
 

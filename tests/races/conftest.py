@@ -4,18 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.databases import BOTH, url_of
 from tests.fuzz.inside import in_process
 from tests.races.crowd import Crowd
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(params=BOTH)
 def crowd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crowd]:
-    url = ""
-    if request.param == "postgres":
-        from tests.databases import on_postgres
-
-        url = on_postgres(request.getfixturevalue("postgres_url"))
-    with in_process(tmp_path / "data", database=url) as target:
+    with in_process(tmp_path / "data", database=url_of(request)) as target:
         yield Crowd(target)
 
 

@@ -1,9 +1,6 @@
 """An erasure that is cut off at any instant is taken up where it stood, and comes to its end."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ from tests.lake.making import file_name
 from tests.lake.worker import open_lake
 from tests.operations.test_erasing import REGION, deregister, furnish
 from tests.operations.world import HOME, OTHER, World
+from tests.processes import crashed
 from tests.workflows.eraser import carry_out
 
 from auditkeep.accounts import erasure
@@ -21,7 +19,7 @@ from auditkeep.errors import KeyUnusable
 from auditkeep.ids import Tenant
 from auditkeep.lake.audit.run import audit
 from auditkeep.lake.blobs import get_blob
-from auditkeep.lake.crashpoints import EXIT_CODE, NAMES
+from auditkeep.lake.crashpoints import NAMES
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.verify.certificate import verify_certificate
@@ -63,15 +61,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def crash(data: Path, url: str, erasure_id: str, at: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.workflows.eraser", str(data), url, OTHER, erasure_id],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": "src", "AUDITKEEP_CRASH_AT": at},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == EXIT_CODE, f"{at} was not reached: {done.stderr}"
+    crashed("tests.workflows.eraser", data, url, OTHER, erasure_id, at=at)
 
 
 def unreadable(lake: Lake) -> bool:

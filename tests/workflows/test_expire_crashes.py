@@ -1,9 +1,6 @@
 """Retention that is cut off at any instant has destroyed what it chose of a class, or nothing."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ from sqlalchemy import func
 from tests.lake.worker import open_lake
 from tests.operations.test_keeping import END_OF_MAY, furnished
 from tests.operations.world import World
+from tests.processes import crashed
 from tests.workflows.expirer import HERE, run
 
 from auditkeep.clock import DAY, MINUTE, Instant, SystemClock
@@ -20,7 +18,6 @@ from auditkeep.lake import holds, retention
 from auditkeep.lake.audit.run import audit
 from auditkeep.lake.batch import DESTROYED
 from auditkeep.lake.blobs import get_stored, put_blob
-from auditkeep.lake.crashpoints import EXIT_CODE
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.lake.sweep import sweep
@@ -162,15 +159,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def crash(data: Path, url: str, at: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.workflows.expirer", str(data), url, str(NOW)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": "src", "AUDITKEEP_CRASH_AT": at},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == EXIT_CODE, f"{at} was not reached: {done.stderr}"
+    crashed("tests.workflows.expirer", data, url, NOW, at=at)
 
 
 def require_whole(lake: Lake) -> None:

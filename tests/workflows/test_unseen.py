@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import BOTH, url_of
 from tests.operations.keep import Keep
 from tests.operations.test_keeping import HERE, audited, destructions, select
 from tests.operations.world import TRAIL, Made, World
+from tests.processes import crashed
 from tests.workflows.test_report import blank, report_key
 from tests.workflows.unseeing import reopened, run
 
@@ -23,7 +22,6 @@ from auditkeep.errors import Busy
 from auditkeep.lake import generations, governance, keeping, read
 from auditkeep.lake.audit.run import audit
 from auditkeep.lake.blobs import get_blob
-from auditkeep.lake.crashpoints import EXIT_CODE
 from auditkeep.lake.generations import Doomed, cut
 from auditkeep.lake.governance import Authority, Destruction, Unseen
 from auditkeep.lake.lake import Lake
@@ -43,14 +41,9 @@ ROOT = Path(__file__).parent.parent.parent
 CREATE, DELETE = "iam:CreateUser", "iam:DeleteUser"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres])])
+@pytest.fixture(params=BOTH)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    url = ""
-    if request.param == "postgres":
-        from tests.databases import on_postgres
-
-        url = on_postgres(request.getfixturevalue("postgres_url"))
-    made = World(tmp_path / "data", url)
+    made = World(tmp_path / "data", url_of(request))
     yield made
     made.close()
 
@@ -396,16 +389,7 @@ def test_an_audit_names_a_policy_that_did_not_hold(small: World) -> None:
 
 
 def crash(data: Path, url: str, now: Instant, assessment: str, at: str) -> None:
-    words = ["tests.workflows.unseeing", str(data), url, str(now), assessment]
-    done = subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": "src", "AUDITKEEP_CRASH_AT": at},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == EXIT_CODE, f"{at} was not reached: {done.stderr}"
+    crashed("tests.workflows.unseeing", data, url, now, assessment, at=at)
 
 
 def require_done(data: Path, url: str, now: Instant, assessment: str) -> None:
