@@ -10,16 +10,18 @@ from tests.backup.conftest import Meddling, audit_of, back_up, checked, over, pu
 from tests.lake.audit.house import FILE, audited, log
 from tests.lake.destroyer import asked
 from tests.lake.making import NOW, TENANT, add, some
+from tests.lake.test_generations import run
 
 from auditkeep.backup import format as fmt
 from auditkeep.backup.format import KEY_KIND, POINTS
 from auditkeep.clock import MINUTE, Instant, SystemClock
 from auditkeep.db import export
 from auditkeep.db.database import Database
-from auditkeep.db.schema import log_entries
+from auditkeep.db.schema import blobs, log_entries
 from auditkeep.errors import Busy, SetupError, StorageError
 from auditkeep.lake.blobs import delete_blob, get_blob, put_blob, stored_name
 from auditkeep.lake.destruction import destroy_class
+from auditkeep.lake.generations import Doomed
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.objects import LocalObjects
 from auditkeep.lake.recovery import recover
@@ -55,6 +57,22 @@ def test_a_restored_backup_has_every_row_and_is_sound(
     add(back, "later", some(5_000, 3))
     log(back)
     assert audited(back).problems == ()
+    back.db.close()
+
+
+def test_files_that_lie_in_another_generation_are_backed_up_and_come_back(
+    lived: Lake, place: LocalObjects, tmp_path: Path
+) -> None:
+    with lived.db.write(TENANT) as tx:
+        put_blob(tx, lived, "reports", "reports/y/r.zip", b"another", NOW)
+        (going,) = tx.all(tx.select(blobs.c.id, blobs.c.bucket_id).where(blobs.c.size == 7))
+    run(lived, Doomed(files=frozenset({going.id})), bucket=going.bucket_id)
+    made = back_up(lived, place)
+    folder = tmp_path / "back"
+    folder.mkdir()
+    back = put_back(lived, place, made, f"sqlite:///{folder / 'audit.db'}", folder)
+    with back.db.read(TENANT) as tx:
+        assert b"".join(get_blob(tx, back, "reports/x/r.zip")) == b"zip"
     back.db.close()
 
 

@@ -527,3 +527,13 @@ def test_places_of_data_keys_and_backups_lie_apart(house: House) -> None:
     house.create()
     swapped = ("--to", str(house.keys), "--keys", str(house.to))
     assert "lie apart" in house.refused(*where, *swapped)
+
+
+def test_keys_are_not_backed_up_without_one_that_cannot_be_read(house: House) -> None:
+    broken = house.data / "keys" / "buckets" / "11111111-2222-4333-8444-555555555555"
+    broken.mkdir()
+    where = ("--data", str(house.data), "--to", str(house.to), "--keys", str(house.keys))
+    code, _, errors = house.run("backup", "create", *where)
+    assert code != 0
+    assert f"{broken} cannot be read" in errors
+    assert not list(house.keys.rglob("keys"))

@@ -265,7 +265,7 @@ class _Rows:
         if table == "segments":
             self._named.append(named.of_segment(owner, row["id"], row["sha256"]))
         elif table == "blobs":
-            told = (row["id"], row["bucket_id"], row["created_at"], row["sha256"])
+            told = (row["id"], row["bucket_id"], row["created_at"], row["sha256"], row["attempt"])
             self._named.append(named.of_blob(owner, *told))
         elif row["leaves"] is None and row["segment_id"] != DESTROYED:
             self._named.append(named.of_leaves(owner, row["batch_no"], row["root"]))

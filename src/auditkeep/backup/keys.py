@@ -25,7 +25,7 @@ from auditkeep.crypto import durable, keyfiles
 from auditkeep.crypto.aead import new_key, open_sealed, seal
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers import KeyProvider, master_of
-from auditkeep.errors import InputError, KeyUnusable, SetupError
+from auditkeep.errors import InputError, KeyDestroyed, KeyUnusable, SetupError
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.objects import ObjectStore
@@ -204,7 +204,7 @@ def _content(provider: KeyProvider, places: KeyPlaces, id_: str) -> Content:
 def _wrapped(store: KeyStore) -> dict[str, bytes]:
     found = {}
     for bucket_id in store.bucket_ids():
-        with suppress(KeyUnusable):  # destroyed since the list was read
+        with suppress(KeyDestroyed):  # since the list was read; one that cannot be read is told
             found[bucket_id] = store.get(bucket_id)
     return found
 

@@ -35,7 +35,7 @@ def of_blob(
     bucket_id: str,
     created_at: int,
     sha256: bytes,
-    attempt: str | None = None,
+    attempt: str | None,
 ) -> Named:
     return Named(blob_name(tenant, stored, attempt), f"{bucket_id}/{created_at}/{sha256.hex()}")
 
