@@ -131,7 +131,7 @@ class Settings(BaseSettings):
         default=None,
         ge=1,
         le=36_500,
-        description="For how long. Empty: as long as facts are kept.",
+        description="For how long. Empty: the days of facts in AUDITKEEP_RETENTION_DAYS, or 731.",
     )
     objects_timeout_seconds: float = Field(
         default=20.0,

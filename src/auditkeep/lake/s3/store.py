@@ -256,16 +256,21 @@ class S3Objects:
     def _versions(self, prefix: str) -> Iterator[Version]:
         try:
             yield from sorted(self.control.versions(prefix), key=lambda v: v.key)
-        except StoreAway:
-            if self.may_purge:
+        except StoreAway as away:
+            if away.silent or self.may_purge:
                 raise
 
     @cached_property
     def may_purge(self) -> bool:
-        """Whether versions may be listed; where not, the bucket's own rules take them away."""
+        """Whether versions may be listed; where not, the bucket's own rules take them away.
+
+        StoreAway while nobody answers, which says nothing of that and is not remembered.
+        """
         try:
             next(self.control.versions("probe/"), None)
-        except StoreAway:
+        except StoreAway as away:
+            if away.silent:
+                raise
             return False
         return True
 
