@@ -13,8 +13,10 @@ from tests.operations.making import ACCOUNT, assessment
 from tests.workflows.collect_house import Made, Nobody
 from tests.workflows.test_report import House, blank, library
 
-from auditkeep.clock import DAY, MINUTE, FixedClock
+from auditkeep.clock import DAY, MINUTE, FixedClock, Instant
+from auditkeep.collection import trails
 from auditkeep.collection.looks import Plans
+from auditkeep.collection.trails import Progress, Trail
 from auditkeep.db.database import Database
 from auditkeep.ids import Tenant
 from auditkeep.lake.lake import Lake
@@ -65,6 +67,15 @@ class Collecting(House):
             self.rounds.queue()
             self.pump.drain()
             self.clock.advance(self.deps.settings.collect_minutes * MINUTE)
+
+    def trailed(self) -> None:
+        """A trail brings the events of the second account from now on."""
+        now = self.clock.now()
+        read = Progress(read_from=now, read_to=Instant(now + DAY))
+        folder = f"AWSLogs/o-exampleorg/{TWO}/CloudTrail/us-east-1/"
+        with self.lake.db.write(self.tenant) as tx:
+            trails.save(tx, Trail(name="main", bucket="central-logs"), now)
+            trails.keep_progress(tx, "main", folder, read, now)
 
     def select(self, where: str) -> None:
         with self.call() as call:
@@ -155,6 +166,34 @@ def test_what_a_source_tells_afterwards_fills_the_gap(house: Collecting, tmp_pat
     assert gap["filled"]
     assert gap["closes"]
     assert (lines[0]["state"], lines[0]["lost_gaps"]) == ("nothing-missing", 0)
+
+
+def test_what_a_trail_brings_is_not_missing(house: Collecting, tmp_path: Path) -> None:
+    house.trailed()
+    where = house.made()
+    house.collect(2)
+    assert {a.account for a in house.trail.asked} == {ACCOUNT}
+    house.select(where)
+    _, lines = house.reported(where, tmp_path)
+    assert (lines[0]["state"], lines[0]["expected"], lines[0]["answered"]) == (
+        "nothing-missing", 2, 2,
+    )  # fmt: skip
+    assert [p["answered"] for p in kinds(lines, "place")] == [1, 1]
+
+
+def test_what_was_missed_before_a_trail_stays_told(house: Collecting, tmp_path: Path) -> None:
+    house.trail.troubles[(TWO, "")] = [Denied("No.", action="cloudtrail:LookupEvents")] * 9
+    where = house.made()
+    house.collect()
+    house.trailed()
+    house.collect()
+    house.select(where)
+    _, lines = house.reported(where, tmp_path)
+    (gap,) = kinds(lines, "gap")
+    assert (gap["account"], gap["reason"], gap["filled"]) == (TWO, "denied", False)
+    assert gap["controls"] == [1]
+    assert (lines[0]["state"], lines[0]["lost_gaps"]) == ("missing", 1)
+    assert (lines[0]["expected"], lines[0]["answered"]) == (2, 2)
 
 
 def test_an_ended_assessment_tells_what_was_until_then(house: Collecting, tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from auditkeep.assessments import store
 from auditkeep.assessments.model import AssessedControl, Assessment
 from auditkeep.clock import DAY, MINUTE, Day, Instant, day_of, day_start, iso
-from auditkeep.collection import coverage, gaps, targets
+from auditkeep.collection import coverage, gaps
 from auditkeep.collection.coverage import NOT_YET, Coverage, Why
 from auditkeep.collection.gaps import Gap
-from auditkeep.collection.knowing import looking
+from auditkeep.collection.knowing import known, looking
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.plan import Duty, Plan, Question, make, question_of
 from auditkeep.collection.targets import NEVER_ASKED, NOT_RUNNING, Place, Target
@@ -52,24 +52,16 @@ def of_assessment(
     ordinals = [c.ordinal for c in controls]
     lenses = lens.load(tx, assessment.id, ordinals, assessment.frozen_at_batch)
     first, last = _time(lenses, assessment, now)
+    plan, states = plans.of(tx, now), known(tx, now)
+    mine = looking(tx, assessment.id)
+    covered = coverage.of(mine, plan, states, {}, now, asks=asks, every=every)
     work = _Work(
         controls={c.ordinal: c for c in controls},
         lenses={one.ordinal: one for one in lenses},
-        now=plans.of(tx, now),
+        now=plan,
         ever=make(looks(lenses, now), plans.reach(tx)),
-        known=targets.every(tx),
-        covered={
-            int(one.reason.control): one
-            for one in coverage.of(
-                looking(tx, assessment.id),
-                plans.of(tx, now),
-                targets.every(tx),
-                {},
-                now,
-                asks=asks,
-                every=every,
-            )
-        },
+        known=states,
+        covered={int(one.reason.control): one for one in covered},
         asks=asks,
         every=every,
         at=now,

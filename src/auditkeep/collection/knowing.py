@@ -11,6 +11,7 @@ from auditkeep.collection import coverage, targets, trails
 from auditkeep.collection.coverage import Coverage, Looking
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.plan import Reason
+from auditkeep.collection.targets import Place, Target
 from auditkeep.db.schema import rollups
 from auditkeep.db.tx import Tx
 from auditkeep.lake.rollups import still_count
@@ -27,12 +28,17 @@ def of_assessment(
     return coverage.of(
         controls,
         plans.of(tx, now),
-        {**targets.every(tx), **trails.states(tx, now)},
+        known(tx, now),
         _newest(tx, keys),
         now,
         asks=asks,
         every=every,
     )
+
+
+def known(tx: Tx, now: Instant) -> dict[tuple[Place, str], Target]:
+    """How each question of a tenant stands, those too that trails answer."""
+    return {**targets.every(tx), **trails.states(tx, now)}
 
 
 def looking(tx: Tx, assessment_id: str) -> Iterator[Looking]:

@@ -212,7 +212,8 @@ class Reach:
     apart: frozenset[tuple[str, str]] = frozenset()
 
 
-_EVENTS = Question("AWS_Cloudtrail", "")
+EVENTS = Question("AWS_Cloudtrail", "")
+"""New events of CloudTrail, asked of whoever has them: the account, or an event data store."""
 TRAIL = Question("AWS_Cloudtrail", "trail")
 """What a trail brings: looked at, and asked of nobody."""
 _ANY = "*"
@@ -355,13 +356,13 @@ def _duties(bundles: list[_Bundle], asking: tuple[int, ...], at: _At) -> tuple[D
     for number in asking:
         asked = bundles[number].everywhere if at.no_region else bundles[number].regional
         for question, one in asked.items():
-            if not (at.no_region and at.home_asked and question == _EVENTS):
+            if not (at.no_region and at.home_asked and question == EVENTS):
                 merged.setdefault(question, _Asked()).merge(one)
     for number in at.events:
-        if _EVENTS in bundles[number].everywhere:
-            merged.setdefault(_EVENTS, _Asked()).merge(bundles[number].everywhere[_EVENTS])
-    if at.by_trail and _EVENTS in merged:
-        merged[TRAIL] = merged.pop(_EVENTS)
+        if EVENTS in bundles[number].everywhere:
+            merged.setdefault(EVENTS, _Asked()).merge(bundles[number].everywhere[EVENTS])
+    if at.by_trail and EVENTS in merged:
+        merged[TRAIL] = merged.pop(EVENTS)
     return tuple(
         Duty(
             question=question,

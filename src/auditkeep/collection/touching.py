@@ -1,14 +1,15 @@
 """Which controls of an assessment a gap touches: those that looked at what was not collected.
 
 Pure. A control is touched while one of its intervals was open, also by gaps of the time before it
-closed: what was missed then stays missing.
+closed: what was missed then stays missing. Who brings events of CloudTrail, an account that is
+asked or a trail, may change meanwhile: a gap of either is one of those events.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 
 from auditkeep.clock import Instant
 from auditkeep.collection.gaps import Gap
-from auditkeep.collection.plan import Duty, Look, Plan, Question, Reason, question_of
+from auditkeep.collection.plan import EVENTS, TRAIL, Duty, Look, Plan, Question, Reason, question_of
 from auditkeep.collection.targets import Place
 from auditkeep.evidence.lens import FOREVER, Lens
 
@@ -49,8 +50,9 @@ class Touching:
         self._lenses = lenses
         self._asking: dict[tuple[Place, str], list[tuple[Question, list[int]]]] = {}
         for place, duty, ordinals in duties(plan, lenses):
-            for what in (duty.question.what, *sorted(duty.match_keys)):
-                self._asking.setdefault((place, what), []).append((duty.question, ordinals))
+            question, names = _whole(duty.question)
+            for what in (*names, *sorted(duty.match_keys)):
+                self._asking.setdefault((place, what), []).append((question, ordinals))
 
     def ordinals(self, gap: Gap) -> set[int]:
         """The controls that a gap touches."""
@@ -72,9 +74,16 @@ class Touching:
             and (
                 gap.what in i.match_keys
                 or (
-                    gap.what == question.what
+                    gap.what in _whole(question)[1]
                     and any(question_of(k) == question for k in i.match_keys)
                 )
             )
             for i in self._lenses[ordinal].intervals
         )
+
+
+def _whole(question: Question) -> tuple[Question, tuple[str, ...]]:
+    """The question that match keys lead to, and how gaps of the whole of it are named."""
+    if question in (EVENTS, TRAIL):
+        return EVENTS, (EVENTS.what, TRAIL.what)
+    return question, (question.what,)
