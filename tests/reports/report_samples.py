@@ -146,6 +146,7 @@ COMPLETE = Completeness(
     ),
     numbers={1: "1.1"},
     lacking=(),
+    things_lacking=0,
     gaps=(),
     doubts=(),
     runs=(
@@ -237,13 +238,14 @@ def incomplete(text: str = "No.", count: int = 1) -> Completeness:
     )
     said = replace(
         STATEMENT, state="missing", answered=8, gaps=2 * count, open_gaps=count, lost_gaps=count,
-        doubts=1, controls=4, unrecorded=1, first=iso(Instant(AT - 90 * DAY)),
+        doubts=1, runs=4, controls=4, unrecorded=1, first=iso(Instant(AT - 90 * DAY)),
     )  # fmt: skip
     return replace(
         COMPLETE,
         statement=said,
         controls=(COMPLETE.controls[0], control, silent, by_hand) * count,
         lacking=(lacking, off) * count,
+        things_lacking=2 * count,
         gaps=(gap, over) * count,
         doubts=(doubt,),
         runs=(COMPLETE.runs[0], bad),

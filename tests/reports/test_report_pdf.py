@@ -168,12 +168,20 @@ def test_nothing_missing_is_said_in_words(small: bytes) -> None:
     assert "Nobody outside this house vouches for the log's checkpoints" in text
 
 
-def test_a_long_statement_and_awkward_words_are_drawn() -> None:
-    model = samples.summary(
-        samples.control("AC-2", ()), complete=samples.incomplete(samples.AWKWARD, count=40)
-    )
+def test_a_long_statement_and_awkward_words_are_drawn_and_what_is_not_shown_is_told() -> None:
+    whole = samples.incomplete(samples.AWKWARD, count=40)
+    said = msgspec.structs.replace(whole.statement, gaps=1_304, doubts=4, runs=16)
+    long = msgspec.structs.replace(whole, statement=said, things_lacking=1_204)
+    model = samples.summary(samples.control("AC-2", ()), complete=long)
     text = words(process.render(model, memory_mb=MEMORY_MB))
-    assert "gap ledger" in text
+    for part in (
+        "1,204 things do not arrive, ",
+        "Not shown here: 1,124 more things that do not arrive. All are in completeness.jsonl.",
+        "Not shown here: 1,224 more gaps.",
+        "Not shown here: 3 more keywords.",
+        "Not shown here: 12 more runs.",
+    ):
+        assert part in text, part
 
 
 def test_listings_in_volumes_are_referred_to() -> None:

@@ -26,7 +26,7 @@ from auditkeep.verify.statement import (
 )
 
 MOST_GAPS = 100
-"""Lines of the gap ledger that the pages show; all are in the file."""
+"""Lines of the gap ledger that the pages show; all are in the file, as is what follows."""
 MOST_LACKING = 100
 MOST_DOUBTS = 100
 MOST_GROUPS = 40
@@ -146,12 +146,14 @@ class Gathering:
         """What the pages show of it."""
         stated = self.stated
         worst_first = sorted(stated.gaps, key=lambda g: (g.filled, g.closes is not None, g.opens))
+        lacking = list(_lacking(stated))
         groups = sorted(self._groups.items(), key=lambda one: (-one[1].items, one[0]))
         return Completeness(
             statement=statement,
             controls=self._controls(pages),
             numbers={ordinal: page.number for ordinal, page in pages.items()},
-            lacking=tuple(_lacking(stated))[:MOST_LACKING],
+            lacking=tuple(lacking[:MOST_LACKING]),
+            things_lacking=len(lacking),
             gaps=tuple(worst_first[:MOST_GAPS]),
             doubts=stated.doubts[:MOST_DOUBTS],
             runs=tuple(

@@ -242,13 +242,15 @@ class Completeness(msgspec.Struct, frozen=True, kw_only=True):
     """What the pages show of the statement of completeness; all of it is in its file.
 
     `numbers` are the numbers of controls in this report, by ordinal, of those that are in it;
-    `gaps` are the first of as many as the statement says.
+    `lacking` are the first of `things_lacking`; `gaps`, `doubts` and the runs in `runs` are the
+    first of as many as the statement says.
     """
 
     statement: Statement
     controls: tuple[ControlLine, ...]
     numbers: dict[int, str]
     lacking: tuple[Lacking, ...]
+    things_lacking: int
     gaps: tuple[GapLine, ...]
     doubts: tuple[DoubtLine, ...]
     runs: tuple[RunGroup, ...]

@@ -69,12 +69,15 @@ def section(model: Completeness, show: Show) -> Data:
         "sentences": [show(s) for s in _sentences(model)],
         "figures": _figures(model),
         "controls": [_control(c, model, show) for c in _worst_first(model)[:_CONTROLS_SHOWN]],
-        "more_controls": max(len(model.controls) - _CONTROLS_SHOWN, 0),
+        "more_controls": _more(len(model.controls), _CONTROLS_SHOWN),
         "lacking": [_lacking(one, show) for one in model.lacking],
+        "more_lacking": _more(model.things_lacking, len(model.lacking)),
         "gaps": [_gap(g, show) for g in model.gaps],
-        "more_gaps": f"{said.gaps - len(model.gaps):,}" if said.gaps > len(model.gaps) else "",
+        "more_gaps": _more(said.gaps, len(model.gaps)),
         "doubts": [_doubt(one, model, show) for one in model.doubts],
+        "more_doubts": _more(said.doubts, len(model.doubts)),
         "runs": [_run(r, show) for r in model.runs],
+        "more_runs": _more(said.runs, sum(group.runs for group in model.runs)),
     }
 
 
@@ -252,13 +255,18 @@ def _run(group: RunGroup, show: Show) -> Data:
 def _missing(model: Completeness) -> str:
     said = model.statement
     parts = []
-    if model.lacking:
-        parts.append(_count(len(model.lacking), "thing does", "things do") + " not arrive")
+    if model.things_lacking:
+        parts.append(_count(model.things_lacking, "thing does", "things do") + " not arrive")
     if said.lost_gaps:
         parts.append(_count(said.lost_gaps, "gap was", "gaps were") + " not filled")
     if said.doubts:
         parts.append(_count(said.doubts, "keyword is", "keywords are") + " unknown")
     return ", ".join(parts) or "Not all that was due has arrived"
+
+
+def _more(there: int, shown: int) -> str:
+    """How many are not on the pages; empty where all are."""
+    return f"{there - shown:,}" if there > shown else ""
 
 
 def _count(number: int, one: str, many: str) -> str:
