@@ -21,7 +21,7 @@ from auditkeep.backup.format import KEYS, POINTS, KeyManifest, Manifest
 from auditkeep.backup.pool import Kept
 from auditkeep.clock import Instant, iso
 from auditkeep.db import export
-from auditkeep.errors import AuditkeepError, ProofError, StorageError
+from auditkeep.errors import AuditkeepError, ObjectMissing, ProofError, StorageError
 from auditkeep.ids import Tenant
 from auditkeep.lake import named
 from auditkeep.lake.audit.log import Frontier
@@ -191,8 +191,10 @@ def _check_objects(
 def _fault(store: ObjectStore, one: Kept) -> str | None:
     try:
         there = pool.hashed(store, one.key)
-    except StorageError:
+    except ObjectMissing:
         return f"'{one.key}' (the object '{one.name}') is missing from the backup."
+    except StorageError as error:
+        return f"'{one.key}' (the object '{one.name}') could not be read: {error}"
     if there != (one.size, one.sha256) or not pool.is_marked(one):
         return f"'{one.key}' (the object '{one.name}') was changed or cut short."
     return None

@@ -18,7 +18,7 @@ from auditkeep.backup.format import Part, get, part
 from auditkeep.errors import InputError, ObjectExists, ObjectMissing, StorageError
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.named import Named
-from auditkeep.lake.objects import ObjectStore
+from auditkeep.lake.objects import ObjectStore, unreadable
 
 FOLDER = "objects/"
 THREADS = 4
@@ -158,12 +158,15 @@ def is_marked(kept: Kept) -> bool:
 
 
 def hashed(store: ObjectStore, key: str) -> tuple[int, str]:
-    """Size and SHA-256 of an object, in hex."""
+    """Size and SHA-256 of an object, in hex; StorageError if it cannot be read to its end."""
     state, size = hashlib.sha256(), 0
     with store.open(key) as stream:
-        while some := stream.read(CHUNK):
-            state.update(some)
-            size += len(some)
+        try:
+            while some := stream.read(CHUNK):
+                state.update(some)
+                size += len(some)
+        except OSError as error:
+            raise unreadable(key, error) from error
     return size, state.hexdigest()
 
 

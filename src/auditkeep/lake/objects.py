@@ -122,13 +122,16 @@ class LocalObjects:
 
     def get(self, key: str) -> bytes:
         with self.open(key) as stream:
-            return stream.read()
+            try:
+                return stream.read()
+            except OSError as error:
+                raise unreadable(key, error) from error
 
     def open(self, key: str) -> BinaryIO:
         try:
             return self.path(key).open("rb")
         except OSError as error:
-            raise _explained(key, error) from error
+            raise unreadable(key, error) from error
 
     def near(self, keys: Sequence[str]) -> list[Path]:
         for key in keys:
@@ -143,7 +146,7 @@ class LocalObjects:
         try:
             return self.path(key).stat().st_size
         except OSError as error:
-            raise _explained(key, error) from error
+            raise unreadable(key, error) from error
 
     def exists(self, key: str) -> bool:
         return self.path(key).is_file()
@@ -152,7 +155,7 @@ class LocalObjects:
         try:
             return Instant(self.path(key).stat().st_mtime_ns // 1000)
         except OSError as error:
-            raise _explained(key, error) from error
+            raise unreadable(key, error) from error
 
     def delete(self, key: str) -> None:
         if self.exists(key):
@@ -210,7 +213,8 @@ def _checked(key: str, part: str) -> str:
     return part
 
 
-def _explained(key: str, error: OSError) -> StorageError:
+def unreadable(key: str, error: OSError) -> StorageError:
+    """Why the system gives no object, or not all of it: ObjectMissing where there is none."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return ObjectMissing(f"There is no object {key!r}.")
     return StorageError(f"The object {key!r} cannot be read: {error.strerror or error}.")
