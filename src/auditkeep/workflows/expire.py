@@ -30,7 +30,7 @@ from auditkeep.lake.buckets import ERASED
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.destruction import destroy_buckets
 from auditkeep.lake.generations import Doomed, in_pieces
-from auditkeep.lake.governance import Authority, Destruction, kind_of
+from auditkeep.lake.governance import Authority, Destruction
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.remains import forget_ids
 from auditkeep.lake.retention import Due
@@ -103,7 +103,7 @@ def _destroy_whole(
         in_force = retention.rules(tx, settings.retention_days)
         if kind == keeping.FACTS and (days := in_force[kind].days) is not None:
             keeping.forget_passed_over(tx, Instant(now - days * DAY))
-        due = [d for d in retention.due(tx, in_force, now) if kind_of(d.klass) == kind]
+        due = retention.due(tx, {kind: in_force[kind]}, now)
         ids = [one.id for one in due if one.held is None and not one.part]
         if not ids:
             return due, None
