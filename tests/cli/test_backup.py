@@ -408,8 +408,8 @@ def test_the_setting_of_certificates_is_that_of_backups(
 
     assert checked(before)["state"] == "whole"
     assert "had to be gone by" in str(checked(end)["problems"])
-    assert backups.prune_keys(settings, house.keys, before) == []
-    assert backups.prune_keys(settings, house.keys, end) == [told["keysId"]]
+    assert backups.prune_keys_of(settings, house.keys, before) == []
+    assert backups.prune_keys_of(settings, house.keys, end) == [told["keysId"]]
     monkeypatch.setenv("AUDITKEEP_KEY_BACKUP_DAYS", "0")
     with house.parts() as parts, pytest.raises(Exception, match="promises that no backup"):
         backups.create(parts, house.to, house.keys, None, lambda *_: None)

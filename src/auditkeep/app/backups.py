@@ -123,15 +123,20 @@ def create(
     }
 
 
-def prune_keys(settings: Settings, keys_at: Path, now: Instant) -> list[str]:
+def prune_keys(db: Database, settings: Settings, keys_at: Path, now: Instant) -> list[str]:
     """Take away backups of keys that are too old; Busy while one is being made."""
+    hold = db.hold("backup", settings.data / "backup.lock")
+    try:
+        return list(key_backups.prune(place(keys_at), now, settings.key_backup_days))
+    finally:
+        hold.release()
+
+
+def prune_keys_of(settings: Settings, keys_at: Path, now: Instant) -> list[str]:
+    """The same by a process that has not opened the deployment."""
     db = Database(settings.database)
     try:
-        hold = db.hold("backup", settings.data / "backup.lock")
-        try:
-            return list(key_backups.prune(place(keys_at), now, settings.key_backup_days))
-        finally:
-            hold.release()
+        return prune_keys(db, settings, keys_at, now)
     finally:
         db.close()
 

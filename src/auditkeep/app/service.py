@@ -254,11 +254,12 @@ class Service:
 
     def _prune_key_backups(self, now: Instant) -> None:
         """Certificates say how long one is kept at most: nobody has to remember it."""
-        place = self.parts.settings.key_backups
+        settings = self.parts.settings
+        place = settings.key_backups
         if place is None or not place.is_dir():
             return
         try:
-            backups.prune_keys(self.parts.settings, place, now)
+            backups.prune_keys(self.parts.db, settings, place, now)
         except Busy:
             return  # one is being made, which prunes too
         except AuditkeepError as error:

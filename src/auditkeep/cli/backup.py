@@ -180,6 +180,6 @@ def prune(
     from auditkeep.clock import SystemClock
     from auditkeep.settings import load
 
-    gone = backups.prune_keys(load(data), keys, SystemClock().now())
+    gone = backups.prune_keys_of(load(data), keys, SystemClock().now())
     report({"pruned": gone}, as_json=json)
     return 0
