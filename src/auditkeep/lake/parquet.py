@@ -110,10 +110,10 @@ def rewrite(
     frame = pl.concat([*frames, *([_frame(batches)] if batches else [])])
     del frames
     dropped: list[bytes] = []
-    for batch_no, indexes in without.items():
-        gone = (pl.col("batch_no") == batch_no) & pl.col("index").is_in(sorted(indexes))
-        dropped += frame.filter(gone)["id"].to_list()
-        frame = frame.filter(~gone)
+    if without:
+        gone = _places(without)
+        dropped = frame.join(gone, on=gone.columns, how="semi")["id"].to_list()
+        frame = frame.join(gone, on=gone.columns, how="anti", maintain_order="left")
     if not frame.height:
         return None
     counted = frame.group_by("batch_no").len()
@@ -131,6 +131,17 @@ def rewrite(
         rows_of=dict(counted.iter_rows()),
         lights=tuple(told),
         dropped=tuple(dropped),
+    )
+
+
+def _places(rows: Mapping[int, frozenset[int]]) -> pl.DataFrame:
+    import polars as pl  # noqa: PLC0415
+
+    return pl.DataFrame(
+        {
+            "batch_no": [number for number, indexes in rows.items() for _ in indexes],
+            "index": pl.Series(_joined(rows.values()), dtype=pl.Int32),
+        }
     )
 
 
