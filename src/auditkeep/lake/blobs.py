@@ -31,6 +31,8 @@ CHUNK = 1 << 20
 _HEAD = b"auditkeep/blob/1\n"
 _BUCKET_SIZE = 36
 _LENGTH = struct.Struct(">I")
+_Part = tuple[int, bytes, bool]
+"""Some of a file: its number, its bytes, whether it is the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +68,16 @@ def put_blob(
     digest = sha256()
     size = 0
 
-    def sealed() -> Iterator[bytes]:
+    def measured() -> Iterator[_Part]:
         nonlocal size
-        yield _HEAD + bucket_id.encode()
         for number, part, last in _parts(data):
             digest.update(part)
             size += len(part)
-            chunk = seal(key, part, _aad(stored, number, last=last))
-            yield _LENGTH.pack(len(chunk)) + chunk
+            yield number, part, last
 
     name = object_name(tx.tenant, stored)
     lake.objects.delete(name)  # of an attempt that was rolled back: its row would be there
-    lake.objects.put(name, sealed())
+    lake.objects.put(name, _sealed(key, bucket_id, stored, measured()))
     reach("blob.kept")
     row = {"id": stored, "bucket_id": bucket_id, "size": size, "sha256": digest.digest()}
     tx.insert(blobs, row | {"created_at": now})
@@ -103,7 +103,7 @@ def get_stored(tx: Tx, lake: Lake, stored: str) -> Iterator[bytes]:
     except BaseException:
         stream.close()
         raise
-    return _opened(stream, key, stored)
+    return (part for _, part, _ in _opened(stream, key, stored))
 
 
 def delete_blob(tx: Tx, lake: Lake, object_id: str) -> None:
@@ -159,16 +159,11 @@ def copy_stored(
     return copied
 
 
-def _sealed(key: bytes, bucket_id: str, stored: str, parts: Iterator[bytes]) -> Iterator[bytes]:
+def _sealed(key: bytes, bucket_id: str, stored: str, parts: Iterable[_Part]) -> Iterator[bytes]:
     yield _HEAD + bucket_id.encode()
-    part, number = next(parts), 0
-    while True:
-        following = next(parts, None)
-        chunk = seal(key, part, _aad(stored, number, last=following is None))
+    for number, part, last in parts:
+        chunk = seal(key, part, _aad(stored, number, last=last))
         yield _LENGTH.pack(len(chunk)) + chunk
-        if following is None:
-            return
-        part, number = following, number + 1
 
 
 def _attempt(tx: Tx, stored: str) -> str | None:
@@ -177,14 +172,14 @@ def _attempt(tx: Tx, stored: str) -> str | None:
     return None if row is None else row.attempt
 
 
-def _opened(stream: BinaryIO, key: bytes, stored: str) -> Iterator[bytes]:
+def _opened(stream: BinaryIO, key: bytes, stored: str) -> Iterator[_Part]:
     with stream:
         chunk = _read_chunk(stream, stored)
         number = 0
         while chunk is not None:
             following = _read_chunk(stream, stored)
             last = following is None
-            yield open_sealed(key, chunk, _aad(stored, number, last=last))
+            yield number, open_sealed(key, chunk, _aad(stored, number, last=last)), last
             chunk, number = following, number + 1
         if number == 0:
             raise _cut_short(stored)
@@ -205,8 +200,8 @@ def _read_chunk(stream: BinaryIO, stored: str) -> bytes | None:
     return chunk
 
 
-def _parts(data: BinaryIO | bytes) -> Iterable[tuple[int, bytes, bool]]:
-    """(number, bytes, whether last): at least one part, all but the last of full size."""
+def _parts(data: BinaryIO | bytes) -> Iterator[_Part]:
+    """At least one part, all but the last of full size."""
     if isinstance(data, bytes):
         starts = range(0, max(len(data), 1), CHUNK)
         for number, start in enumerate(starts):
