@@ -41,7 +41,7 @@ from auditkeep.lake.blobs import object_name as blob_name
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.governance import Authority, DestroyedBucket, Destruction, Openings
 from auditkeep.lake.lake import Lake
-from auditkeep.lake.model import count_gone
+from auditkeep.lake.model import count_gone, size_of
 from auditkeep.lake.segments import object_name
 
 
@@ -83,7 +83,7 @@ def destroy_rest(
     lay in before. The authority is logged; None if the bucket is destroyed already.
     """
     tx.lock_tenant()
-    doomed = [row for row in tx.all(_alive(tx)) if row.id == bucket_id]
+    doomed = tx.all(_alive(tx).where(buckets.c.id == bucket_id))
     return _destroy_these(
         tx,
         lake,
@@ -119,7 +119,7 @@ def _destroy_these(
         return None
     destruction_id = new_id()
     numbers: list[int] = []
-    rows = sum(high - low + 1 for spans in parts.values() for low, high in spans)
+    rows = sum(map(size_of, parts.values()))
     files = 0
     openings: list[tuple[str, str]] = []
     objects = list(left_behind)

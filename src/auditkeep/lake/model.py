@@ -5,6 +5,7 @@ reports need) and a light one (what counting and listing need); `Stored` has bot
 light one.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -98,7 +99,12 @@ class Rollup(msgspec.Struct, frozen=True, gc=False):
 
 def count_gone(told: str | None) -> int:
     """How many observations a batch's `gone` names."""
-    return sum(high - low + 1 for low, high in gone_of(told))
+    return size_of(gone_of(told))
+
+
+def size_of(ranges: Iterable[tuple[int, int]]) -> int:
+    """How many numbers lie in ranges, both ends included."""
+    return sum(high - low + 1 for low, high in ranges)
 
 
 def gone_of(told: str | None) -> list[tuple[int, int]]:

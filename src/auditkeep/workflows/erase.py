@@ -36,7 +36,7 @@ from auditkeep.lake.destruction import destroy_buckets
 from auditkeep.lake.fields import CLASS as FIELDS
 from auditkeep.lake.governance import Authority, Destruction
 from auditkeep.lake.lake import Lake
-from auditkeep.lake.model import Stored
+from auditkeep.lake.model import Stored, size_of
 from auditkeep.lake.proofs import LogReader, prove
 from auditkeep.lake.sweep import clear_away, destroy_keys
 from auditkeep.settings import Settings
@@ -350,7 +350,7 @@ def _with_destroyed(gone: Gone, done: Destruction | None) -> Gone:
     return replace(
         gone,
         keys=gone.keys + len(done.buckets),
-        batches=gone.batches + sum(last - first + 1 for first, last in done.batches),
+        batches=gone.batches + size_of(done.batches),
         observations=gone.observations + done.rows,
         files=gone.files + done.files,
     )

@@ -11,7 +11,7 @@ Openings, of which there is one for each destroyed batch, stay where they are un
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import msgspec
@@ -37,6 +37,7 @@ from auditkeep.lake.governance import (
     too_early,
 )
 from auditkeep.lake.keeping import Sight
+from auditkeep.lake.model import size_of
 
 CLOCKS_DIFFER = DAY
 """How far a destruction may be dated ahead of an audit, which may last for hours."""
@@ -165,7 +166,7 @@ class Allowed:
 
     def _took(self, done: Destruction, rows_in: Callable[[int, int], int]) -> int:
         """How many observations a destruction names that were there until then."""
-        took = sum(_size(spans) for _, spans in done.parts)
+        took = sum(size_of(spans) for _, spans in done.parts)
         took += sum(rows_in(low, high) for low, high in done.batches)
         earlier = (
             (batch_no, spans)
@@ -174,7 +175,7 @@ class Allowed:
             for batch_no, spans in one.parts
         )
         return took - sum(
-            _size(spans)
+            size_of(spans)
             for batch_no, spans in earlier
             if any(low <= batch_no <= high for low, high in done.batches)
         )
@@ -357,10 +358,6 @@ def _is_unseen(sight: Sight, span: tuple[str, str, str, str, str, int]) -> bool:
         return False
     alike = first <= last and day_of(first) == day_of(last) and count > 0
     return alike and not sight.touches(match_key, account, region, first, last)
-
-
-def _size(spans: Sequence[tuple[int, int]]) -> int:
-    return sum(high - low + 1 for low, high in spans)
 
 
 def _number(text: str) -> int:
