@@ -110,6 +110,15 @@ def test_what_cannot_be_done_is_told_in_a_sentence(run: Run, data: Path, tmp_pat
     assert run("pin", "nonsense")[0] == 1
 
 
+def test_a_checkpoint_that_is_no_text_is_refused_by_its_name(run: Run, data: Path) -> None:
+    picture = data / "checkpoint.png"
+    picture.write_bytes(b"\x89PNG")
+    for words, expected in ((("verify", str(data)), 2), (("log", "audit", "--data", str(data)), 1)):
+        code, _, errors = run(*words, "--checkpoint", str(picture))
+        assert code == expected
+        assert errors.startswith(f"auditkeep: {picture} cannot be read: ")
+
+
 def test_a_newer_schema_is_refused_and_left_alone(run: Run, data: Path) -> None:
     import sqlite3
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from auditkeep.cli.opening import deployment
-from auditkeep.cli.options import Data, Json, report
+from auditkeep.cli.options import Data, Json, checkpoint_text, report
 
 Source = Annotated[Path, Parameter(name="--from", help="The place where backups of data are kept.")]
 Point = Annotated[str, Parameter(help="The id of a backup; the newest one where none is named.")]
@@ -124,14 +124,10 @@ def restore(
     from auditkeep.app import backups
     from auditkeep.cli.progress import BackupProgress
     from auditkeep.clock import SystemClock
-    from auditkeep.errors import InputError
     from auditkeep.settings import load
     from auditkeep.verify.pins import pinned
 
-    try:
-        newest = checkpoint.read_text() if checkpoint else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{checkpoint} cannot be read: {error}.") from error
+    newest = checkpoint_text(checkpoint)
     wanted = backups.Wanted(
         source,
         point,

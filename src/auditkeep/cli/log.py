@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from auditkeep.cli.opening import deployment
-from auditkeep.cli.options import Data, Json, report
+from auditkeep.cli.options import Data, Json, checkpoint_text, report
 
 
 def key(*, data: Data) -> int:
@@ -81,27 +81,20 @@ def audit(
     Beside a running server, too. Interrupted, it goes on where it stood when it is run again.
     Exit code 0: sound. 1: not sound, and what is wrong.
     """
-    from auditkeep import app
     from auditkeep.cli.progress import AuditProgress
-    from auditkeep.clock import SystemClock
-    from auditkeep.errors import InputError
     from auditkeep.lake.audit.run import STATE, standing
     from auditkeep.lake.audit.run import audit as check
-    from auditkeep.settings import load
 
-    clock = SystemClock()
-    try:
-        held = checkpoint.read_text() if checkpoint else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{checkpoint} cannot be read: {error}.") from error
-    with app.opened(load(data), clock) as parts:
+    held = checkpoint_text(checkpoint)
+    with deployment(data) as parts:
         stood = None if fresh else standing(parts.lake.data / STATE, parts.lake.origin)
         if stood is not None:
             print(f"auditkeep: {stood}", file=sys.stderr)
         with AuditProgress(quiet=json or not sys.stderr.isatty()) as progress:
             try:
+                now = parts.clock.now()
                 found = check(
-                    parts.lake, now=clock.now(), held=held, key=key, fresh=fresh, progress=progress
+                    parts.lake, now=now, held=held, key=key, fresh=fresh, progress=progress
                 )
             except KeyboardInterrupt:
                 print(
@@ -129,12 +122,7 @@ def recover(
     again if it was cut off. After a restore that brought back the log's own files too, nobody here
     knows what was published since the backup: `--checkpoint` tells, or an epoch begins.
     """
-    from auditkeep.errors import InputError
-
-    try:
-        newest = checkpoint.read_text() if checkpoint else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{checkpoint} cannot be read: {error}.") from error
+    newest = checkpoint_text(checkpoint)
     with deployment(data) as parts:
         who = f"the operator (uid {os.getuid()}, auditkeep log recover)"
         done = parts.recover_log(who, newest)

@@ -49,6 +49,16 @@ def _shown(value: object) -> str:
     return "-" if value is None else str(value)
 
 
+def checkpoint_text(file: Path | None) -> str | None:
+    """What stands in the file of `--checkpoint`; InputError if it cannot be read."""
+    from auditkeep.errors import InputError
+
+    try:
+        return file.read_text() if file else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}.") from error
+
+
 def instant(text: str) -> "Instant":
     """A day or instant as people write it; SetupError for anything else."""
     from auditkeep.clock import parse

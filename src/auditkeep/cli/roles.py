@@ -47,12 +47,9 @@ def put(
     """Make or change a role: its policies, and who may take it."""
     import msgspec
 
-    from auditkeep import app
     from auditkeep.access import roles
     from auditkeep.access.trust import OpenId, Trust, read
-    from auditkeep.clock import SystemClock
     from auditkeep.errors import SetupError
-    from auditkeep.settings import load
 
     if trust is not None:
         if principal or aws or oidc or audience or subject or tag:
@@ -66,15 +63,15 @@ def put(
             raise SetupError("--audience and --subject tell of tokens: name their --oidc issuer.")
         issuers = (OpenId(oidc, tuple(audience or ()), tuple(subject or ())),) if oidc else ()
         trusted = Trust(tuple(principal or ()), tuple(aws or ()), issuers, tuple(tag or ()))
-    clock = SystemClock()
 
     def kept(parts: "Parts", tx: "SystemTx") -> "Role":
-        role = roles.put(tx, account, name, policy, trusted, max_seconds, clock.now())
+        now = parts.clock.now()
+        role = roles.put(tx, account, name, policy, trusted, max_seconds, now)
         told = {"roleName": name, "policies": policy, "trust": msgspec.to_builtins(trusted)}
         parts.note(tx, "PutRole", told | {"maxSessionDuration": max_seconds}, account)
         return role
 
-    with app.opened(load(data), clock) as parts:
+    with deployment(data) as parts:
         role = parts.db.system_change(partial(kept, parts))
     report(
         {
@@ -113,17 +110,12 @@ def list_roles(*, data: Data, json: Json = False) -> int:
 
 def delete(name: str, *, data: Data, account: Account) -> int:
     """Take a role away; its sessions end within seconds."""
-    from auditkeep import app
     from auditkeep.access import roles
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
-
-    clock = SystemClock()
 
     def gone(parts: "Parts", tx: "SystemTx") -> None:
-        roles.delete(tx, account, name, clock.now())
+        roles.delete(tx, account, name, parts.clock.now())
         parts.note(tx, "DeleteRole", {"roleName": name}, account)
 
-    with app.opened(load(data), clock) as parts:
+    with deployment(data) as parts:
         parts.db.system_change(partial(gone, parts))
     return 0

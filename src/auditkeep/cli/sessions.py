@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import Data, Json, report
 
 if TYPE_CHECKING:
@@ -22,14 +23,11 @@ def list_sessions(
     json: Json = False,
 ) -> int:
     """Sessions in use: role, name, who took it, and until when. Never secrets."""
-    from auditkeep import app
     from auditkeep.access import sessions
-    from auditkeep.clock import SystemClock, iso
-    from auditkeep.settings import load
+    from auditkeep.clock import iso
 
-    clock = SystemClock()
-    now = clock.now()
-    with app.opened(load(data), clock) as parts, parts.db.system_read() as tx:
+    with deployment(data) as parts, parts.db.system_read() as tx:
+        now = parts.clock.now()
         found = sessions.listed(tx, now, ended=ended)
     rows = [
         {
@@ -61,13 +59,8 @@ def revoke(
     json: Json = False,
 ) -> int:
     """End sessions, within seconds in a running server."""
-    from auditkeep import app
     from auditkeep.access import roles, sessions
-    from auditkeep.clock import SystemClock
     from auditkeep.errors import SetupError
-    from auditkeep.settings import load
-
-    clock = SystemClock()
 
     def ended(parts: "Parts", tx: "SystemTx") -> int:
         named = None
@@ -76,14 +69,13 @@ def revoke(
             if found is None:
                 raise SetupError(f"There is no role '{role}'.")
             named = (found.account, found.name)
-        count = sessions.revoke(
-            tx, clock.now(), access_key_id=access_key_id, role=named, origin=taken_by
-        )
+        now = parts.clock.now()
+        count = sessions.revoke(tx, now, access_key_id=access_key_id, role=named, origin=taken_by)
         told = {"accessKeyId": access_key_id, "role": role, "takenBy": taken_by, "revoked": count}
         parts.note(tx, "RevokeSessions", told)
         return count
 
-    with app.opened(load(data), clock) as parts:
+    with deployment(data) as parts:
         count = parts.db.system_change(partial(ended, parts))
     if access_key_id is not None and count == 0:
         raise SetupError(f"No session in use has the access key id '{access_key_id}'.")

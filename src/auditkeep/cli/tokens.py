@@ -1,17 +1,16 @@
 """`auditkeep log token …` and `auditkeep events token …`: who may come without a signature."""
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from auditkeep.access.tokens import Kind, Token
-    from auditkeep.app.parts import Parts
     from auditkeep.db.tx import SystemTx
     from auditkeep.ids import Tenant
 
@@ -73,40 +72,35 @@ def _create(
     *,
     as_json: bool,
 ) -> int:
-    from auditkeep import app
     from auditkeep.access import tokens
-    from auditkeep.clock import DAY, Instant, SystemClock, iso
+    from auditkeep.clock import DAY, Instant, iso
     from auditkeep.errors import SetupError
-    from auditkeep.settings import load
 
     if days is not None and not 1 <= days <= 3650:
         raise SetupError("A token is good for 1 to 3650 days.")
-    clock = SystemClock()
-    now = clock.now()
-    ends = None if days is None else Instant(now + days * DAY)
-
-    def create(parts: "Parts", tx: "SystemTx") -> "Token":
-        made = tokens.create(tx, kind, name, now, ends, tenant)
-        parts.note(tx, f"Create{_EVENTS[kind]}", {"tokenId": made.id, "name": name})
-        return made
-
-    with app.opened(load(data), clock) as parts:
+    with deployment(data) as parts:
         if tenant is not None:
             parts.require_active(tenant)
-        made = parts.db.system_change(partial(create, parts))
+        now = parts.clock.now()
+        ends = None if days is None else Instant(now + days * DAY)
+
+        def create(tx: "SystemTx") -> "Token":
+            made = tokens.create(tx, kind, name, now, ends, tenant)
+            parts.note(tx, f"Create{_EVENTS[kind]}", {"tokenId": made.id, "name": name})
+            return made
+
+        made = parts.db.system_change(create)
     shown = {"id": made.id, "name": name, "token": made.token}
     report(shown | ({} if ends is None else {"expiresAt": iso(ends)}), as_json=as_json)
     return 0
 
 
 def _list(kind: "Kind", data: "Path", *, as_json: bool) -> int:
-    from auditkeep import app
     from auditkeep.access import tokens
-    from auditkeep.clock import SystemClock, iso
-    from auditkeep.settings import load
+    from auditkeep.clock import iso
 
-    clock = SystemClock()
-    with app.opened(load(data), clock) as parts, parts.db.system_read() as tx:
+    with deployment(data) as parts, parts.db.system_read() as tx:
+        now = parts.clock.now()
         found = tokens.listed(tx, kind)
     rows = [
         {
@@ -117,7 +111,7 @@ def _list(kind: "Kind", data: "Path", *, as_json: bool) -> int:
             ),
             "createdAt": iso(t.created_at),
             "expiresAt": "never" if t.expires_at is None else iso(t.expires_at),
-            "state": t.state(clock.now()),
+            "state": t.state(now),
         }
         for t in found
     ]
@@ -126,18 +120,14 @@ def _list(kind: "Kind", data: "Path", *, as_json: bool) -> int:
 
 
 def _revoke(kind: "Kind", token_id: str, data: "Path") -> int:
-    from auditkeep import app
     from auditkeep.access import tokens
-    from auditkeep.clock import SystemClock
-    from auditkeep.settings import load
 
-    clock = SystemClock()
+    with deployment(data) as parts:
 
-    def revoke(parts: "Parts", tx: "SystemTx") -> None:
-        tokens.revoke(tx, kind, token_id, clock.now())
-        parts.note(tx, f"Revoke{_EVENTS[kind]}", {"tokenId": token_id})
+        def revoke(tx: "SystemTx") -> None:
+            tokens.revoke(tx, kind, token_id, parts.clock.now())
+            parts.note(tx, f"Revoke{_EVENTS[kind]}", {"tokenId": token_id})
 
-    with app.opened(load(data), clock) as parts:
-        parts.db.system_change(partial(revoke, parts))
+        parts.db.system_change(revoke)
     print(f"{token_id} is revoked.")
     return 0

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from auditkeep.cli.opening import deployment
 from auditkeep.cli.options import Data, Json, report
 
 
@@ -21,15 +22,11 @@ def usage(
 
     An observation counts once, in the month it was kept, if an active assessment saw it then.
     """
-    from auditkeep import app
     from auditkeep.app.usage import usage_of
-    from auditkeep.clock import SystemClock, month_of
-    from auditkeep.settings import load
+    from auditkeep.clock import month_of
 
-    clock = SystemClock()
-    settings = load(data)
-    with app.opened(settings, clock) as parts:
-        found = usage_of(parts, month or month_of(clock.now()), account, region)
+    with deployment(data) as parts:
+        found = usage_of(parts, month or month_of(parts.clock.now()), account, region)
     if json:
         report(found, as_json=True)
         return 0

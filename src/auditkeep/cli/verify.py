@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from auditkeep.cli.options import Json, report
+from auditkeep.cli.options import Json, checkpoint_text, report
 
 if TYPE_CHECKING:
     from auditkeep.verify.certificate import Checked
@@ -54,7 +54,7 @@ def verify(
 
     keys = [*(key or []), *pinned()]
     try:
-        kept = checkpoint.read_text() if checkpoint else None
+        kept = checkpoint_text(checkpoint)
         outsiders = Outsiders(
             [WitnessKey.parse(vkey) for vkey in witness or ()],
             [one for file in tsa or () for one in certificates(file.read_bytes(), str(file))],
@@ -68,8 +68,10 @@ def verify(
             else:
                 verdict = verify_archive(archive, keys, kept, outsiders=outsiders)
     except OSError as error:
-        name = error.filename or checkpoint
-        print(f"auditkeep: {name} cannot be read: {error.strerror}.", file=sys.stderr)
+        print(
+            f"auditkeep: {error.filename or archive} cannot be read: {error.strerror}.",
+            file=sys.stderr,
+        )
         return 2
     except InputError as error:
         print(f"auditkeep: {error}", file=sys.stderr)
