@@ -141,14 +141,12 @@ def _destroy_these(
         parts=tuple(sorted(parts.items())),
         rows=rows,
     )
-    batch_no = governance.record(
-        tx,
-        lake,
-        [*([] if logged else [authority]), done, *_parted(destruction_id, openings)],
-        principal=authority.principal,
-        run=authority.request,
-        now=now,
-    )
+    said: list[governance.Record] = [
+        *([] if logged else [authority]),
+        done,
+        *_parted(destruction_id, openings),
+    ]
+    batch_no = governance.record_given(tx, lake, authority, said, now)
     tx.forget_field_keys()
     # what is remembered of evidence was computed from more than there is now
     tx.run(tx.update(tenants).values(last_evidence_batch=batch_no))

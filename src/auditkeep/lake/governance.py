@@ -284,6 +284,13 @@ def record(
     return appended.batch_no
 
 
+def record_given(
+    tx: Tx, lake: Lake, given: Authority, records: Sequence[Record], now: Instant
+) -> int:
+    """The same in the name of who gave an authority, which may be among the records."""
+    return record(tx, lake, records, principal=given.principal, run=given.request, now=now)
+
+
 def told_since(
     tx: Tx, lake: Lake, start: Instant, until: Instant = _NEVER
 ) -> list[tuple[Stored, Told]]:

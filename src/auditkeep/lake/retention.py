@@ -250,9 +250,7 @@ def _log(
         governance.policy(kind, days),
         asked.now,
     )
-    governance.record(
-        tx, lake, [given], principal=asked.principal, run=asked.request, now=asked.now
-    )
+    governance.record_given(tx, lake, given, [given], asked.now)
     row = {"kind": kind, "days": days, "chosen": chosen, "authority": given.id}
     tx.upsert(
         retention,

@@ -137,8 +137,7 @@ def _cut(
 
     def after(tx: Tx, done: Destruction) -> None:
         said = list(_said(choice, done, keeping.of(tx).wanted_version))
-        asked = ground.deleted
-        governance.record(tx, lake, said, principal=asked.principal, run=asked.request, now=now)
+        governance.record_given(tx, lake, ground.deleted, said, now)
 
     done = generations.cut(
         lake, tenant, bucket_id, choice, lambda _: ground.deleted, now, before=before, after=after

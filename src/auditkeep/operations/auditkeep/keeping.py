@@ -27,14 +27,7 @@ def put_keep_policy(call: Call, ask: ak.PutKeepPolicyRequest) -> ak.PutKeepPolic
         given = governance.authority(
             governance.PUT_KEEP_POLICY, call.principal.arn, call.request_id, ask.policy, call.now
         )
-        governance.record(
-            call.tx,
-            call.deps.lake,
-            [given],
-            principal=given.principal,
-            run=given.request,
-            now=call.now,
-        )
+        governance.record_given(call.tx, call.deps.lake, given, [given], call.now)
         keeping.choose(call.tx, ask.policy, call.now)
     return ak.PutKeepPolicyResponse(keeping=kept(call))
 

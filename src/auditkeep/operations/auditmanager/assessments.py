@@ -189,9 +189,7 @@ def delete_assessment(call: Call, ask: am.DeleteAssessmentRequest) -> am.DeleteA
     lake = call.deps.lake
     matched = keeping.of(call.tx).policy == governance.MATCHED
     if matched:  # facts that it alone saw go too, behind this request (`workflows.unseen`)
-        governance.record(
-            call.tx, lake, [asked], principal=asked.principal, run=asked.request, now=call.now
-        )
+        governance.record_given(call.tx, lake, asked, [asked], call.now)
         enqueue(call.tx, keeping.FORGOTTEN, assessment.id, call.now)
         call.tx.after_commit(call.deps.wake)
     destroy_class(call.tx, lake, manual_class(assessment.id), asked, call.now, logged=matched)

@@ -46,14 +46,7 @@ def begin(call: Call) -> None:
         governance.DEREGISTER_ACCOUNT, call.principal.arn, call.request_id, "", call.now
     )
     lake, settings = call.deps.lake, call.deps.settings
-    governance.record(
-        call.tx,
-        lake,
-        [authority],
-        principal=authority.principal,
-        run=authority.request,
-        now=call.now,
-    )
+    governance.record_given(call.tx, lake, authority, [authority], call.now)
     asked = erasure.begin(call.tx, new_id(), authority.id, call.now, settings.erase_minutes)
     enqueue(call.tx, erasure.JOB, asked.id, call.now)
     call.tx.after_commit(call.deps.wake)
