@@ -117,7 +117,7 @@ def create(
         "keysId": done.manifest.id,
         "keysTo": str(keys_to),
         "keys": done.manifest.count,
-        "keysGoneBy": iso(done.ends_at),
+        "keysGoneBy": iso(done.manifest.ends_at),
         "masterKeys": list(done.manifest.master_keys),
         "keysPruned": list(done.pruned),
     }
@@ -468,5 +468,5 @@ def _shown_keys(store: ObjectStore, id_: str) -> dict[str, Any]:
         told = fmt.read(store, KEYS, KeyManifest, id_)
     except InputError as error:
         return {"id": id_, "problem": str(error)}
-    ends = key_backups.ends_at(store, id_, told.days)
-    return {"id": id_, "takenAt": told.taken_at, "keys": told.count, "goneBy": iso(ends)}
+    gone_by = iso(told.ends_at)
+    return {"id": id_, "takenAt": told.taken_at, "keys": told.count, "goneBy": gone_by}

@@ -117,10 +117,10 @@ def check_keys(
     if len(content.buckets) != manifest.count:
         found.problem(f"'{manifest.keys.name}' holds another number of keys than its manifest.")
     for old in fmt.ids(store, KEYS, whole=False):
-        if keys.ends_at(store, old, days) <= now:
+        if (ends := keys.ends_at(store, old, days)) <= now:
             found.problem(
                 f"The backup of keys '{old}' is older than certificates of destruction say that "
-                f"any is: it had to be gone by {iso(keys.ends_at(store, old, days))}. `auditkeep "
+                f"any is: it had to be gone by {iso(ends)}. `auditkeep "
                 "backup prune` takes it away."
             )
     return found

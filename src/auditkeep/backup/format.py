@@ -25,7 +25,7 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from auditkeep.clock import SECOND, Instant
+from auditkeep.clock import DAY, SECOND, Instant
 from auditkeep.errors import InputError, KeyUnusable, ObjectMissing, ProofError
 from auditkeep.lake.objects import ObjectStore
 from auditkeep.tlog.note import Signer, Verifier, open_note, sign
@@ -106,6 +106,11 @@ class KeyManifest(
     count: int
     keys: Part
     signature: str = ""
+
+    @property
+    def ends_at(self) -> Instant:
+        """When it has to be gone, by its own days."""
+        return Instant(taken_at(self.id) + self.days * DAY)
 
 
 M = TypeVar("M", Manifest, KeyManifest)

@@ -64,11 +64,6 @@ class KeysCreated:
     manifest: KeyManifest
     pruned: tuple[str, ...]
 
-    @property
-    def ends_at(self) -> Instant:
-        """When it is to be gone itself."""
-        return Instant(fmt.taken_at(self.manifest.id) + self.manifest.days * DAY)
-
 
 def create(
     lake: Lake, places: KeyPlaces, store: ObjectStore, clock: Clock, days: int
@@ -128,20 +123,21 @@ def prune(store: ObjectStore, now: Instant, days: int) -> tuple[str, ...]:
 
 def ends_at(store: ObjectStore, id_: str, days: int) -> Instant:
     """Until when a backup of keys may be kept where `days` is the promise of today."""
+    ends = Instant(fmt.taken_at(id_) + days * DAY)
     with suppress(InputError):  # damaged: today's promise holds all the same
-        days = min(days, fmt.read(store, KEYS, KeyManifest, id_).days)
-    return Instant(fmt.taken_at(id_) + days * DAY)
+        ends = min(ends, fmt.read(store, KEYS, KeyManifest, id_).ends_at)
+    return ends
 
 
 def require_young(manifest: KeyManifest, now: Instant) -> None:
     """KeyUnusable for a backup of keys that had to be gone by now."""
-    ends = Instant(fmt.taken_at(manifest.id) + manifest.days * DAY)
-    if ends <= now:
+    if manifest.ends_at <= now:
         raise KeyUnusable(
-            f"The backup of keys {manifest.id} had to be gone by {iso(ends)}: certificates of "
-            f"destruction state that none is kept for longer than {manifest.days} days, and with "
-            "it what was destroyed since may open again. Take a newer one, or the key store that "
-            "is left. If there is no other, --outdated-keys takes it, and the activity log says so."
+            f"The backup of keys {manifest.id} had to be gone by {iso(manifest.ends_at)}: "
+            f"certificates of destruction state that none is kept for longer than {manifest.days} "
+            "days, and with it what was destroyed since may open again. Take a newer one, or the "
+            "key store that is left. If there is no other, --outdated-keys takes it, and the "
+            "activity log says so."
         )
 
 
