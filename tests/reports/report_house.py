@@ -248,6 +248,9 @@ class House:
                 checkpoint=note,
                 log_key=signer.vkey + "\n",
                 report_key=sign(report_key_body(ORIGIN, key.public_der), [signer]),
+                consistency=(),
+                epochs=(),
+                anchors=lambda _: (),
             ),
             set_names=list(dict.fromkeys(c.set_id for c in self.controls.values())),
             controls=self.controls,
@@ -261,7 +264,11 @@ class House:
         ordered = sorted(self.items, key=lambda i: (i.stored.event_time, i.stored.id), reverse=True)
         ordered.sort(key=lambda i: i.ordinal)
         return Sources(
-            items=ordered, prove=self.prove, attached=self.attached, runs=lambda *_: self.runs
+            items=ordered,
+            prove=self.prove,
+            attached=self.attached,
+            runs=lambda *_: self.runs,
+            vouched=lambda _: None,
         )
 
     def attached(self, item: Item) -> Attached | None:

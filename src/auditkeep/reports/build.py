@@ -66,14 +66,6 @@ Runs = Callable[[frozenset[str], Instant | None, Instant | None], Iterable[Store
 """The records of runs, by id; and when the first and last of what they collected was taken in."""
 
 
-def _no_runs(_: frozenset[str], __: Instant | None, ___: Instant | None) -> Iterable[Stored]:
-    return ()
-
-
-def _not_asked(_: Mapping[int, int]) -> None:
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where a report's content comes from; all of one snapshot."""
@@ -82,13 +74,9 @@ class Sources:
     """By control, newest first: `evidence.items.selected`."""
     prove: Prove
     attached: Callable[[Item], Attached | None]
-    runs: Runs = _no_runs
-    vouched: Callable[[Mapping[int, int]], Vouched | None] = _not_asked
+    runs: Runs
+    vouched: Callable[[Mapping[int, int]], Vouched | None]
     """How outsiders stand to so many items of each batch."""
-
-
-def _nobody(_: Sequence[int]) -> Sequence[formats.AnchorLine]:
-    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +86,9 @@ class Notes:
     checkpoint: str
     log_key: str
     report_key: str
-    consistency: Sequence[formats.ConsistencyLine] = ()
-    epochs: Sequence[formats.EpochLine] = ()
-    anchors: Callable[[Sequence[int]], Sequence[formats.AnchorLine]] = _nobody
+    consistency: Sequence[formats.ConsistencyLine]
+    epochs: Sequence[formats.EpochLine]
+    anchors: Callable[[Sequence[int]], Sequence[formats.AnchorLine]]
     """For the places of log entries, ascending: the first checkpoints others vouch for them in."""
 
 

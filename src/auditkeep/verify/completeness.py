@@ -28,7 +28,6 @@ from auditkeep.verify.statement import (
     Line,
     PlaceLine,
     RunLine,
-    State,
     Statement,
     UnrecordedLine,
     told,
@@ -198,13 +197,11 @@ class Completeness:
         for name, (told_of, there) in pairs.items():
             if told_of != there:
                 self._wrong(f"it says that there are {told_of} {name}, and has {there}")
-        if said.state == "nothing-missing" and self._follows() != "nothing-missing":
+        if said.state == "nothing-missing" and self._names_missing():
             self._wrong("it says that nothing is missing, and names what is")
 
-    def _follows(self) -> State:
-        sums = self._sums
-        some = sums["lacking"] or sums["lost"] or self._counts[DoubtLine]
-        return "missing" if some else "nothing-missing"
+    def _names_missing(self) -> bool:
+        return bool(self._sums["lacking"] or self._sums["lost"] or self._counts[DoubtLine])
 
     def _names_all(self) -> None:
         for run, items in self._cited.items():

@@ -9,7 +9,7 @@ this order:
     gap          a line of the gap ledger that touches a control
     doubt        a keyword that no list knows
     run          a run that collected evidence of the report, or noted a gap: what its record says
-    unrecorded   a run that has no record to show, and why
+    unrecorded   a run that has no record to show
 
 `told` reads a run's record as it was logged. Reports are written with it and checked with it, so
 that what a statement says of a run is what the log holds.

@@ -35,7 +35,6 @@ from auditkeep.lake import handed_out
 from auditkeep.lake.blobs import get_blob, put_blob
 from auditkeep.lake.buckets import fetching
 from auditkeep.lake.lake import Lake
-from auditkeep.lake.model import Stored
 from auditkeep.lake.proofs import LogReader, places, prove
 from auditkeep.library.library import Library
 from auditkeep.reports import build, store
@@ -186,7 +185,7 @@ def _archive(maker: Maker, tx: Tx, report: Report, now: Instant) -> Iterator[byt
         items=items.selected(tx, lake, maker.deps.id_secret, assessment.id, frozen),
         prove=partial(_prove, tx, lake, log),
         attached=partial(_attached, tx, lake),
-        runs=partial(_runs, tx, lake),
+        runs=partial(recorded.records, tx, lake),
         vouched=partial(_vouched, maker, tx, log),
     )
     draw = partial(render, memory_mb=maker.deps.settings.report_memory_mb)
@@ -204,12 +203,6 @@ def _stated(maker: Maker, tx: Tx, assessment: Assessment, now: Instant) -> State
         asks=settings.collect == "aws",
         every=settings.collect_minutes * MINUTE,
     )
-
-
-def _runs(
-    tx: Tx, lake: Lake, wanted: frozenset[str], first: Instant | None, last: Instant | None
-) -> Iterator[Stored]:
-    return recorded.records(tx, lake, wanted, first, last)
 
 
 def _assessed(tenant: Tenant, assessment: Assessment) -> Assessed:
