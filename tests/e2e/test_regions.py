@@ -10,10 +10,11 @@ from tests.simulator.cloud import Simulator
 from tests.simulator.estate import Estate
 
 from auditkeep.app.collecting import collector_of, handlers_of, notices_of
-from auditkeep.app.collection import needs_of, status_of
+from auditkeep.app.collection import needs_of, plan_of, status_of
 from auditkeep.app.parts import Parts, open_parts
 from auditkeep.app.setup import initialise
 from auditkeep.clock import MINUTE, Instant
+from auditkeep.collection import gaps
 from auditkeep.work.pump import Pump
 
 pytestmark = pytest.mark.server
@@ -77,13 +78,25 @@ def test_a_region_that_is_off_is_told_and_not_asked(
         assert cloud.history.calls(account=MUTE, region=FAR) != []
         assert cloud.history.count(ASKED, account=LACKS) == 1
         assert ASKED in needs_of(parts, TENANT, LACKS)
+        assert planned(parts) == ({HERE, FAR}, [(FAR, [LACKS], "region-off", 1)])
 
         # switched on, it is asked with the next round, and the gap is over
         estate.accounts[LACKS].regions = frozenset({HERE, FAR})
         collect(65)
         assert seen() == here | {f"{LACKS}-{FAR}"}
         assert lacks(parts) == {("region-off", f"{MUTE} {FAR}")}
+        assert planned(parts) == ({HERE, FAR}, [])
+        # what the account was never due to answer is no gap
+        with parts.db.read(TENANT) as tx:
+            assert {g.place.account for g in gaps.listed(tx)} == {MUTE}
         parts.db.close()
+
+
+def planned(parts: Parts) -> tuple[set[str], list[tuple[str, list[str], str, int]]]:
+    """The regions that are asked; those that are left out, for whom and why, and how much."""
+    plan = plan_of(parts, TENANT)
+    left_out = [(r["region"], r["for"], r["reason"], r["questions"]) for r in plan["leftOut"]]
+    return {r for row in plan["plan"] for r in row["regions"]}, left_out
 
 
 def lacks(parts: Parts) -> set[tuple[str, str]]:

@@ -14,7 +14,7 @@ from tests.workflows.collect_house import Made, Nobody
 from tests.workflows.test_report import House, blank, library
 
 from auditkeep.clock import DAY, MINUTE, FixedClock, Instant
-from auditkeep.collection import trails
+from auditkeep.collection import regions, trails
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.trails import Progress, Trail
 from auditkeep.db.database import Database
@@ -28,10 +28,19 @@ from auditkeep.wire.models import auditmanager as am
 from auditkeep.work.jobs import DatabaseJobs
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.collect import KIND, Collector
+from auditkeep.workflows.regions import AskingRegions
 from auditkeep.workflows.report import build_report
 from auditkeep.workflows.rounds import Rounds
 
 TWO = "444455556666"
+
+
+class OfAccount(Nobody):
+    """Clients that know whose they are."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__()
+        self.account = account
 
 
 class Collecting(House):
@@ -43,7 +52,7 @@ class Collecting(House):
         self.deps = replace(self.deps, settings=settings)
         self.trail = Made("AWS_Cloudtrail", clock)
         self.trail.resources = {(ACCOUNT, ""): ["alice", "bob", "carol"], (TWO, ""): ["dora"]}
-        collector = Collector(
+        self.collector = Collector(
             db=db,
             lake=lake,
             settings=settings,
@@ -54,12 +63,32 @@ class Collecting(House):
             interest=lambda _: Interest.everything(),
             secret=b"s" * 32,
         )
-        self.rounds = Rounds(collector)
-        self.pump = Pump(DatabaseJobs(db), {KIND: collector.handler()}, clock, threads=1)
+        self.begin()
 
-    def made(self) -> str:
+    def begin(self) -> None:
+        self.rounds = Rounds(self.collector)
+        handlers = {
+            KIND: self.collector.handler(), regions.JOB: AskingRegions(self.collector).handler(),
+        }  # fmt: skip
+        self.pump = Pump(DatabaseJobs(self.db), handlers, self.clock, threads=1)
+
+    def asked_in(self, *names: str, on: dict[str, frozenset[str]]) -> None:
+        """Ask in these regions, of which accounts have some or all switched on."""
+        chosen = {"assessment_regions": "all", "collect_regions": ",".join(names)}
+        settings = self.deps.settings.model_copy(update=chosen)
+        self.deps = replace(self.deps, settings=settings)
+        self.collector = replace(
+            self.collector,
+            settings=settings,
+            plans=Plans(library(), settings),
+            clients=lambda who: OfAccount(who.account),
+            regions=lambda clients: on.get(getattr(clients, "account", ""), frozenset(names)),
+        )
+        self.begin()
+
+    def made(self, control: str = "a") -> str:
         with self.call() as call:
-            found = assessment(call, sets={"Access": ["a"]}, accounts=(ACCOUNT, TWO))
+            found = assessment(call, sets={"Access": [control]}, accounts=(ACCOUNT, TWO))
         return str(found["metadata"]["id"])
 
     def collect(self, rounds: int = 1) -> None:
@@ -194,6 +223,21 @@ def test_what_was_missed_before_a_trail_stays_told(house: Collecting, tmp_path: 
     assert gap["controls"] == [1]
     assert (lines[0]["state"], lines[0]["lost_gaps"]) == ("missing", 1)
     assert (lines[0]["expected"], lines[0]["answered"]) == (2, 2)
+
+
+def test_where_a_region_is_off_nothing_is_due(house: Collecting, tmp_path: Path) -> None:
+    house.asked_in("us-east-1", "af-south-1", on={TWO: frozenset({"us-east-1"})})
+    where = house.made("b")  # events of a service that has regions
+    house.collect(2)
+    house.select(where)
+    path, lines = house.reported(where, tmp_path)
+    assert (lines[0]["state"], lines[0]["expected"], lines[0]["answered"]) == (
+        "nothing-missing", 3, 3,
+    )  # fmt: skip
+    (off,) = [p for p in kinds(lines, "place") if p.get("off")]
+    assert (off["account"], off["region"], off["expected"]) == (TWO, "af-south-1", 0)
+    assert kinds(lines, "control")[0]["state"] == "collecting"
+    assert verify_archive(path, [house.lake.signer.vkey]).state == "valid"
 
 
 def test_an_ended_assessment_tells_what_was_until_then(house: Collecting, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 
 from auditkeep.app.parts import Parts
 from auditkeep.clock import Clock
-from auditkeep.collection import backfills
+from auditkeep.collection import backfills, regions
 from auditkeep.collection.looks import Plans
 from auditkeep.observations import SourceType
 from auditkeep.settings import Settings
@@ -19,7 +19,7 @@ from auditkeep.sources.configpull import ConfigEvaluations
 from auditkeep.sources.event_lake import EventLake, EventStore
 from auditkeep.sources.lookup import LookupEvents
 from auditkeep.sources.pull import Puller
-from auditkeep.sources.regions import Regions
+from auditkeep.sources.regions import enabled
 from auditkeep.sources.securityhubpull import SecurityHubFindings
 from auditkeep.sources.sessions import Sessions, Wait, sleep
 from auditkeep.work.pump import Handler, Pump
@@ -27,6 +27,7 @@ from auditkeep.workflows import gap_notices
 from auditkeep.workflows.backfill import Backfilling
 from auditkeep.workflows.collect import KIND, Collector
 from auditkeep.workflows.gap_notices import GapNotices
+from auditkeep.workflows.regions import AskingRegions
 from auditkeep.workflows.rounds import Rounds, repeating
 
 ASIDE = 4
@@ -79,7 +80,7 @@ def collector_of(parts: Parts, wait: Wait = sleep) -> Collector:
         aggregators=aggregators_of(settings, parts.clock),
         asked_elsewhere={} if store is None else {"AWS_Cloudtrail": store.account},
         clients=sessions.of,
-        regions=Regions(parts.clock),
+        regions=enabled,
         interest=parts.interest,
         secret=parts.deps.id_secret,
         told=notices_of(parts).hear,
@@ -103,6 +104,7 @@ def handlers_of(collector: Collector, notices: GapNotices) -> Mapping[str, Handl
     return {
         KIND: collector.handler(),
         backfills.JOB: Backfilling(collector).handler(),
+        regions.JOB: AskingRegions(collector).handler(),
         gap_notices.KIND: notices.handler(),
     }
 

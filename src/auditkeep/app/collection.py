@@ -1,7 +1,7 @@
 """What an operator is shown of collecting, and does: plan, coverage, gaps, runs by hand."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from auditkeep.app.collecting import collector_of, event_store, handlers_of, notices_of, pullers
@@ -9,13 +9,14 @@ from auditkeep.app.keeping import kept
 from auditkeep.app.parts import Parts
 from auditkeep.assessments import store
 from auditkeep.clock import MINUTE, iso
-from auditkeep.collection import accounts, baseline, gaps, knowing, targets
+from auditkeep.collection import accounts, baseline, gaps, knowing, regions, targets
 from auditkeep.collection.accounts import Asked
-from auditkeep.collection.coverage import Coverage
+from auditkeep.collection.coverage import OFF, Coverage
 from auditkeep.collection.gaps import Gap
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.plan import TRAIL, Plan, Question, Reason
 from auditkeep.collection.policy import actions, conformance_pack, policy, stackset
+from auditkeep.collection.regions import Known
 from auditkeep.collection.targets import Place
 from auditkeep.crypto.asking import begun_again
 from auditkeep.errors import NotFound, SetupError
@@ -23,11 +24,15 @@ from auditkeep.frameworks import keys
 from auditkeep.frameworks import store as frameworks
 from auditkeep.ids import Tenant
 from auditkeep.operations.auditkeep.keeping import kept as kept_of
-from auditkeep.sources import aggregator, regions
+from auditkeep.sources import aggregator
 from auditkeep.sources.refusals import always_on
+from auditkeep.sources.regions import ACTIONS as OF_REGIONS
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.collect import SHORT
 from auditkeep.workflows.rounds import Rounds
+
+_SHOWN = 3
+"""Accounts that a line of what is left out names; it counts all."""
 
 _REASONS = 5
 """Reasons that a line of the plan names; it counts all."""
@@ -44,6 +49,7 @@ def plan_of(parts: Parts, tenant: Tenant) -> dict[str, Any]:
         known = targets.every(tx)
         names = {a.id: a.name for a in store.active(tx)}
         keeping = kept(kept_of(parts.operator(tx, tenant)))
+        said = regions.listed(tx)
     rows: dict[Question, dict[str, Any]] = {}
     total = 0.0
     for territory in plan.territories:
@@ -83,7 +89,28 @@ def plan_of(parts: Parts, tenant: Tenant) -> dict[str, Any]:
         "callsPerMonth": round(total),
         "keeping": keeping,
         "plan": [_planned(q, row, names, parts) for q, row in sorted(rows.items(), key=_by_name)],
+        "leftOut": _left_out(plan, said),
     }
+
+
+def _left_out(plan: Plan, said: Mapping[str, Known]) -> list[dict[str, Any]]:
+    """What is not asked because its region is off, by region; `said` is the oldest answer."""
+    reason, _, message = OFF
+    found = []
+    for region, (off, questions) in plan.regions_off().items():
+        times = [at for a in off if (at := said[a].said_at) is not None]
+        found.append(
+            {
+                "reason": reason,
+                "message": message,
+                "region": region,
+                "accounts": len(off),
+                "for": off[:_SHOWN],
+                "questions": questions,
+                "said": iso(min(times)),
+            }
+        )
+    return found
 
 
 def _by_name(item: tuple[Question, Any]) -> tuple[str, str]:
@@ -263,7 +290,7 @@ def _needs(
         whole = Plans(parts.deps.library, settings).of(tx, parts.clock.now())
     plan = whole
     if account is not None:
-        plan = Plan(tuple(t for t in whole.territories if account in t.accounts))
+        plan = _of_account(whole, account)
     asking, store = pullers(settings, parts.clock), event_store(settings)
 
     def needs(question: Question) -> frozenset[str]:
@@ -274,9 +301,7 @@ def _needs(
             return frozenset()
         return puller.actions(question.what)
 
-    sources = {
-        q.source for t in whole.territories for q in (d.question for d in t.duties) if q != TRAIL
-    }
+    sources = {d.question.source for _, _, d in whole.questions() if d.question != TRAIL}
     central: dict[str, frozenset[str]] = {}
     if store is not None and "AWS_Cloudtrail" in sources:
         central[store.account] = asking["AWS_Cloudtrail"].actions("")
@@ -284,9 +309,18 @@ def _needs(
         where = aggregator.Where.of(settings.collect_aggregator).account
         central[where] = central.get(where, frozenset()) | aggregator.ACTIONS
     own = actions(plan, needs)
-    if own and not all(always_on(t.region) for t in plan.territories):
-        own = sorted({*own, *regions.ACTIONS})
+    if own and not all(always_on(t.region) for t in (*plan.territories, *plan.left_out)):
+        own = sorted({*own, *OF_REGIONS})
     return own, central
+
+
+def _of_account(plan: Plan, account: str) -> Plan:
+    """The part of a plan that one account has in it."""
+    asked, left_out = (
+        tuple(t for t in some if account in t.accounts)
+        for some in (plan.territories, plan.left_out)
+    )
+    return Plan(asked, left_out)
 
 
 def policy_of(parts: Parts, tenant: Tenant, account: str | None) -> dict[str, Any]:

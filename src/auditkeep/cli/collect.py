@@ -33,6 +33,11 @@ def plan(
         more = row["controls"] - len(row["why"])
         if more > 0:
             print(f"{'':<12} and {more} more controls")
+    for row in found["leftOut"]:
+        more = row["accounts"] - len(row["for"])
+        others = f" and {more} more accounts" if more > 0 else ""
+        print(f"left out     {row['region']}: {row['reason']} for {', '.join(row['for'])}{others}, "
+              f"as said at {row['said'][:16]}Z; {row['questions']} questions")  # fmt: skip
     print(
         f"{found['questions']:,} questions to {found['accounts']:,} accounts, about "
         f"{found['callsPerMonth']:,} calls a month"

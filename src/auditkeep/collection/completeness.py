@@ -23,7 +23,7 @@ from auditkeep.collection.knowing import known, looking
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.plan import Duty, Plan, Question, make, question_of
 from auditkeep.collection.targets import NEVER_ASKED, NOT_RUNNING, Place, Target
-from auditkeep.collection.touching import Touching, duties, looks
+from auditkeep.collection.touching import Touching, duties, left_out, looks
 from auditkeep.db.tx import Tx
 from auditkeep.evidence import lens, slots
 from auditkeep.evidence.ids import is_pinned
@@ -97,6 +97,7 @@ class _At:
     items: int = 0
     days: set[Day] = field(default_factory=set)
     last_evidence: Instant | None = None
+    off: bool = False
 
     def answer(self, at: Instant | None) -> None:
         if at is not None:
@@ -145,6 +146,9 @@ class _Work:
                     state = self.known.get((place, duty.question.what), NEVER_ASKED)
                     self._question(place, ordinal, state, _never(duty.question.what, state))
                 self._slots(place, duty, ordinal)
+        for place, _, ordinals in left_out(self.now, self.lenses) if self.asks else ():
+            for ordinal in ordinals:
+                self._of(ordinal, place.account, place.region, place.source).off = True
 
     def _question(
         self, place: Place, ordinal: int, state: Target, lacking: list[tuple[str, Why]]
@@ -259,7 +263,7 @@ class _Work:
             expected=sum(p.expected for p in places),
             answered=sum(p.answered for p in places),
             controls=tuple(self._control_line(o, mine.get(o, ())) for o in sorted(self.controls)),
-            places=tuple(p for p in places if all_places or p.lacks),
+            places=tuple(p for p in places if all_places or p.lacks or p.off),
             all_places=all_places,
             gaps=tuple(self._gaps),
             doubts=doubts,
@@ -347,6 +351,7 @@ def _place_line(key: _Key, at: _At) -> PlaceLine:
         days=len(at.days),
         slots=len(at.due) if source == "AWS_API_Call" and at.expected else None,
         ended=at.ended and at.expected > 0,
+        off=at.off,
         last_answer=None if at.last_answer is None else iso(at.last_answer),
         last_evidence=None if at.last_evidence is None else iso(at.last_evidence),
         lacks=tuple(sorted(set(at.lacks))),

@@ -3,14 +3,16 @@
 Pure over a plan, the state of its targets and the newest evidence of each match key. A control is
 
     by-hand         it has no source that could be asked
-    nobody-asks     this deployment asks nobody, or no lens of it is open
+    nobody-asks     this deployment asks nobody, no lens of it is open, or all it looks at is off
     collecting      every question it needs was answered, lately enough
     partly          some were
     waiting         nothing was asked yet that is due, and nothing has failed
     silent          none was
 
-Lately enough is the latest slot that is due or, of what has none, within two rounds. A keyword that
-no list knows is told with its control: it will probably never bring anything.
+Lately enough is the latest slot that is due or, of what has none, within two rounds. In a region
+that an account has not switched on nothing is due; it is told with what does not arrive, by the
+reason `region-off`, and does not count as a question. A keyword that no list knows is told with its
+control: it will probably never bring anything.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +21,14 @@ from typing import Literal
 
 from auditkeep.clock import Instant, day_of
 from auditkeep.collection.plan import Duty, Plan, Reason, question_of
-from auditkeep.collection.targets import LATE_ROUNDS, NEVER_ASKED, NOT_RUNNING, Place, Target
+from auditkeep.collection.targets import (
+    LATE_ROUNDS,
+    NEVER_ASKED,
+    NOT_RUNNING,
+    REGION_OFF,
+    Place,
+    Target,
+)
 from auditkeep.evidence import slots
 from auditkeep.mapping import calls, config, keywords
 
@@ -27,6 +36,11 @@ State = Literal["by-hand", "nobody-asks", "waiting", "collecting", "partly", "si
 
 NOBODY_ASKS = "nobody-asks"
 NOT_YET = "not-yet"
+OFF = (
+    REGION_OFF,
+    "region",
+    "The account has not switched this region on, so nobody is asked there.",
+)
 _LISTED = frozenset({"AWS_API_Call", "AWS_Cloudtrail", "AWS_Config", "AWS_Security_Hub"})
 _SHOWN = 3
 
@@ -81,12 +95,17 @@ class Looking:
     sources: tuple[tuple[str, str | None], ...]
 
 
+_Lacks = dict[tuple[str, str, str, str], list[Place]]
+
+
 @dataclass(slots=True)
 class _Tally:
     expected: int = 0
     answered: int = 0
     last: Instant | None = None
-    lacks: dict[tuple[str, str, str, str], list[Place]] = field(default_factory=dict)
+    lacks: _Lacks = field(default_factory=dict)
+    off: _Lacks = field(default_factory=dict)
+    """What is not due, because its region is off."""
 
 
 def of(
@@ -120,6 +139,10 @@ def of(
             tally.answered += not lacking
             if state.done_at is not None:
                 tally.last = max(tally.last or state.done_at, state.done_at)
+    for account, region, duty in plan.not_asked() if asks else ():
+        place = Place(account, region, duty.question.source)
+        for reason in duty.reasons & tallies.keys():
+            tallies[reason].off.setdefault((*OFF, duty.question.what), []).append(place)
     return [_coverage(one, tallies[one.reason], newest, asks=asks) for one in wanted]
 
 
@@ -148,7 +171,7 @@ def _lateness(duty: Duty, state: Target, now: Instant, slack: int) -> tuple[bool
         due = duty.slots_due(state.slot, day_of(now))
         late = bool(due) and now - slots.start(due[0]) > slack
         return state.slot is None and not late, late
-    since = duty.opens_at if state.done_at is None else state.done_at
+    since = duty.opens_at if state.done_at is None else max(state.done_at, duty.off_until)
     late = now - since > slack
     return state.done_at is None and not late, late
 
@@ -165,7 +188,8 @@ def _coverage(
 ) -> Coverage:
     lacks = tuple(
         Lack(reason, detail, message, what, tuple(places[:_SHOWN]), len(places))
-        for (reason, detail, message, what), places in sorted(tally.lacks.items())
+        for some in (tally.lacks, tally.off)
+        for (reason, detail, message, what), places in sorted(some.items())
     )
     return Coverage(
         reason=one.reason,

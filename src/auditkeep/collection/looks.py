@@ -1,7 +1,8 @@
 """What a plan is made of, read from the database: open intervals and the baseline.
 
 A plan is made anew when `lens_version` has changed, and not otherwise: whatever changes what is
-read here raises it (an interval, the baseline, an account's own settings, what a trail brings).
+read here raises it (an interval, the baseline, an account's own settings or its regions, what a
+trail brings).
 
 A day's slot belongs to whoever was looked at as the day began. Where an interval was closed and
 opened anew since its last slot, as when an account left, the accounts that both hold are looked at
@@ -16,7 +17,7 @@ import msgspec
 from sqlalchemy import Row, or_
 
 from auditkeep.clock import Instant, day_of
-from auditkeep.collection import accounts, baseline, trails
+from auditkeep.collection import accounts, baseline, regions, trails
 from auditkeep.collection.plan import Look, Plan, Reach, Reason, make
 from auditkeep.db.schema import lens_intervals, tenants
 from auditkeep.db.tx import Tx
@@ -172,4 +173,5 @@ class Plans:
             a.account: frozenset(a.regions) for a in own if a.regions is not None
         }
         elsewhere = frozenset(self.settings.collect_region_list) or frozenset({tx.tenant.region})
-        return Reach(elsewhere, lists, self.everywhere, trails.brought(tx))
+        brought, switched = trails.brought(tx), regions.switched(tx)
+        return Reach(elsewhere, lists, self.everywhere, brought, switched)

@@ -12,13 +12,14 @@ question, however many frameworks they belong to, and it is asked on the days of
                                                                              where a trail brings
                                                                              them, nobody is asked
 
-Services that have no region are asked once per account, in `ids.GLOBAL_REGION`. Accounts that are
-looked at alike share their part of a plan, so that its size follows from how many ways there are
-to look, not from how many accounts there are.
+Services that have no region are asked once per account, in `ids.GLOBAL_REGION`. A region that an
+account has not switched on is left out, and stays beside the plan with what would be asked there.
+Accounts that are looked at alike share their part of a plan, so that its size follows from how many
+ways there are to look, not from how many accounts there are.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -28,6 +29,9 @@ from auditkeep.evidence.slots import Every
 from auditkeep.ids import GLOBAL_REGION
 from auditkeep.mapping.places import GLOBAL_SERVICES
 from auditkeep.observations import SourceType
+from auditkeep.sources.refusals import always_on
+
+NEVER = Instant(0)
 
 POLLED: tuple[SourceType, ...] = ("AWS_Config", "AWS_Security_Hub", "AWS_Cloudtrail")
 """Sources that are asked every so often; the others have slots."""
@@ -122,6 +126,8 @@ class Duty:
     """When the first look at it opened."""
     newest: Instant
     """When the last look at it opened: state that was read before is no evidence for that one."""
+    off_until: Instant = NEVER
+    """Until when its region was off for the account: nothing was due there before."""
 
     def slots_due(self, done: Day | None, today: Day) -> list[Day]:
         """The slots to ask for now, oldest first.
@@ -161,9 +167,10 @@ class Territory:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that must be asked for one tenant."""
+    """All that must be asked for one tenant; `left_out` is what would be, were its region on."""
 
     territories: tuple[Territory, ...]
+    left_out: tuple[Territory, ...] = ()
 
     @cached_property
     def _places(self) -> Mapping[tuple[str, str], Territory]:
@@ -181,10 +188,24 @@ class Plan:
 
     def questions(self) -> Iterator[tuple[str, str, Duty]]:
         """Each question by account and region."""
-        for territory in self.territories:
-            for account in territory.accounts:
-                for duty in territory.duties:
-                    yield account, territory.region, duty
+        yield from _questions(self.territories)
+
+    def not_asked(self) -> Iterator[tuple[str, str, Duty]]:
+        """The same of what is left out."""
+        yield from _questions(self.left_out)
+
+    def regions_off(self) -> Mapping[str, tuple[list[str], int]]:
+        """The regions in which something is left out: for which accounts, and how many questions.
+
+        Both in order.
+        """
+        found: dict[str, tuple[list[str], int]] = {}
+        for territory in self.left_out:
+            accounts, questions = found.get(territory.region, ([], 0))
+            both = sorted({*accounts, *territory.accounts})
+            more = len(territory.accounts) * len(territory.duties)
+            found[territory.region] = (both, questions + more)
+        return dict(sorted(found.items()))
 
     @property
     def size(self) -> int:
@@ -196,6 +217,36 @@ class Plan:
         return frozenset(a for t in self.territories for a in t.accounts)
 
 
+def _questions(some: Iterable[Territory]) -> Iterator[tuple[str, str, Duty]]:
+    for territory in some:
+        for account in territory.accounts:
+            for duty in territory.duties:
+                yield account, territory.region, duty
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """What an account said of its regions: those that are `on`, and those that were off until some
+    moment and are on now. Since it says nothing any more, what was off then is `doubted`.
+    """
+
+    on: frozenset[str]
+    found: frozenset[tuple[str, Instant]] = frozenset()
+    doubted: Instant | None = None
+
+    def is_off(self, region: str) -> bool:
+        return self.doubted is None and self._was_off(region)
+
+    def off_until(self, region: str) -> Instant:
+        """The last moment at which a region that is asked was known to be off; 0: never."""
+        if self.doubted is not None and self._was_off(region):
+            return self.doubted
+        return next((at for name, at in self.found if name == region), NEVER)
+
+    def _was_off(self, region: str) -> bool:
+        return region not in self.on and not always_on(region)
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """In which regions accounts are asked, as settings and the tenant's own lists say.
@@ -203,13 +254,15 @@ class Reach:
     `elsewhere` are the regions of a look at all regions, of accounts without a list; `lists` those
     of accounts that have one: what is not on it, an opt-in region for one, is never asked.
     `everywhere` tells of a keyword whether its service has no regions; `apart` are accounts and
-    regions whose events a trail brings, so that nobody asks for them.
+    regions whose events a trail brings, so that nobody asks for them; `switched` is what accounts
+    said of their regions: of one that has said nothing, every region is taken to be on.
     """
 
     elsewhere: frozenset[str]
     lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
     everywhere: Callable[[str], bool] = lambda keyword: keyword.partition("_")[0] in GLOBAL_SERVICES
     apart: frozenset[tuple[str, str]] = frozenset()
+    switched: Mapping[str, Switched] = field(default_factory=dict)
 
 
 EVENTS = Question("AWS_Cloudtrail", "")
@@ -217,6 +270,8 @@ EVENTS = Question("AWS_Cloudtrail", "")
 TRAIL = Question("AWS_Cloudtrail", "trail")
 """What a trail brings: looked at, and asked of nobody."""
 _ANY = "*"
+_Alike = tuple[tuple[int, ...], frozenset[str], frozenset[str], Switched | None]
+"""What accounts have in common that are asked the same: looks, regions, trails, what is on."""
 
 
 def question_of(match_key: str) -> Question | None:
@@ -242,15 +297,17 @@ def make(looks: Iterable[Look], reach: Reach) -> Plan:
     trails: dict[str, set[str]] = {}
     for account, region in reach.apart:
         trails.setdefault(account, set()).add(region)
-    alike: dict[tuple[tuple[int, ...], frozenset[str], frozenset[str]], list[str]] = {}
+    alike: dict[_Alike, list[str]] = {}
     for account, numbers in sorted(members.items()):
         listed = reach.lists.get(account)
         allowed = frozenset({_ANY}) if listed is None else listed
-        key = (tuple(numbers), allowed, frozenset(trails.get(account, ())))
+        apart = frozenset(trails.get(account, ()))
+        key = (tuple(numbers), allowed, apart, reach.switched.get(account))
         alike.setdefault(key, []).append(account)
-    territories: list[Territory] = []
+    asked: list[Territory] = []
+    left_out: list[Territory] = []
     merged: dict[tuple[object, ...], tuple[Duty, ...]] = {}
-    for (which, allowed, apart), some_accounts in alike.items():
+    for (which, allowed, apart, switched), some_accounts in alike.items():
         places = _regions(which, bundles, allowed, reach.elsewhere)
         for region, asking in sorted(places.items()):
             events = places.get(GLOBAL_REGION, ()) if region == HOME else ()
@@ -259,9 +316,24 @@ def make(looks: Iterable[Look], reach: Reach) -> Plan:
             part = merged.get((at, asking))
             if part is None:
                 part = merged[at, asking] = _duties(bundles, asking, at)
+            is_off = switched is not None and switched.is_off(region)
+            if switched is not None and (until := switched.off_until(region)):
+                part = tuple(_on_since(duty, until) for duty in part)
             if part:
-                territories.append(Territory(tuple(some_accounts), region, part))
-    return Plan(tuple(territories))
+                found = Territory(tuple(some_accounts), region, part)
+                (left_out if is_off else asked).append(found)
+    return Plan(tuple(asked), tuple(left_out))
+
+
+def _on_since(duty: Duty, off_until: Instant) -> Duty:
+    """A duty in a region that was off until some moment, as if its looks had opened then."""
+    return replace(
+        duty,
+        rhythms=frozenset(replace(r, since=max(r.since, off_until)) for r in duty.rhythms),
+        opens_at=max(duty.opens_at, off_until),
+        newest=max(duty.newest, off_until),
+        off_until=off_until,
+    )
 
 
 @dataclass(frozen=True, slots=True)

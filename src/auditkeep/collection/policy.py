@@ -26,8 +26,10 @@ _IDENTIFIER = re.compile(r"config:([A-Z][A-Z0-9_]+)")
 
 
 def actions(plan: Plan, needs: Callable[[Question], frozenset[str]]) -> list[str]:
-    """Every action that some question of the plan needs, sorted."""
-    questions = {d.question for t in plan.territories for d in t.duties}
+    """Every action that some question of the plan needs, sorted; of what is left out, too, so that
+    it can be asked when its region is switched on.
+    """
+    questions = {d.question for t in (*plan.territories, *plan.left_out) for d in t.duties}
     return sorted(frozenset[str]().union(*(needs(q) for q in questions)))
 
 

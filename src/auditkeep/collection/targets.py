@@ -31,6 +31,8 @@ from auditkeep.observations import SourceType
 
 NOT_RUNNING = "not-running"
 """Nobody asked: the server was down, or too busy."""
+REGION_OFF = "region-off"
+"""The account has not switched the region on: nothing is due there, and nobody asks."""
 
 STATES: frozenset[SourceType] = frozenset({"AWS_Config", "AWS_Security_Hub"})
 """Sources that say how things are, and not only what happens: there is a first look at them."""
@@ -187,8 +189,10 @@ def missed(todo: Todo, target: Target, every: int) -> Missed | None:
     if todo.slot is not None:
         first = todo.duty.first_missed(target.slot, todo.slot)
         return None if first is None else Missed(slots.start(first), never)
-    last = target.done_at
-    if last is None or todo.began - last <= LATE_ROUNDS * every:
+    if target.done_at is None:
+        return None
+    last = max(target.done_at, todo.duty.off_until)
+    if todo.began - last <= LATE_ROUNDS * every:
         return None
     return Missed(last, never)
 
@@ -198,7 +202,7 @@ def failed_since(todo: Todo, target: Target) -> Instant:
     if todo.slot is not None:
         first = todo.duty.first_missed(target.slot, todo.slot)
         return slots.start(todo.slot if first is None else first)
-    return target.done_at or todo.duty.opens_at
+    return max(target.done_at or todo.duty.opens_at, todo.duty.off_until)
 
 
 def ended(todo: Todo, opened: Instant, now: Instant) -> Ended:

@@ -32,8 +32,19 @@ def looks(lenses: Iterable[Lens], now: Instant) -> Iterator[Look]:
 
 def duties(plan: Plan, lenses: Mapping[int, Lens]) -> Iterator[tuple[Place, Duty, list[int]]]:
     """What a plan asks for the controls of one assessment, given by their lenses."""
+    yield from _duties(plan.questions(), lenses)
+
+
+def left_out(plan: Plan, lenses: Mapping[int, Lens]) -> Iterator[tuple[Place, Duty, list[int]]]:
+    """The same of what it leaves out."""
+    yield from _duties(plan.not_asked(), lenses)
+
+
+def _duties(
+    questions: Iterable[tuple[str, str, Duty]], lenses: Mapping[int, Lens]
+) -> Iterator[tuple[Place, Duty, list[int]]]:
     assessment = next(iter(lenses.values())).assessment_id if lenses else ""
-    for account, region, duty in plan.questions():
+    for account, region, duty in questions:
         ordinals = sorted(
             int(r.control)
             for r in duty.reasons
@@ -49,7 +60,8 @@ class Touching:
     def __init__(self, plan: Plan, lenses: Mapping[int, Lens]) -> None:
         self._lenses = lenses
         self._asking: dict[tuple[Place, str], list[tuple[Question, list[int]]]] = {}
-        for place, duty, ordinals in duties(plan, lenses):
+        # a region that is off now was perhaps on when something was missed there
+        for place, duty, ordinals in (*duties(plan, lenses), *left_out(plan, lenses)):
             question, names = _whole(duty.question)
             for what in (*names, *sorted(duty.match_keys)):
                 self._asking.setdefault((place, what), []).append((question, ordinals))

@@ -587,6 +587,16 @@ collection_accounts = _owned(
     key=("origin_account",),
 )
 
+collection_regions = _owned(
+    "collection_regions",  # which regions an origin account has switched on, as it said last
+    _text("origin_account"),
+    _text("regions", null=True),  # JSON, see collection.regions; null: it never said
+    _int("said_at", null=True),  # when it said so
+    _int("asked_at"),  # when it was asked last
+    _flag("sure"),  # that is taken as true
+    key=("origin_account",),
+)
+
 collection_targets = _owned(
     "collection_targets",  # one question to one source of one account and region, and its state
     _text("origin_account"),

@@ -160,6 +160,7 @@ class Gathering:
                 msgspec.structs.replace(group, failed=tuple(sorted(self._failed[key].items())))
                 for key, group in groups[:MOST_GROUPS]
             ),
+            off=tuple(sorted({f"{p.account} {p.region}" for p in stated.places if p.off})),
         )
 
 

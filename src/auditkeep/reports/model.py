@@ -254,6 +254,8 @@ class Completeness(msgspec.Struct, frozen=True, kw_only=True):
     gaps: tuple[GapLine, ...]
     doubts: tuple[DoubtLine, ...]
     runs: tuple[RunGroup, ...]
+    off: tuple[str, ...] = ()
+    """Accounts with a region each that they have not switched on."""
 
 
 class Integrity(msgspec.Struct, frozen=True, kw_only=True):

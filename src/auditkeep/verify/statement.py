@@ -81,7 +81,8 @@ class ControlLine(_Line, frozen=True, kw_only=True, tag="control"):
 
 class PlaceLine(_Line, frozen=True, kw_only=True, tag="place"):
     """A control in one account and region, by one source: `days` on which something arrived, and
-    `slots` that were due, of what has any; `lacks` are [reason, detail, message, what].
+    `slots` that were due, of what has any; `off` if the account has not switched the region on,
+    so that nothing is due there; `lacks` are [reason, detail, message, what].
     """
 
     control: int
@@ -94,6 +95,7 @@ class PlaceLine(_Line, frozen=True, kw_only=True, tag="place"):
     days: int
     slots: int | None = None
     ended: bool = False
+    off: bool = False
     last_answer: str | None = None
     last_evidence: str | None = None
     lacks: tuple[tuple[str, str, str, str], ...] = ()

@@ -46,6 +46,7 @@ from auditkeep.settings import Settings
 from auditkeep.sources.aggregator import Aggregated, Aggregators, or_none
 from auditkeep.sources.pull import (
     Ask,
+    Clients,
     Denied,
     Expired,
     Gone,
@@ -58,7 +59,6 @@ from auditkeep.sources.pull import (
 )
 from auditkeep.sources.pull import Throttled as AwsThrottled
 from auditkeep.sources.records import Context, Rejected, Tally
-from auditkeep.sources.regions import Regions
 from auditkeep.sources.secrets import Cutter
 from auditkeep.sources.sessions import AccountClients, Who
 from auditkeep.work.pump import Handler
@@ -77,9 +77,6 @@ PATIENCE = Retry(tries=8, first=2 * SECOND, longest=5 * MINUTE, spread=0.5, lane
 """Of an account that throttles or cannot be reached; then it is a gap, until the next round."""
 
 PAUSED = Trouble("paused", "", "Somebody paused the collection of this account.")
-REGION_OFF = Trouble(
-    "region-off", "region", "The account has not switched this region on, so nobody is asked there."
-)
 NOBODY_KNOWS = Trouble("no-collector", "", "This version cannot ask this source.")
 
 _LOG = logging.getLogger("auditkeep.collect")
@@ -103,8 +100,8 @@ class Collector:
     """Sources that one account is asked about for all accounts, and which that is."""
     aggregators: Aggregators | None = None
     """Those of AWS Config that are asked instead of the accounts they see."""
-    regions: Regions | None = None
-    """Those that accounts have switched on; None: every region is asked."""
+    regions: Callable[[Clients], frozenset[str]] | None = None
+    """Asks an account which it has switched on; None: nobody asks, every region is taken for on."""
     told: Callable[[Tx, Gap, bool], None] = lambda _tx, _gap, _opened: None
     """Hears of each gap that opens (True) or closes, in the transaction that notes it."""
 
@@ -241,9 +238,6 @@ class _Work:
         puller, who = self._whom(puller)
         clients = self.parts.clients(who)
         self.run.caller, self.run.role = who.caller, who.arn
-        if self._off(clients, who):
-            self.leave(REGION_OFF)
-            return
         over: Trouble | None = None
         for number, todo in enumerate(self.todo):
             over = self._ask(puller, clients, todo)
@@ -252,13 +246,6 @@ class _Work:
             ):  # the account's or the region's own trouble: the rest would meet it
                 self._fail_all(self.todo[number + 1 :], over)
                 break
-
-    def _off(self, clients: AccountClients, who: Who) -> bool:
-        """Whether the account itself would be asked in a region that it has not switched on."""
-        regions, place = self.parts.regions, self.place
-        if regions is None or who.account != place.account:
-            return False
-        return regions.off(clients, place.account, place.region)
 
     def _whom(self, direct: Puller) -> tuple[Puller, Who]:
         """Who is asked: an aggregator that sees the place, or the account itself."""

@@ -6,7 +6,8 @@ lens, what was never asked before. A job's id follows from tenant, account, regi
 or round, so that it is queued once, whoever looks and however often.
 
 An account's jobs run one after the other (they share a lane), and each account's first job is due
-before any account's second: no account, and no tenant, waits for another's many.
+before any account's second: no account, and no tenant, waits for another's many. An account that
+is to say which regions it has switched on says so first.
 """
 
 import logging
@@ -14,11 +15,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from auditkeep.clock import SECOND, Day, Instant, day_name, day_of, day_start, to_datetime
-from auditkeep.collection import gaps, targets
+from auditkeep.collection import gaps, regions, targets
 from auditkeep.collection.plan import Plan
 from auditkeep.collection.targets import NEVER_ASKED, Ended, Place, Target
 from auditkeep.crypto.asking import begun_again
 from auditkeep.db.schema import tenants
+from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant
 from auditkeep.repeating import Repeating
 from auditkeep.work.jobs import enqueue
@@ -71,21 +73,32 @@ class Rounds:
                 return 0
             plan = self.collector.plans.of(tx, now)
             known = targets.every(tx)
+            asking = self._to_say(tx, plan, now)
         if before is None or before.version != seen.version:
             self._let_go(tenant, plan, now)
         due = due_places(plan, known, now, every)
-        queued = 0
-        for some in _chunks(_turns(due), AT_ONCE):
+        queued = len(asking)
+        if asking:
             with self.collector.db.write(tenant) as tx:
-                for place, turn in some:
-                    when = _when(place, day_of(now), round_)
-                    at = Instant(now - SECOND + turn)  # all of it is due, each in its turn
-                    enqueue(tx, KIND, job_key(place, when), at, lane=place.account)
-                    queued += 1
+                for account in asking:
+                    key = f"{account}/{_time(round_)}"
+                    enqueue(tx, regions.JOB, key, Instant(now - SECOND), lane=account)
+        for some in _chunks(in_turn(due), AT_ONCE):
+            with self.collector.db.write(tenant) as tx:
+                queue(tx, some, now, every)
+            queued += len(some)
         self._seen[tenant] = seen
         if queued:
             self.wake()
         return queued
+
+    def _to_say(self, tx: Tx, plan: Plan, now: Instant) -> list[str]:
+        """The accounts that are to say which regions they have switched on."""
+        collector = self.collector
+        if collector.regions is None:
+            return []
+        known, elsewhere = regions.listed(tx), collector.asked_elsewhere
+        return regions.to_ask(plan, known, elsewhere, now, collector.every)
 
     def _let_go(self, tenant: Tenant, plan: Plan, now: Instant) -> None:
         """Close the gaps of what nobody looks at any more."""
@@ -128,19 +141,30 @@ def due_places(
     return list(found)
 
 
+def queue(tx: Tx, turns: Iterable[tuple[Place, int]], now: Instant, every: int) -> None:
+    """Queue the jobs of some places, all of them due, each in its turn."""
+    round_ = targets.round_of(now, every)
+    for place, turn in turns:
+        key = job_key(place, _when(place, day_of(now), round_))
+        enqueue(tx, KIND, key, Instant(now - SECOND + turn), lane=place.account)
+
+
 def _when(place: Place, today: Day, round_: Instant) -> str:
     """The last part of a job's key: a slot's day, or the round in which it is caught up."""
     if place.source == "AWS_API_Call" and round_ == day_start(today):
         return day_name(today)
+    return _time(round_)
+
+
+def _time(round_: Instant) -> str:
     return to_datetime(round_).strftime("%Y-%m-%dT%H:%MZ")
 
 
-def _turns(places: Iterable[Place]) -> Iterator[tuple[Place, int]]:
-    """Places, each with how many of its account come before it."""
+def in_turn(places: Iterable[Place]) -> Iterator[tuple[Place, int]]:
+    """Places, each with its number among those of its account; what is asked first has none."""
     turns: dict[str, int] = {}
     for place in places:
-        turn = turns.get(place.account, 0)
-        turns[place.account] = turn + 1
+        turn = turns[place.account] = turns.get(place.account, 0) + 1
         yield place, turn
 
 

@@ -9,12 +9,16 @@ from auditkeep.collection.coverage import Coverage
 from auditkeep.collection.gaps import Gap
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.plan import Plan, Question
+from auditkeep.collection.targets import REGION_OFF
 from auditkeep.operations.auditkeep.keeping import kept
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.standing import assessment_for
 from auditkeep.operations.call import Call, pair
 from auditkeep.wire import paging
 from auditkeep.wire.models import auditkeep as ak
+
+_SHOWN = 3
+"""Accounts that are named of those whose region is left out."""
 
 
 def get_coverage(call: Call, ask: ak.GetCoverageRequest) -> ak.GetCoverageResponse:
@@ -55,6 +59,16 @@ def get_collection_plan(
         asks=call.deps.settings.collect == "aws",
         questions=plan.size,
         plan=tuple(_planned(plan)),
+        left_out=tuple(
+            ak.LeftOutRegion(
+                region=region,
+                reason=REGION_OFF,
+                accounts=len(off),
+                examples=tuple(off[:_SHOWN]),
+                questions=questions,
+            )
+            for region, (off, questions) in plan.regions_off().items()
+        ),
         keeping=kept(call),
     )
 

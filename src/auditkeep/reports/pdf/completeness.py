@@ -43,6 +43,7 @@ _STATES = {
     "ended": ("open", "ended"),
 }
 _CONTROLS_SHOWN = 500
+_PLACES_SHOWN = 5
 
 
 def in_short(model: Completeness) -> str:
@@ -127,6 +128,12 @@ def _sentences(model: Completeness) -> list[str]:
     waiting = said.expected - said.answered
     if said.state == "nothing-missing" and waiting:
         found.append(f"{waiting:,} questions are not due yet, and wait for their first turn.")
+    if model.off:
+        more = len(model.off) - _PLACES_SHOWN
+        found.append(
+            "Nothing is due, and nobody is asked, in regions that an account has not switched on: "
+            f"{', '.join(model.off[:_PLACES_SHOWN])}{f' and {more:,} more' if more > 0 else ''}."
+        )
     if said.unrecorded:
         runs = _count(said.unrecorded, "run has", "runs have")
         found.append(

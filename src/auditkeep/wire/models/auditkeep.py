@@ -220,6 +220,17 @@ class PlannedQuestion(Shape, frozen=True, kw_only=True):
 PlannedQuestions = tuple[PlannedQuestion, ...]
 
 
+class LeftOutRegion(Shape, frozen=True, kw_only=True):
+    region: str
+    reason: str
+    accounts: Count
+    examples: Texts
+    questions: Count
+
+
+LeftOutRegions = tuple[LeftOutRegion, ...]
+
+
 KeepPolicy = Literal["library", "matched", "all"]
 
 
@@ -240,10 +251,11 @@ class Keeping(
     since: float | None = None
 
 
-class GetCollectionPlanResponse(Shape, frozen=True, kw_only=True):
+class GetCollectionPlanResponse(Shape, frozen=True, kw_only=True, rename={"left_out": "leftOut"}):
     asks: bool
     questions: Count
     plan: PlannedQuestions
+    left_out: LeftOutRegions
     keeping: Keeping
 
 
