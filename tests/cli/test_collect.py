@@ -13,7 +13,8 @@ from tests.simulator.cloud import Simulator
 from tests.simulator.estate import Estate
 
 from auditkeep import app
-from auditkeep.clock import Instant, SystemClock
+from auditkeep.clock import MINUTE, Instant, SystemClock, iso
+from auditkeep.collection import regions
 from auditkeep.evidence import lens
 from auditkeep.evidence.lens import Reach
 from auditkeep.ids import GLOBAL_REGION, Tenant
@@ -62,6 +63,23 @@ def told(run: Run, data: Path, *command: str) -> Any:
     code, out, error = run("collect", *command, *words(data), "--json")
     assert code == 0, error
     return json.loads(out)
+
+
+def test_the_plan_names_what_it_leaves_out(run: Run, data: Path) -> None:
+    said = Instant(SystemClock().now() - 90 * MINUTE)
+    with app.opened(load(data), SystemClock()) as parts, parts.db.write(TENANT) as tx:
+        places = Reach(frozenset({ACCOUNT}), frozenset({"us-east-1", "af-south-1"}))
+        lens.open_for_control(tx, A, 1, {"config:X"}, places, said)
+        regions.save(tx, ACCOUNT, None, regions.became(None, frozenset({"us-east-1"}), said))
+    plan = told(run, data, "plan")
+    assert plan["questions"] == 1
+    (left_out,) = plan["leftOut"]
+    assert (left_out["region"], left_out["reason"], left_out["accounts"]) == (
+        "af-south-1", "region-off", 1,
+    )  # fmt: skip
+    assert (left_out["for"], left_out["questions"], left_out["said"]) == ([ACCOUNT], 1, iso(said))
+    _, out, _ = run("collect", "plan", *words(data))
+    assert f"left out     af-south-1: region-off for {ACCOUNT}, as said at {iso(said)[:16]}Z" in out
 
 
 def test_the_plan_says_what_is_asked_and_why(run: Run, looked_at: Path) -> None:
