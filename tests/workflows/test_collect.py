@@ -362,7 +362,7 @@ def test_what_a_trail_brings_is_not_asked_for_until_it_fails(house: House) -> No
     house.trail.resources[ONE, ""] = ["e1"]
     house.look("ec2:RunInstances", accounts=(ONE, TWO))
     tell = Trail(name="main", bucket="central-logs")
-    place = f"AWSLogs/o-x/{TWO}/CloudTrail/{HERE}/"
+    place = f"AWSLogs/o-exampleorg/{TWO}/CloudTrail/{HERE}/"
     read = Progress(read_from=Instant(1), read_to=house.clock.now())
     with house.lake.db.write(house.tenant) as tx:
         trails.save(tx, tell, house.clock.now())

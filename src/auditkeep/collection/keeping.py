@@ -5,16 +5,16 @@ happened while they were open may arrive later. The baseline looks as a lens doe
 for it would otherwise be asked for nothing. What tells of the collecting is kept always.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from auditkeep.clock import Day, Instant
+from auditkeep.clock import Instant
 from auditkeep.collection import baseline, trails
 from auditkeep.db.schema import buckets, rollups, tenants
 from auditkeep.db.tx import Tx
 from auditkeep.evidence.lens import FOREVER
 from auditkeep.evidence.memo import Memo
-from auditkeep.evidence.metering import TENANTS, LensMeter, Window, read_windows
+from auditkeep.evidence.metering import TENANTS, LensMeter, Window, Windows, read_windows
 from auditkeep.frameworks.model import Shelf
 from auditkeep.lake.keeping import FACTS, Sight
 from auditkeep.observations import Observation
@@ -23,10 +23,8 @@ from auditkeep.settings import Settings
 _ALWAYS = ("run:", "digest:", "pinned:")
 """Match keys of runs, of broken digests, and of what is pinned to a control."""
 
-_Windows = Mapping[str, Sequence[Window]]
 
-
-def _memo() -> Memo[_Windows]:
+def _memo() -> Memo[Windows]:
     return Memo(TENANTS)
 
 
@@ -48,16 +46,12 @@ def seen_now(tx: Tx) -> int:
     windows = read_windows(tx, frozen=True)
     r, b = rollups.c, buckets.c
     facts = tx.select(b.id).where(b["class"] == FACTS, b.destroyed_at.is_(None))
-    columns = (r.match_key, r.origin_account, r.origin_region, r.day, r.first_time, r.last_time)
+    columns = (r.match_key, r.origin_account, r.origin_region, r.first_time, r.last_time)
     query = tx.select(*columns, r["items"].label("number")).where(r.bucket_id.in_(facts))
     found = 0
     for row in tx.stream(query):
         found += row.number * any(
-            row.origin_account in w.accounts
-            and (w.regions is None or row.origin_region in w.regions)
-            and w.opens_at <= row.last_time
-            and row.first_time < w.closes_at
-            and w.looks_on(Day(row.day))
+            w.touches(row.origin_account, row.origin_region, row.first_time, row.last_time)
             for w in windows.get(row.match_key, ())
         )
     return found
@@ -67,7 +61,7 @@ def seen_now(tx: Tx) -> int:
 class WindowSight:
     """`lake.keeping.Sight` over windows; `always` begins match keys that count as seen."""
 
-    windows: Sequence[_Windows]
+    windows: Sequence[Windows]
     always: tuple[str, ...] = ()
 
     def touches(
@@ -91,7 +85,7 @@ class LensKeeper:
     meter: LensMeter
     library: Shelf
     settings: Settings
-    _known: Memo[_Windows] = field(default_factory=_memo)
+    _known: Memo[Windows] = field(default_factory=_memo)
 
     def wanted(
         self, tx: Tx, lens_version: int, observations: Sequence[Observation]
@@ -116,7 +110,7 @@ class LensKeeper:
         """See `lake.keeping.Keeper`."""
         return WindowSight((read_windows(tx, frozen=True, version=wanted_version),))
 
-    def _baseline(self, tx: Tx, lens_version: int) -> _Windows:
+    def _baseline(self, tx: Tx, lens_version: int) -> Windows:
         """Where the baseline looks: as long as it does, on every day."""
         key = (tx.tenant, lens_version)
         windows = self._known.get(key)

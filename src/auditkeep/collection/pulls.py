@@ -6,7 +6,7 @@ another process finishes tells all of it. At its end it becomes an observation, 
 files (`collection.runs`): appended, logged, proven, and cited by reports as what was asked.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -16,7 +16,7 @@ from auditkeep.collection.targets import Place, Todo
 from auditkeep.db.schema import collection_runs
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant, named_id
-from auditkeep.lake.append import Unit
+from auditkeep.lake.append import Appended, Unit
 from auditkeep.observations import Observation, Provenance
 from auditkeep.sources.pull import Page, Request
 
@@ -64,6 +64,16 @@ class Asked(msgspec.Struct, kw_only=True, omit_defaults=True):
         self.faults += [(f.resource, f.reason, f.sentence) for f in page.faults]
         if page.counted is not None:
             self.counted = page.counted
+
+    def kept(self, result: Appended, observations: Sequence[Observation]) -> None:
+        """Count what became of observations that were appended."""
+        self.observations += result.new
+        self.duplicates += len(observations) if result.repeated else result.duplicates
+        self.conflicts += result.conflicts
+        self.unmatched += result.unkept
+        self.refuse(result.refused)
+        if not result.repeated:
+            self.cuts += sum(len(o.cuts) for o in observations)
 
     def refuse(self, refused: Iterable[tuple[str, str]]) -> None:
         for one in refused:

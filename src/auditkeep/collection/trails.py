@@ -121,8 +121,6 @@ def standing(progress: Progress | None) -> bytes:
 LIST_BESIDE_QUEUE = 6 * 60 * MINUTE
 """How often a bucket is listed whose trail has a queue: for what that has lost."""
 
-_FOLDER = re.compile(r"AWSLogs/(?:o-[^/]+/)?(\d{12})/CloudTrail/([a-z0-9-]+)/?$")
-
 _URL = re.compile(r"s3://([^/]+)(?:/(.*))?")
 
 
@@ -214,11 +212,17 @@ def _events(match_keys: str) -> bool:
 
 def keep_progress(tx: Tx, trail: str, place: str, progress: Progress, now: Instant) -> None:
     """Write down how far a place was read; whether a trail brings its events may change by it."""
-    known = place_of(tx, trail, place)
+    went_on(tx, trail, place, place_of(tx, trail, place), progress, now)
+
+
+def went_on(
+    tx: Tx, trail: str, place: str, before: Progress | None, progress: Progress, now: Instant
+) -> None:
+    """The same of a place that is known to be as it was `before`."""
     document = msgspec.json.encode(progress).decode()
     row = {"trail": trail, "place": place, "document": document, "updated_at": now}
     tx.upsert(trail_places, [row], replace=["document", "updated_at"])
-    if progress.brings != (known is not None and known.brings):
+    if progress.brings != (before is not None and before.brings):
         lens.changed(tx)
 
 
@@ -226,7 +230,7 @@ def fail(tx: Tx, trail: str, failure: str, now: Instant) -> None:
     """A trail as a whole could not be read: none of its places was."""
     for place, progress in progress_of(tx, trail).items():
         failed = msgspec.structs.replace(progress, failure=failure)
-        keep_progress(tx, trail, place, failed, now)
+        went_on(tx, trail, place, progress, failed, now)
 
 
 def read_places(tx: Tx) -> dict[tuple[str, str], Progress]:
@@ -234,12 +238,12 @@ def read_places(tx: Tx) -> dict[tuple[str, str], Progress]:
     whole = {t.name for t in listed(tx) if not t.partial}
     found: dict[tuple[str, str], Progress] = {}
     for row in tx.all(tx.select(trail_places)):
-        folder = _FOLDER.search(row.place)
-        if folder is None or row.trail not in whole:
+        folder = aimed(row.place)
+        if folder is None or not folder.region or row.trail not in whole:
             continue
         progress = msgspec.json.decode(row.document, type=Progress)
         if progress.brings:
-            found[folder[1], folder[2]] = progress
+            found[folder.account, folder.region] = progress
     return found
 
 

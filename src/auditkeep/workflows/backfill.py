@@ -16,7 +16,6 @@ from auditkeep.db.tx import Tx
 from auditkeep.errors import NotCollected
 from auditkeep.ids import Tenant
 from auditkeep.lake.append import Appended, Unit, append
-from auditkeep.lake.buckets import make_ready
 from auditkeep.lake.keeping import FACTS
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
@@ -134,16 +133,10 @@ class _Fetching:
         line.records += tally.records
         line.unmatched += tally.unmatched.total()
         unit = Unit(page.unit, self.fetch.place.source, f"backfill/{self.fetch.id}")
-        self._make_ready()
+        self.parts.make_ready(self.tenant, self.parts.clock.now())
         with self.parts.db.write(self.tenant) as tx:
             result = self._append(tx, unit, found)
-            line.observations += result.new
-            line.duplicates += len(found) if result.repeated else result.duplicates
-            line.conflicts += result.conflicts
-            line.unmatched += result.unkept
-            line.refuse(result.refused)
-            if not result.repeated:
-                line.cuts += sum(len(o.cuts) for o in found)
+            line.kept(result, found)
             self.fetch = self.fetch.went_on(page.resume, result.new)
             backfills.save(tx, [self.fetch])
             pulls.keep(tx, self.run)
@@ -160,16 +153,11 @@ class _Fetching:
         done = replace(
             self.fetch, state="FAILED" if message else "COMPLETE", message=message, resume=None
         )
-        self._make_ready()
+        self.parts.make_ready(self.tenant, now)
         with self.parts.db.write(self.tenant) as tx:
             self._append(tx, self.run.unit, [record])
             backfills.save(tx, [done])
             pulls.forget(tx, self.run)
-
-    def _make_ready(self) -> None:
-        """What is counted while it is kept is counted once: no key is missed in the midst of it."""
-        now = self.parts.clock.now()
-        make_ready(self.parts.db, self.parts.lake.keys, self.tenant, FACTS, now)
 
     def _append(self, tx: Tx, unit: Unit, found: list[Observation]) -> Appended:
         return append(

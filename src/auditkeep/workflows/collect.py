@@ -154,6 +154,10 @@ class Collector:
             session_name=settings.collect_session_name,
         )
 
+    def make_ready(self, tenant: Tenant, now: Instant) -> None:
+        """What is counted while it is kept is counted once: no key is missed in the midst of it."""
+        make_ready(self.db, self.lake.keys, tenant, FACTS, now)
+
     def _open(self, tenant: Tenant, key: str) -> "_Work | None":
         """What a job finds: nothing to do where nobody looks any more."""
         account, region, source, _ = key.split("/", 3)
@@ -464,8 +468,12 @@ class _Work:
         """Keep what waits, with the state of its questions, in one transaction."""
         if not (self._waiting or self._ledger or self._changed):
             return
+        self._keep_run()
+
+    def _keep_run(self) -> None:
+        """The same, and the run's notes, also where nothing waits."""
         now = self.parts.clock.now()
-        self._make_ready(now)
+        self.parts.make_ready(self.tenant, now)
         with self.parts.db.write(self.tenant) as tx:
             tx.lock_tenant()
             self._keep(tx, now)
@@ -495,7 +503,6 @@ class _Work:
             )
 
     def _append(self, tx: Tx, part: _Part, now: Instant) -> None:
-        line = part.line
         result = append(
             tx,
             self.parts.lake,
@@ -505,31 +512,20 @@ class _Work:
             provenance=self.run.provenance(self.place),
             now=now,
         )
-        line.observations += result.new
-        line.duplicates += len(part.observations) if result.repeated else result.duplicates
-        line.conflicts += result.conflicts
-        line.unmatched += result.unkept
-        line.refuse(result.refused)
-        if not result.repeated:
-            line.cuts += sum(len(o.cuts) for o in part.observations)
-
-    def _make_ready(self, now: Instant) -> None:
-        """What is counted while it is kept is counted once: no key is missed in the midst of it."""
-        make_ready(self.parts.db, self.parts.lake.keys, self.tenant, FACTS, now)
+        part.line.kept(result, part.observations)
 
     def put_off(self, error: NotCollected) -> None:
         """Keep what there is, and why it goes on later."""
         trouble = trouble_of(error)
         self.run.trouble = (trouble.reason, trouble.detail, trouble.message)
-        self._commit()
-        self.parts.db.change(self.tenant, lambda tx: pulls.keep(tx, self.run))
+        self._keep_run()
 
     def conclude(self, outcome: str) -> None:
         """Keep what still waits, and make the run a fact, in one transaction."""
         now = self.parts.clock.now()
         failed = [one for one in self.run.asked if one.outcome not in ("complete", "")]
         told = "partial" if failed and outcome == "completed" else outcome
-        self._make_ready(now)
+        self.parts.make_ready(self.tenant, now)
         with self.parts.db.write(self.tenant) as tx:
             tx.lock_tenant()
             self._keep(tx, now)

@@ -551,14 +551,15 @@ class TrailReading:
         if self.trail.name:
             folder = place.folder(LOGS)
             progress = self.progress_of(place)
-            self._require_left(tx, folder, trails.standing(progress))
-            trails.keep_progress(tx, self.trail.name, folder, progress, self.now)
+            before = self._left_so(tx, folder, trails.standing(progress))
+            trails.went_on(tx, self.trail.name, folder, before, progress, self.now)
 
-    def _require_left(self, tx: Tx, folder: str, becomes: bytes) -> None:
-        """Overtaken unless a place is as this reader left it, perhaps earlier in `tx`."""
+    def _left_so(self, tx: Tx, folder: str, becomes: bytes) -> Progress | None:
+        """A place as this reader left it, perhaps earlier in `tx`; Overtaken if it is not so."""
         tx.lock_tenant()
         left = self._left.setdefault(folder, [trails.standing(None)])
-        if trails.standing(trails.place_of(tx, self.trail.name, folder)) not in left:
+        found = trails.place_of(tx, self.trail.name, folder)
+        if trails.standing(found) not in left:
             raise Overtaken(
                 f"Another reader of the trail {self.trail.name} went on with {folder} meanwhile; "
                 "what is still due there is looked for again."
@@ -570,6 +571,7 @@ class TrailReading:
             del left[: left.index(becomes)]
 
         tx.after_commit(written)
+        return found
 
     def _listed(self, place: Place, kind: Kind, window: Window) -> Iterator[tuple[Found, Key]]:
         """Objects of the days that a window touches."""
