@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
+from auditkeep.accounts import store as accounts
 from auditkeep.assessments import review, store
 from auditkeep.assessments.model import (
     AssessedControl,
@@ -241,3 +242,27 @@ def _changes(tx: Tx, assessment: Assessment) -> list[object]:
     return list(
         review.change_page(tx, assessment.id, set_id=None, control_id=None, after=None, limit=10)
     )
+
+
+def test_whatever_changes_of_an_assessment_raises_the_version_of_all(tx: Tx) -> None:
+    accounts.register(tx, None, NOW)
+    versions = [store.state(tx).version]
+
+    def raised() -> bool:
+        versions.append(store.state(tx).version)
+        return versions[-1] > versions[-2]
+
+    made, _, _ = _made(tx)
+    assert raised()
+    store.touch(tx, made.id)
+    assert raised()
+    store.touch(tx, made.id, NOW)
+    assert raised()
+    store.save(tx, store.get(tx, made.id))
+    assert raised()
+    store.standing_on(tx, NOW)
+    assert not raised()
+    store.delete(tx, made.id)
+    assert raised()
+    other = tx.system().of(Tenant("999988887777", "us-east-1"))
+    assert store.state(other) == (0, 0)

@@ -104,9 +104,9 @@ def test_manual_evidence_stands_among_the_rest(tx: Tx, lake: Lake) -> None:
 
 def test_a_days_insights_are_those_of_its_folders(tx: Tx, lake: Lake) -> None:
     memo = InsightsMemo()
-    watched = [Watched(A, 1, 3, None)]
+    one = Watched(A, 1, 3, None)
     for _ in range(2):
-        shown = insights.of_day(tx, lake, memo, watched, TODAY)[A]
+        shown = insights.of_one(tx, lake, memo, one, TODAY, last_batch_no(tx))
         assert (shown.total.noncompliant, shown.total.inconclusive, shown.failing) == (1, 2, 1)
         assert list(shown.by_control) == [1]
 
@@ -156,9 +156,16 @@ def test_assessments_that_look_alike_are_counted_once(
     manual.import_all(tx, lake, pin, [Text("a")], largest=10, daily=100)
     watched = [Watched(one, 1, 2, None) for one in ids]
     memo = InsightsMemo()
-    shown = insights.of_day(tx, lake, memo, watched, TODAY)
+    (alike,) = insights.alike(tx, memo, watched, TODAY)
+    seen = insights.of_day(tx, lake, memo, [alike], TODAY, last_batch_no(tx))
     assert len(asked) == 2
+    shown = seen.by_id()
     plain = shown[ids[0]].total.total
+    assert plain == 3
     assert [shown[one].total.total - plain for one in ids] == [n == 3 for n in range(30)]
-    assert insights.of_day(tx, lake, memo, watched, TODAY) == shown
+    assert seen.total().total == 30 * plain + 1
+    assert insights.of_day(tx, lake, memo, [alike], TODAY, last_batch_no(tx)) == seen
+    for each in watched:
+        alone = insights.of_one(tx, lake, memo, each, TODAY, last_batch_no(tx))
+        assert alone == shown[each.id]
     assert len(asked) == 2

@@ -68,3 +68,17 @@ def test_what_is_latest_following_and_a_slot_agree(
 def test_nothing_before_its_opening_is_a_slot() -> None:
     opened = parse("2026-05-10T10:00:00Z")
     assert not any(slots.is_slot(e, opened, day_from_name("2026-05-09")) for e in RHYTHMS)
+
+
+@pytest.mark.parametrize("every", RHYTHMS)
+@given(opened=openings, other=openings, ahead=st.integers(0, 400))
+def test_anchors_that_are_alike_lead_to_the_same_slots(
+    every: Every, opened: Instant, other: Instant, ahead: int
+) -> None:
+    same = slots.alike(every, opened)
+    day = Day(slots.first(opened) + ahead)
+    assert slots.is_slot(every, same, day) == slots.is_slot(every, opened, day)
+    assert slots.alike(every, same) == same
+    day = Day(max(slots.first(opened), slots.first(other)) + ahead)
+    if slots.alike(every, other) == same:
+        assert slots.is_slot(every, opened, day) == slots.is_slot(every, other, day)

@@ -2,7 +2,8 @@
 
 Every function takes the caller's transaction and never commits. Whoever changes any part of an
 assessment calls `touch`, or `save`, in the same transaction: `version` is what answers built from
-an assessment are cached under.
+an assessment are cached under. Whatever raises it, makes an assessment or deletes one also raises
+the tenant's `assessments_version`, for answers over all of them.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -104,6 +105,12 @@ _CHANGED = PreparedChange(
 )
 
 
+_ANY_CHANGED = PreparedChange(
+    tenants, where=[], values={"assessments_version": tenants.c.assessments_version + 1}
+)
+_STATE = Prepared(tenants.c.assessments_version, tenants.c.last_evidence_batch)
+
+
 def _paged(*, by_status: bool, continued: bool) -> Prepared:
     table = assessments.c
     where: list[Any] = [table.status == bindparam("status")] if by_status else []
@@ -148,6 +155,7 @@ def insert(
 ) -> None:
     """A new assessment with its sets and controls; it keeps the key that the tenant has now."""
     kms_key = tx.scalar(tx.select(tenants.c.kms_key))
+    tx.change(_ANY_CHANGED)
     tx.insert(assessments, {"id": assessment.id, "kms_key": kms_key, **_changeable(assessment)})
     tx.insert(
         assessment_control_sets,
@@ -243,6 +251,19 @@ def standing_on(tx: Tx, since: Instant) -> list[Standing]:
     return [_standing(row) for row in tx.fetch(_STANDING_ON, since=since)]
 
 
+class State(NamedTuple):
+    """With the day, all that answers over the assessments of a tenant depend on."""
+
+    version: int
+    """Of its assessments: the same while none is made, changed or deleted."""
+    last_batch: int
+
+
+def state(tx: Tx) -> State:
+    rows = tx.fetch(_STATE)
+    return State(*rows[0]) if rows else State(0, 0)
+
+
 class Head(NamedTuple):
     """An assessment by what changes when it does."""
 
@@ -300,6 +321,7 @@ def save(tx: Tx, assessment: Assessment) -> Assessment:
     saved = msgspec.structs.replace(assessment, version=assessment.version + 1)
     risen = {"version": assessments.c.version + 1}
     tx.set(assessments, {"id": assessment.id}, _changeable(saved) | risen)
+    tx.change(_ANY_CHANGED)
     return saved
 
 
@@ -309,6 +331,7 @@ def touch(tx: Tx, assessment_id: str, now: Instant | None = None) -> None:
         tx.change(_TOUCHED, touched=assessment_id)
     else:
         tx.change(_CHANGED, touched=assessment_id, now=now)
+    tx.change(_ANY_CHANGED)
 
 
 def delete(tx: Tx, assessment_id: str) -> None:
@@ -316,6 +339,7 @@ def delete(tx: Tx, assessment_id: str) -> None:
     for table in _PARTS:
         tx.run(tx.delete(table).where(table.c.assessment_id == assessment_id))
     tx.run(tx.delete(assessments).where(assessments.c.id == assessment_id))
+    tx.change(_ANY_CHANGED)
 
 
 # --- control sets ----------------------------------------------------------------------------

@@ -241,6 +241,8 @@ tenants = _owned(
     Column("lens_version", BigInteger, nullable=False, default=0),
     # rises when more is seen than before: what was read earlier may hold more that is wanted
     Column("wanted_version", BigInteger, nullable=False, default=0),
+    # rises with every change of an assessment: what is remembered of all of them
+    Column("assessments_version", BigInteger, nullable=False, default=0),
     Column("keeps", Text, nullable=False, default="library"),  # see observations.KeepPolicy
     _int("keeps_since", null=True),
     key=(),
@@ -515,8 +517,8 @@ lens_intervals = _owned(
     _int("anchor"),  # from when its slots are counted: kept where an interval is opened anew
     _flag("frozen"),  # its assessment is INACTIVE and sees no later batch
     Column("version", BigInteger, nullable=False, default=0),  # wanted_version that it made
-    Index("lens_intervals_control", "account", "region", "assessment_id", "ordinal"),
-    key=("id",),
+    # in this order in the key itself: SQLite prefers a table's key to an index that names more
+    key=("assessment_id", "ordinal", "id"),
 )
 
 selections = _owned(

@@ -93,18 +93,20 @@ class Counts:
         earliest = min((self.first_time, self.first_source), (first, source))
         self.first_time, self.first_source = earliest
 
-    def merge(self, other: "Counts") -> None:
-        """Take in what another one counted; distinct resources do not add up and stay."""
-        self.total += other.total
-        self.compliance += other.compliance
-        self.issues += other.issues
-        self.activity += other.activity
-        self.configuration += other.configuration
-        self.manual += other.manual
-        self.compliant += other.compliant
-        self.noncompliant += other.noncompliant
-        self.inconclusive += other.inconclusive
-        self.resources += other.resources
+    def merge(self, other: "Counts", times: int = 1) -> None:
+        """Take in what another one counted, or several alike; distinct resources do not add up
+        and stay.
+        """
+        self.total += other.total * times
+        self.compliance += other.compliance * times
+        self.issues += other.issues * times
+        self.activity += other.activity * times
+        self.configuration += other.configuration * times
+        self.manual += other.manual * times
+        self.compliant += other.compliant * times
+        self.noncompliant += other.noncompliant * times
+        self.inconclusive += other.inconclusive * times
+        self.resources += other.resources * times
         earlier = (other.first_time, other.first_source)
         self.first_time, self.first_source = min((self.first_time, self.first_source), earlier)
 

@@ -73,6 +73,11 @@ def pinned_key(assessment_id: str, ordinal: int) -> str:
     return f"{_PINNED}{assessment_id}/{ordinal}"
 
 
+def pinned_prefix(assessment_id: str = "") -> str:
+    """How the match keys begin of what is pinned to controls of one assessment, or of any."""
+    return f"{_PINNED}{assessment_id}/" if assessment_id else _PINNED
+
+
 def pinned_place(match_key: str) -> tuple[str, int] | None:
     """The assessment and ordinal that a pinned match key names; None for all other keys."""
     if not is_pinned(match_key):

@@ -3,21 +3,29 @@
 The day is the UTC day of the events, as in folders. What is added up depends on how an assessment
 looks at the day, not on which one it is: assessments whose lenses see the same of it, ordinal by
 ordinal, are counted once, from one query of the day's rollups. Only what is pinned to a control
-differs, and is added to each. Lenses are kept under the assessment's version and what they showed
-also under the lake's last batch, so that thirty assessments over a day cost about what one does.
+differs, and is added to each.
+
+    what                            is kept under
+    who looks alike for good        the assessment's version (`evidence.settled`)
+    lenses of those who look alike  the day
+    what they showed                the day and the lake's last batch
+
+So that thirty assessments cost what one does: new facts are counted once for all that look alike,
+and on a new day their lenses are read once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from auditkeep.clock import Day, day_start
 from auditkeep.db.tx import Tx
+from auditkeep.evidence import settled
 from auditkeep.evidence.counts import Counts, count
-from auditkeep.evidence.ids import pinned_place
+from auditkeep.evidence.ids import pinned_place, pinned_prefix
 from auditkeep.evidence.lens import Interval, Lens, load
 from auditkeep.evidence.memo import Memo
-from auditkeep.evidence.progress import last_batch_no
+from auditkeep.evidence.settled import Settled
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import Rollup
 from auditkeep.lake.read import rollups
@@ -55,8 +63,8 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """How an assessment looks at a day, but for what is pinned."""
+class Look:
+    """How assessments look at a day, but for what is pinned."""
 
     lenses: Sequence[Lens]
     match_keys: frozenset[str]
@@ -64,7 +72,40 @@ class _Look:
     """The same for assessments that see the same of the day, ordinal by ordinal."""
 
 
-def _looks() -> Memo[_Look]:
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Assessments that see the same of a day, but for what is pinned."""
+
+    look: Look
+    watched: tuple[Watched, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What some assessments see of one day."""
+
+    together: Sequence[tuple[Shown, Sequence[str]]]
+    """What is shown, and the ids of those that it is shown to."""
+
+    def by_id(self) -> dict[str, Shown]:
+        return {id_: shown for shown, ids in self.together for id_ in ids}
+
+    def total(self) -> Counts:
+        total = Counts()
+        for shown, ids in self.together:
+            total.merge(shown.total, len(ids))
+        return total
+
+    def failing(self) -> int:
+        """Assessment controls with non-compliant evidence."""
+        return sum(shown.failing * len(ids) for shown, ids in self.together)
+
+
+def _settled_ones() -> Memo[Settled]:
+    return Memo(10_000)
+
+
+def _looks() -> Memo[Look]:
     return Memo(256)
 
 
@@ -74,51 +115,99 @@ def _shown() -> Memo[Shown]:
 
 @dataclass(frozen=True, slots=True)
 class InsightsMemo:
-    """Lenses, and what they showed, of the assessments that are asked about."""
+    """How the assessments look that are asked about, and what was shown to them."""
 
-    looks: Memo[_Look] = field(default_factory=_looks)
+    settled: Memo[Settled] = field(default_factory=_settled_ones)
+    looks: Memo[Look] = field(default_factory=_looks)
     shown: Memo[Shown] = field(default_factory=_shown)
 
     def clear(self) -> None:
         """Give up what is remembered."""
+        self.settled.clear()
         self.looks.clear()
         self.shown.clear()
 
 
+def alike(tx: Tx, memo: InsightsMemo, watched: Sequence[Watched], day: Day) -> tuple[Alike, ...]:
+    """Some assessments by how they look at a day; the same while none of them changes."""
+    found: dict[bytes, tuple[Look, list[Watched]]] = {}
+    for one, at_rest in zip(watched, _at_rest(tx, memo, watched), strict=True):
+        look = _look(tx, memo, one, at_rest.on(day), day)
+        found.setdefault(look.digest, (look, []))[1].append(one)
+    return tuple(Alike(look, tuple(some)) for look, some in found.values())
+
+
 def of_day(
-    tx: Tx, lake: Lake, memo: InsightsMemo, watched: Sequence[Watched], day: Day
-) -> dict[str, Shown]:
-    """What each of some assessments sees of one day, by assessment id."""
-    reached = last_batch_no(tx)
-    owner = (tx.tenant.account, tx.tenant.region)
-    keys = {one.id: (owner, one.id, one.version, day, reached) for one in watched}
-    known = {one.id: memo.shown.get(keys[one.id]) for one in watched}
-    missing = [one for one in watched if known[one.id] is None]
-    found = {id_: shown for id_, shown in known.items() if shown is not None}
-    if missing:
-        pinned = _pinned_rows(tx, day)
-        for one, shared in _counted(tx, lake, memo, missing, day):
+    tx: Tx, lake: Lake, memo: InsightsMemo, groups: Sequence[Alike], day: Day, reached: int
+) -> Seen:
+    """What some assessments see of one day; `reached` is the lake's last batch."""
+    pinned = _pinned_rows(tx, day)
+    together: list[tuple[Shown, Sequence[str]]] = []
+    for group, shared in _counted(tx, lake, memo, groups, day, reached):
+        others = []
+        for one in group.watched:
             own = pinned.get(one.id)
-            shown = shared
             if own:
-                shown = Shown.of(_with_pinned(tx, lake, one, shared.by_control, own))
-            found[one.id] = shown
-            memo.shown.put(keys[one.id], shown)
-    return found
+                together.append((_own(tx, lake, memo, one, shared, own, (day, reached)), (one.id,)))
+            else:
+                others.append(one.id)
+        if others:
+            together.append((shared, others))
+    return Seen(together)
+
+
+def of_one(tx: Tx, lake: Lake, memo: InsightsMemo, one: Watched, day: Day, reached: int) -> Shown:
+    """What one assessment sees of one day, whatever others there are."""
+    known = memo.shown.get(_own_key(tx, one, (day, reached)))
+    if known is None:
+        groups = alike(tx, memo, [one], day)
+        ((_, shared),) = _counted(tx, lake, memo, groups, day, reached)
+        own = _pinned_rows(tx, day, one.id).get(one.id, {})
+        known = _own(tx, lake, memo, one, shared, own, (day, reached))
+    return known
 
 
 def _counted(
-    tx: Tx, lake: Lake, memo: InsightsMemo, missing: Iterable[Watched], day: Day
-) -> Iterable[tuple[Watched, Shown]]:
-    """What the automated intervals of each show; alike ones are counted once."""
-    looks = [(one, _look(tx, memo, one, day)) for one in missing]
-    distinct = {look.digest: look for _, look in looks}
-    by_key = _rollups_by_key(tx, (look.match_keys for look in distinct.values()), day)
-    shared: dict[bytes, Shown] = {}
-    for digest, look in distinct.items():
-        rows = [row for key, some in by_key.items() if key in look.match_keys for row in some]
-        shared[digest] = Shown.of(_seen(tx, lake, look.lenses, rows))
-    return [(one, shared[look.digest]) for one, look in looks]
+    tx: Tx, lake: Lake, memo: InsightsMemo, groups: Sequence[Alike], day: Day, reached: int
+) -> Iterable[tuple[Alike, Shown]]:
+    """What the automated intervals of each show."""
+    owner = (tx.tenant.account, tx.tenant.region)
+    keys = [(owner, group.look.digest, day, reached) for group in groups]
+    found = [memo.shown.get(key) for key in keys]
+    missing = [at for at, shown in enumerate(found) if shown is None]
+    by_key = _rollups_by_key(tx, (groups[at].look.match_keys for at in missing), day)
+    for at, group in enumerate(groups):
+        shown = found[at]
+        if shown is None:
+            look = group.look
+            rows = [row for key, some in by_key.items() if key in look.match_keys for row in some]
+            shown = Shown.of(_seen(tx, lake, look.lenses, rows))
+            memo.shown.put(keys[at], shown)
+        yield group, shown
+
+
+def _own(
+    tx: Tx,
+    lake: Lake,
+    memo: InsightsMemo,
+    one: Watched,
+    shared: Shown,
+    pinned: Mapping[int, list[Rollup]],
+    until: tuple[Day, int],
+) -> Shown:
+    """What one sees, with what people handed in; kept, for it belongs to no other."""
+    key = _own_key(tx, one, until)
+    known = memo.shown.get(key)
+    if known is None:
+        known = shared
+        if pinned:
+            known = Shown.of(_with_pinned(tx, lake, one, shared.by_control, pinned))
+        memo.shown.put(key, known)
+    return known
+
+
+def _own_key(tx: Tx, one: Watched, until: tuple[Day, int]) -> Hashable:
+    return (tx.tenant.account, tx.tenant.region), one.id, one.version, *until
 
 
 def _seen(tx: Tx, lake: Lake, lenses: Sequence[Lens], rows: Sequence[Rollup]) -> ByControl:
@@ -143,8 +232,26 @@ def _with_pinned(
     return merged
 
 
-def _look(tx: Tx, memo: InsightsMemo, one: Watched, day: Day) -> _Look:
-    key = ((tx.tenant.account, tx.tenant.region), one.id, one.version, day)
+def _at_rest(tx: Tx, memo: InsightsMemo, watched: Sequence[Watched]) -> list[Settled]:
+    """How each looks from day to day; what is not known is read at once."""
+    owner = (tx.tenant.account, tx.tenant.region)
+    keys = [(owner, one.id, one.version) for one in watched]
+    known = [memo.settled.get(key) for key in keys]
+    missing = [one.id for one, at_rest in zip(watched, known, strict=True) if at_rest is None]
+    read = settled.of(tx, missing)
+    found = []
+    for key, one, at_rest in zip(keys, watched, known, strict=True):
+        if at_rest is None:
+            at_rest = read[one.id]  # noqa: PLW2901
+            memo.settled.put(key, at_rest)
+        found.append(at_rest)
+    return found
+
+
+def _look(tx: Tx, memo: InsightsMemo, one: Watched, at_rest: Hashable | None, day: Day) -> Look:
+    """How one looks at a day; read once for all that are at rest and look alike."""
+    who = (one.id, one.version) if at_rest is None else (at_rest, one.frozen_at_batch)
+    key = ((tx.tenant.account, tx.tenant.region), who, day)
     look = memo.looks.get(key)
     if look is None:
         ordinals = range(1, one.next_ordinal)
@@ -155,7 +262,7 @@ def _look(tx: Tx, memo: InsightsMemo, one: Watched, day: Day) -> _Look:
             if (automated := tuple(i for i in x.intervals if not i.pinned))
         ]
         keys = frozenset[str]().union(*(lens.match_keys for lens in lenses))
-        look = _Look(lenses, keys, _digest(lenses))
+        look = Look(lenses, keys, _digest(lenses))
         memo.looks.put(key, look)
     return look
 
@@ -183,10 +290,10 @@ def _rollups_by_key(tx: Tx, keys: Iterable[frozenset[str]], day: Day) -> dict[st
     return found
 
 
-def _pinned_rows(tx: Tx, day: Day) -> dict[str, dict[int, list[Rollup]]]:
-    """What was handed in on a day, by assessment and ordinal."""
+def _pinned_rows(tx: Tx, day: Day, assessment_id: str = "") -> dict[str, dict[int, list[Rollup]]]:
+    """What was handed in on a day, for all assessments or one, by assessment and ordinal."""
     found: dict[str, dict[int, list[Rollup]]] = {}
-    for row in manual_of(tx, day):
+    for row in manual_of(tx, day, pinned_prefix(assessment_id)):
         place = pinned_place(row.match_key)
         if place is not None:
             found.setdefault(place[0], {}).setdefault(place[1], []).append(row)

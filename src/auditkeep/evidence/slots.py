@@ -73,6 +73,16 @@ def following(every: Every, anchor: Instant, day: Day) -> Day:
     return found if found > day else _monthly(begin, month + 1)
 
 
+def alike(every: Every, anchor: Instant) -> Instant:
+    """The same for anchors that, from the first slot of each on, lead to the same slots."""
+    begin = first(anchor)
+    if every == "DAILY":
+        return day_start(Day(0))
+    if every == "WEEKLY":
+        return day_start(Day(begin % 7))
+    return day_start(Day((_EPOCH + timedelta(days=begin)).day - 1))
+
+
 def start(day: Day) -> Instant:
     """From when on a slot is due, and the event time of what is asked for it."""
     return day_start(day)

@@ -60,13 +60,18 @@ def sums(
 
 _MANUAL = Prepared(
     *(rollups.c[name] for name in Rollup.__struct_fields__),
-    where=[rollups.c.day == bindparam("day"), rollups.c.source == "MANUAL", STILL_COUNT],
+    where=[
+        rollups.c.day == bindparam("day"),
+        rollups.c.source == "MANUAL",
+        rollups.c.match_key.startswith(bindparam("prefix")),
+        STILL_COUNT,
+    ],
 )
 
 
-def manual_of(tx: Tx, day: Day) -> list[Rollup]:
-    """What was handed in by people on one day."""
-    return [Rollup(*row) for row in tx.fetch(_MANUAL, day=day)]
+def manual_of(tx: Tx, day: Day, prefix: str) -> list[Rollup]:
+    """What was handed in by people on one day, of match keys that begin like this."""
+    return [Rollup(*row) for row in tx.fetch(_MANUAL, day=day, prefix=prefix)]
 
 
 def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:

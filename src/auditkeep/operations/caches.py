@@ -8,7 +8,7 @@ from auditkeep.clock import Instant
 from auditkeep.evidence.folders import FolderMemo
 from auditkeep.evidence.insights import InsightsMemo
 from auditkeep.evidence.memo import Memo
-from auditkeep.operations.overview import Named, Overview
+from auditkeep.operations.overview import Named, Numbers, Overview, Watching
 from auditkeep.wire.model import Encoded
 from auditkeep.wire.models import auditmanager as am
 
@@ -33,11 +33,23 @@ def _sizes() -> Memo[int]:
     return Memo(4096)
 
 
+def _watching() -> Memo[Watching]:
+    return Memo(64)
+
+
+def _numbers() -> Memo[Numbers]:
+    return Memo(64)
+
+
 def _overviews() -> Memo[Overview]:
     return Memo(64)
 
 
 def _controls() -> Memo[tuple[Named, ...]]:
+    return Memo(512)
+
+
+def _alike_controls() -> Memo[tuple[Named, ...]]:
     return Memo(256)
 
 
@@ -67,8 +79,14 @@ class Caches:
     """How many controls an assessment has, under its version."""
     controls: Memo[tuple[Named, ...]] = field(default_factory=_controls)
     """The controls of an assessment, under its version."""
+    alike_controls: Memo[tuple[Named, ...]] = field(default_factory=_alike_controls)
+    """The same under themselves, so that assessments of one framework hold them once."""
+    watching: Memo[Watching] = field(default_factory=_watching)
+    """Who counts in insights, under the version of all assessments and the day."""
+    numbers: Memo[Numbers] = field(default_factory=_numbers)
+    """What insights count over all assessments, under the same and the last batch."""
     overviews: Memo[Overview] = field(default_factory=_overviews)
-    """What insights list over all assessments, under their versions, the day and the last batch."""
+    """What insights list over all assessments, under the same."""
 
     def clear(self) -> None:
         """Give up everything: some of it was computed from what is being destroyed."""

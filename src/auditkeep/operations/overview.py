@@ -1,11 +1,13 @@
-"""What insights list of a day over all assessments: kept whole, under all it was computed from."""
+"""What insights say of a day over all assessments: kept whole, under all it was computed from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
+from auditkeep.assessments.store import Standing
 from auditkeep.evidence.counts import Counts
+from auditkeep.evidence.insights import Alike
 
 NAME = 60
 """Characters of a name that count for the order of a list, so that they fit a token."""
@@ -50,6 +52,29 @@ class DomainRow:
     @property
     def rank(self) -> tuple[int | str, ...]:
         return -self.counts.noncompliant, self.name[:NAME], self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """Who counts on a day; the same until an assessment changes."""
+
+    watched: Sequence[Standing]
+    """The assessments that are ACTIVE, first, and those that ended on the day."""
+    alike: Sequence[Alike]
+    """The same assessments, by how they look at the day."""
+    active: int
+    controls: int
+    """Of the ACTIVE ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """All evidence of a day by class of verdict, and the controls that failed."""
+
+    active: int
+    controls: int
+    counts: Counts
+    failing: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ The day is the UTC date of `lastUpdated`, which is now: nothing is computed ahea
 Names are compared by their first NAME characters, which is what fits a continuation token.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from auditkeep import clock
@@ -33,11 +34,18 @@ from auditkeep.assessments.store import Standing
 from auditkeep.clock import day_of, day_start
 from auditkeep.evidence import insights
 from auditkeep.evidence.counts import Counts
-from auditkeep.evidence.insights import Shown, Watched
+from auditkeep.evidence.insights import Seen, Shown, Watched
 from auditkeep.evidence.progress import last_batch_no
 from auditkeep.library.domains import UNCATEGORIZED
 from auditkeep.operations.call import Call, pair
-from auditkeep.operations.overview import ControlRow, DomainRow, Named, Overview
+from auditkeep.operations.overview import (
+    ControlRow,
+    DomainRow,
+    Named,
+    Numbers,
+    Overview,
+    Watching,
+)
 from auditkeep.wire import paging
 from auditkeep.wire.models import auditmanager as am
 
@@ -46,23 +54,20 @@ Row = TypeVar("Row", ControlRow, DomainRow)
 
 def get_insights(call: Call, _ask: am.GetInsightsRequest) -> am.GetInsightsResponse:
     """Over all ACTIVE assessments, and those that ended today."""
-    watched = _watched(call)
+    numbers = _numbers(call)
     updated = clock.wire(call.now)
-    if not watched:
+    if numbers is None:
         return am.GetInsightsResponse(
             insights=am.Insights(active_assessments_count=0, last_updated=updated)
         )
-    seen = _seen(call, watched)
-    total = _total(seen.values())
-    active = [one for one in watched if one.active]
     return am.GetInsightsResponse(
         insights=am.Insights(
-            active_assessments_count=len(active),
-            noncompliant_evidence_count=total.noncompliant,
-            compliant_evidence_count=total.compliant,
-            inconclusive_evidence_count=total.inconclusive,
-            assessment_controls_count_by_noncompliant_evidence=_failing(seen.values()),
-            total_assessment_controls_count=_size(call, active),
+            active_assessments_count=numbers.active,
+            noncompliant_evidence_count=numbers.counts.noncompliant,
+            compliant_evidence_count=numbers.counts.compliant,
+            inconclusive_evidence_count=numbers.counts.inconclusive,
+            assessment_controls_count_by_noncompliant_evidence=numbers.failing,
+            total_assessment_controls_count=numbers.controls,
             last_updated=updated,
         )
     )
@@ -71,21 +76,20 @@ def get_insights(call: Call, _ask: am.GetInsightsRequest) -> am.GetInsightsRespo
 def get_insights_by_assessment(
     call: Call, ask: am.GetInsightsByAssessmentRequest
 ) -> am.GetInsightsByAssessmentResponse:
-    watched = _one(call, ask.assessment_id)
+    one = _one(call, ask.assessment_id)
     updated = clock.wire(call.now)
-    if not watched:
+    if one is None:
         return am.GetInsightsByAssessmentResponse(
             insights=am.InsightsByAssessment(last_updated=updated)
         )
-    seen = _seen(call, watched)
-    total = _total(seen.values())
+    shown = _seen_by(call, one)
     return am.GetInsightsByAssessmentResponse(
         insights=am.InsightsByAssessment(
-            noncompliant_evidence_count=total.noncompliant,
-            compliant_evidence_count=total.compliant,
-            inconclusive_evidence_count=total.inconclusive,
-            assessment_controls_count_by_noncompliant_evidence=_failing(seen.values()),
-            total_assessment_controls_count=_size(call, watched),
+            noncompliant_evidence_count=shown.total.noncompliant,
+            compliant_evidence_count=shown.total.compliant,
+            inconclusive_evidence_count=shown.total.inconclusive,
+            assessment_controls_count_by_noncompliant_evidence=shown.failing,
+            total_assessment_controls_count=_size(call, [one]),
             last_updated=updated,
         )
     )
@@ -104,9 +108,12 @@ def list_control_domain_insights(
 def list_control_domain_insights_by_assessment(
     call: Call, ask: am.ListControlDomainInsightsByAssessmentRequest
 ) -> am.ListControlDomainInsightsByAssessmentResponse:
-    watched = _one(call, ask.assessment_id)
+    one = _one(call, ask.assessment_id)
     scope = paging.scope("ListControlDomainInsightsByAssessment", call.tenant, ask.assessment_id)
-    found = _domains(call, watched, watched)
+    found: Iterable[DomainRow] = ()
+    if one is not None:
+        seen = _Seeing(_seen_by(call, one), _named(call, one), 1)
+        found = _domains(call, [seen], [(seen.controls, 1)])
     rows, token = _page(call, found, scope, ask.next_token, ask.max_results)
     return am.ListControlDomainInsightsByAssessmentResponse(
         control_domain_insights=tuple(_shown_domain(d, call) for d in rows), next_token=token
@@ -138,9 +145,11 @@ def list_assessment_control_insights_by_control_domain(
     call: Call, ask: am.ListAssessmentControlInsightsByControlDomainRequest
 ) -> am.ListAssessmentControlInsightsByControlDomainResponse:
     """The controls of a domain in one assessment that collected evidence today, set by set."""
+    one = _one(call, ask.assessment_id)
     found = [
         ControlRow(c.control_id, c.name, c.set_name, c.ordinal, counts)
-        for c, counts in _controls(call, _one(call, ask.assessment_id))
+        for seen in ([] if one is None else [_Seeing(_seen_by(call, one), _named(call, one), 1)])
+        for c, counts in seen.each()
         if ask.control_domain_id in c.domains
     ]
     scope = paging.scope(
@@ -168,23 +177,77 @@ def list_assessment_control_insights_by_control_domain(
 # --- what is watched, and what it sees ---------------------------------------------------------
 
 
-def _watched(call: Call) -> list[Standing]:
-    """The assessments that are ACTIVE, first, and those that ended today."""
-    found = store.standing_on(call.tx, day_start(day_of(call.now)))
-    return sorted(found, key=lambda one: (not one.active, one.id))
+@dataclass(frozen=True, slots=True)
+class _Seeing:
+    """Assessments that have the same controls, which see the same."""
+
+    shown: Shown
+    controls: tuple[Named, ...]
+    times: int
+    """How many they are."""
+
+    def each(self) -> Iterator[tuple[Named, Counts]]:
+        """The controls that saw something, with what each saw."""
+        by_control = self.shown.by_control
+        for named in self.controls if by_control else ():
+            counts = by_control.get(named.ordinal)
+            if counts is not None:
+                yield named, counts
 
 
-def _one(call: Call, assessment_id: str) -> list[Standing]:
+def _watching(call: Call, version: int) -> Watching:
+    """Who counts today: looked at once for each state of all assessments."""
+    day = day_of(call.now)
+    memo, key = call.deps.caches.watching, (call.tenant, version, day)
+    known = memo.get(key)
+    if known is None:
+        found = store.standing_on(call.tx, day_start(day))
+        watched = sorted(found, key=lambda one: (not one.active, one.id))
+        active = [one for one in watched if one.active]
+        looking = [_looking(one) for one in watched]
+        alike = insights.alike(call.tx, call.deps.caches.insights, looking, day)
+        known = Watching(watched, alike, len(active), _size(call, active))
+        memo.put(key, known)
+    return known
+
+
+def _one(call: Call, assessment_id: str) -> Standing | None:
     """The assessment, unless it ended before today; NotFound where there is none."""
     one = store.standing(call.tx, assessment_id)
     today = day_start(day_of(call.now))
-    return [one] if one.active or one.updated_at >= today else []
+    return one if one.active or one.updated_at >= today else None
 
 
-def _seen(call: Call, assessments: Sequence[Standing]) -> dict[str, Shown]:
-    watched = [Watched(a.id, a.version, a.next_ordinal, a.frozen_at_batch) for a in assessments]
-    memo = call.deps.caches.insights
-    return insights.of_day(call.tx, call.deps.lake, memo, watched, day_of(call.now))
+def _looking(one: Standing) -> Watched:
+    return Watched(one.id, one.version, one.next_ordinal, one.frozen_at_batch)
+
+
+def _seen_by(call: Call, one: Standing) -> Shown:
+    """What one assessment sees today."""
+    lake, memo = call.deps.lake, call.deps.caches.insights
+    reached = last_batch_no(call.tx)
+    return insights.of_one(call.tx, lake, memo, _looking(one), day_of(call.now), reached)
+
+
+def _seen(call: Call, watching: Watching, reached: int) -> Seen:
+    """What all of them see today."""
+    lake, memo = call.deps.lake, call.deps.caches.insights
+    return insights.of_day(call.tx, lake, memo, watching.alike, day_of(call.now), reached)
+
+
+def _numbers(call: Call) -> Numbers | None:
+    """Over all assessments, computed once for each state of things; None: nobody watches."""
+    state = store.state(call.tx)
+    memo, key = call.deps.caches.numbers, (call.tenant, state, day_of(call.now))
+    known = memo.get(key)
+    if known is None:
+        watching = _watching(call, state.version)
+        if not watching.watched:
+            return None
+        seen = _seen(call, watching, state.last_batch)
+        known = Numbers(watching.active, watching.controls, seen.total(), seen.failing())
+        memo.put(key, known)
+    return known
 
 
 def _size(call: Call, assessments: Sequence[Standing]) -> int:
@@ -216,59 +279,82 @@ def _named(call: Call, one: Standing) -> tuple[Named, ...]:
             )
             for c in store.controls(call.tx, one.id)
         )
+        shared = call.deps.caches.alike_controls.get(known)
+        if shared is None:
+            call.deps.caches.alike_controls.put(known, known)
+        known = shared or known
         memo.put(key, known)
     return known
 
 
-def _controls(call: Call, assessments: Sequence[Standing]) -> Iterable[tuple[Named, Counts]]:
-    """The controls that saw something today, with what they saw."""
-    seen = _seen(call, assessments)
-    for assessment in assessments:
-        by_control = seen[assessment.id].by_control
-        if by_control:
-            for named in _named(call, assessment):
-                counts = by_control.get(named.ordinal)
-                if counts is not None:
-                    yield named, counts
-
-
 def _overview(call: Call) -> Overview:
     """Domains and controls over all assessments; computed once for each state of things."""
-    watched, day = _watched(call), day_of(call.now)
-    versions = tuple((one.id, one.version) for one in watched)
-    key = (call.tenant, versions, day, last_batch_no(call.tx))
-    memo = call.deps.caches.overviews
+    state = store.state(call.tx)
+    memo, key = call.deps.caches.overviews, (call.tenant, state, day_of(call.now))
     known = memo.get(key)
     if known is None:
+        watching = _watching(call, state.version)
+        shown = _seen(call, watching, state.last_batch).by_id()
+        seeing = _together(call, watching.watched, shown)
         controls: dict[str, dict[str, ControlRow]] = {}
-        for named, counts in _controls(call, watched):
-            for domain in named.domains:
-                rows = controls.setdefault(domain, {})
-                row = rows.setdefault(named.control_id, ControlRow(named.control_id, named.name))
-                row.counts.merge(counts)
-        counted = [one for one in watched if one.active]
-        domains = tuple(_domains(call, watched, counted))
+        for one in seeing:
+            for named, counts in one.each():
+                for domain in named.domains:
+                    rows = controls.setdefault(domain, {})
+                    row = rows.get(named.control_id)
+                    if row is None:
+                        row = rows[named.control_id] = ControlRow(named.control_id, named.name)
+                    row.counts.merge(counts, one.times)
+        counted = _counted(call, watching.watched) if controls else []
+        domains = tuple(_domains(call, seeing, counted))
         known = Overview(domains, {d: tuple(rows.values()) for d, rows in controls.items()})
         memo.put(key, known)
     return known
 
 
+def _together(call: Call, watched: Sequence[Standing], shown: Mapping[str, Shown]) -> list[_Seeing]:
+    """Those that saw something, in their order; alike ones where the first of them stands."""
+    found: dict[tuple[int, int], _Seeing] = {}
+    for assessment in watched:
+        sees = shown[assessment.id]
+        if sees.by_control:
+            controls = _named(call, assessment)
+            key = (id(sees), id(controls))
+            before = found.get(key)
+            found[key] = _Seeing(sees, controls, 1 if before is None else before.times + 1)
+    return list(found.values())
+
+
+def _counted(call: Call, watched: Sequence[Standing]) -> list[tuple[tuple[Named, ...], int]]:
+    """The controls of the ACTIVE ones, and how many have the same."""
+    found: dict[int, tuple[tuple[Named, ...], int]] = {}
+    for assessment in watched:
+        if assessment.active:
+            controls = _named(call, assessment)
+            _, times = found.get(id(controls), (controls, 0))
+            found[id(controls)] = controls, times + 1
+    return list(found.values())
+
+
 def _domains(
-    call: Call, watched: Sequence[Standing], counted: Sequence[Standing]
+    call: Call, seeing: Sequence[_Seeing], counted: Sequence[tuple[tuple[Named, ...], int]]
 ) -> Iterable[DomainRow]:
-    """The domains with evidence of the `watched`, and how many controls the `counted` have."""
+    """The domains with evidence, and how many of the counted controls each has."""
     found: dict[str, DomainRow] = {}
-    for named, counts in _controls(call, watched):
-        for id_ in named.domains:
-            domain = found.setdefault(id_, DomainRow(id_, _name(call, id_)))
-            domain.counts.merge(counts)
-            domain.failing += counts.noncompliant > 0
+    for one in seeing:
+        for named, counts in one.each():
+            for id_ in named.domains:
+                domain = found.get(id_)
+                if domain is None:
+                    domain = found[id_] = DomainRow(id_, _name(call, id_))
+                domain.counts.merge(counts, one.times)
+                domain.failing += one.times * (counts.noncompliant > 0)
     if found:
-        for one in counted:
-            for named in _named(call, one):
+        for controls, times in counted:
+            for named in controls:
                 for id_ in named.domains:
                     if id_ in found and not named.removed:
-                        found[id_].controls += 1
+                        found[id_].controls += times
     return found.values()
 
 
@@ -293,18 +379,6 @@ def _page(
     if after is not None:
         ranked = [row for row in ranked if row.rank > after]
     return paging.page(ranked[: paging.size(max_results) + 1], max_results, rank, secret, scope)
-
-
-def _total(seen: Iterable[Shown]) -> Counts:
-    total = Counts()
-    for one in seen:
-        total.merge(one.total)
-    return total
-
-
-def _failing(seen: Iterable[Shown]) -> int:
-    """Assessment controls with non-compliant evidence."""
-    return sum(one.failing for one in seen)
 
 
 def _shown_domain(domain: DomainRow, call: Call) -> am.ControlDomainInsights:
