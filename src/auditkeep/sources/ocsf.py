@@ -26,7 +26,7 @@ from auditkeep.mapping.leftout import left_out
 from auditkeep.observations import Observation, Resource, SourceType
 from auditkeep.sources.batch import DEFAULT, Limits, Single
 from auditkeep.sources.content import content_hash
-from auditkeep.sources.records import NO_CONTROL, Context, Parsed, Rejected, Tally, told
+from auditkeep.sources.records import NO_CONTROL, Context, Parsed, Rejected, Tally, read_each, told
 from auditkeep.sources.times import read_time
 from auditkeep.sources.values import Lists, Record, records, values
 
@@ -164,20 +164,13 @@ def parse(
     blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits = DEFAULT
 ) -> Parsed:
     """All events of a text: a list, lines, one by itself, or an answer or bus event around them."""
-    for item in values(blocks, LISTS, limits):
-        if isinstance(item, Rejected):
-            yield item
-        else:
-            yield from read(item, context, tally)
+    return read_each(values(blocks, LISTS, limits), lambda one: read(one, context, tally))
 
 
 def read(one: Single, context: Context, tally: Tally) -> Parsed:
     """One value: an event, or something that holds events."""
-    for item in records(one, _EVENT, _held, tally):
-        if isinstance(item, Rejected):
-            yield item
-        else:
-            yield from told(_read(item, context), tally)
+    events = records(one, _EVENT, _held, tally)
+    return read_each(events, lambda event: told(_read(event, context), tally))
 
 
 def _held(event: _Event) -> Lists:

@@ -25,7 +25,7 @@ from auditkeep.observations import Observation, Resource
 from auditkeep.sources import ocsf
 from auditkeep.sources.batch import DEFAULT, Limits, Single
 from auditkeep.sources.content import content_hash
-from auditkeep.sources.records import NO_CONTROL, Context, Parsed, Rejected, Tally, told
+from auditkeep.sources.records import NO_CONTROL, Context, Parsed, Rejected, Tally, read_each, told
 from auditkeep.sources.times import read_time
 from auditkeep.sources.values import values
 
@@ -63,17 +63,10 @@ def parse(
     first = next((block for block in blocks if block.strip()), b"")
     text = chain([first], blocks)
     if not first or first.lstrip()[:1] in {b"{", b"["}:
-        yield from _json(text, context, tally, limits)
+        items = values(text, ocsf.LISTS, limits)
+        yield from read_each(items, lambda one: _value(one, context, tally))
     else:
         yield from _csv(text, context, tally)
-
-
-def _json(blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits) -> Parsed:
-    for item in values(blocks, ocsf.LISTS, limits):
-        if isinstance(item, Rejected):
-            yield item
-        else:
-            yield from _value(item, context, tally)
 
 
 def _value(one: Single, context: Context, tally: Tally) -> Parsed:

@@ -6,8 +6,9 @@ stops a file. Whether a time is possible is decided by the lake, for all sources
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +18,8 @@ from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
 from auditkeep.sources.rules import Rules
 from auditkeep.sources.secrets import Cutter
+
+T = TypeVar("T")
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding bytes from outside may raise: wrong JSON, wrong UTF-8, too deep."""
@@ -59,6 +62,15 @@ class Tally:
 
     records: int = 0
     unmatched: Counter[str] = field(default_factory=Counter)
+
+
+def read_each(items: Iterable[T | Rejected], read: Callable[[T], Parsed]) -> Parsed:
+    """What is read of each item, and what was rejected among them, in order."""
+    for item in items:
+        if isinstance(item, Rejected):
+            yield item
+        else:
+            yield from read(item)
 
 
 def told(found: Observation | Rejected | str, tally: Tally) -> Parsed:

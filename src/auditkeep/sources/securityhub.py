@@ -18,9 +18,9 @@ from msgspec import UNSET, Raw, UnsetType
 from auditkeep.ids import is_account
 from auditkeep.mapping import securityhub
 from auditkeep.observations import Observation, Resource
-from auditkeep.sources.batch import DEFAULT, Limits
+from auditkeep.sources.batch import DEFAULT, Limits, Single
 from auditkeep.sources.content import content_hash
-from auditkeep.sources.records import NO_CONTROL, Context, Parsed, Rejected, Tally, told
+from auditkeep.sources.records import NO_CONTROL, Context, Parsed, Rejected, Tally, read_each, told
 from auditkeep.sources.times import read_time
 from auditkeep.sources.values import Lists, Record, records, values
 
@@ -81,15 +81,12 @@ def parse(
     blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits = DEFAULT
 ) -> Parsed:
     """All findings of a text, in any of their forms, in order."""
-    for item in values(blocks, _LISTS, limits):
-        if isinstance(item, Rejected):
-            yield item
-            continue
-        for one in records(item, _FINDING, _held, tally):
-            if isinstance(one, Rejected):
-                yield one
-            else:
-                yield from told(_observation(one, context), tally)
+    return read_each(values(blocks, _LISTS, limits), lambda one: _read(one, context, tally))
+
+
+def _read(one: Single, context: Context, tally: Tally) -> Parsed:
+    findings = records(one, _FINDING, _held, tally)
+    return read_each(findings, lambda finding: told(_observation(finding, context), tally))
 
 
 def _held(value: _Finding) -> Lists:
