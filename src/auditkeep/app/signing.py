@@ -8,6 +8,8 @@ The log's new key lies beside the old one until the epoch has begun. A change th
 either not made, and made when it is asked for again, or ends with the next start.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from auditkeep.app import keys
@@ -32,11 +34,8 @@ def change_report_key(parts: Parts, to: str) -> str:
     """Sign reports with another key from the next start on; what it is called."""
     find, note = keys.finder(parts.settings), parts.lake.uses.note
     places = Places.of(parts.settings)
-    if to == LOCAL:
-        _discard(places.next_report_key)
-        ReportKey.create(places.next_report_key)
-    else:
-        durable.replace(places.next_report_key, signers.report_key_file(to, find, note), mode=0o600)
+    file = partial(signers.report_key_file, to, find, note)
+    _make(places.next_report_key, to, ReportKey.create, file)
     made = signers.open_report_key(places.next_report_key, find, note)
     told = {"to": to, "fingerprint": made.fingerprint}
     parts.db.system_change(lambda tx: parts.note(tx, "ChangeReportKey", told))
@@ -52,11 +51,8 @@ def change_log_key(parts: Parts, to: str) -> str:
     find, note = keys.finder(parts.settings), parts.lake.uses.note
     places, lake = Places.of(parts.settings), parts.lake
     with Sequencer(lake) as sequencer:
-        if to == LOCAL:
-            _discard(places.next_log_key)
-            SigningKey.create(places.next_log_key)
-        else:
-            durable.replace(places.next_log_key, signers.log_key_file(to, find, note), mode=0o600)
+        file = partial(signers.log_key_file, to, find, note)
+        _make(places.next_log_key, to, SigningKey.create, file)
         key = signers.open_log_key(places.next_log_key, find, note)
         signer = Signer(epochs.next_name(lake.origin), key)
         while True:  # all that the former key has to sign for
@@ -83,7 +79,11 @@ def _size(lake: Lake) -> int:
     return 0 if row is None else row.size
 
 
-def _discard(path: Path) -> None:
-    """A key that a change which was cut off has left, and nobody knows."""
-    if path.exists():
+def _make(path: Path, to: str, create: Callable[[Path], object], file: Callable[[], bytes]) -> None:
+    """The next key's file: `create` makes one of our own, `file` says what names one elsewhere."""
+    if to != LOCAL:
+        durable.replace(path, file(), mode=0o600)
+        return
+    if path.exists():  # of a change that was cut off, and nobody knows it
         durable.remove(path)
+    create(path)
