@@ -22,6 +22,7 @@ from auditkeep.activity.used import is_last_word, records
 from auditkeep.clock import MINUTE, SECOND, Clock, Instant
 from auditkeep.crypto.asking import begun_again
 from auditkeep.crypto.uses import KeyUse
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.tx import Tx
 from auditkeep.errors import AuditkeepError, Throttled
 from auditkeep.ids import Tenant, new_id
@@ -164,8 +165,8 @@ class Batcher:
                 owned.setdefault(tenant, []).append(noted)
         for (tenant, _), heard in self._reads.items():
             some = [noted for noted in heard if noted.at > erased.get(tenant, -1)]
-            for start in range(0, len(some), FILE_RECORDS):
-                owned.setdefault(tenant, []).append(together(some[start : start + FILE_RECORDS]))
+            for piece in in_pieces(some, FILE_RECORDS):
+                owned.setdefault(tenant, []).append(together(piece))
         return owned
 
     def _tell_losses(self) -> None:

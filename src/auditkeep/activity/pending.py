@@ -17,6 +17,7 @@ from sqlalchemy import bindparam, func
 from auditkeep.activity.model import Noted
 from auditkeep.clock import Instant, month_of
 from auditkeep.crypto.aead import open_sealed, seal
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.prepared import Prepared
 from auditkeep.db.schema import activity_pending, buckets, erasures, meta, tenants
 from auditkeep.db.tx import SystemTx, Tx
@@ -26,9 +27,6 @@ from auditkeep.lake.buckets import ACTIVITY, ERASED, BucketKeys, current
 
 MOST_BYTES = 1 << 20
 """Of the records in one row, about; a single larger one has a row of its own."""
-
-_IN = 500
-"""Values of one SQL IN list."""
 
 _TABLE = activity_pending
 _REGISTERED = Prepared(tenants.c.status)
@@ -134,7 +132,7 @@ def oldest(tx: Tx, keys: BucketKeys, most: int | None = None) -> Rows:
     """
     ids = _oldest_ids(tx, most)
     found: list[Noted] = []
-    for some in _chunks(ids):
+    for some in in_pieces(ids):
         t = _TABLE.c
         query = tx.select(t.id, t.bucket_id, t.blob).where(t.id.in_(some))
         for row in tx.all(query):
@@ -151,7 +149,7 @@ def oldest(tx: Tx, keys: BucketKeys, most: int | None = None) -> Rows:
 
 def remove(tx: Tx, ids: Sequence[str]) -> None:
     """Take rows out, in the transaction that has put what they held elsewhere."""
-    for some in _chunks(ids):
+    for some in in_pieces(ids):
         tx.run(tx.delete(_TABLE).where(_TABLE.c.id.in_(some)))
 
 
@@ -165,10 +163,6 @@ def _oldest_ids(tx: Tx, most: int | None) -> list[str]:
         ids.append(row.id)
         records += row.records
     return ids
-
-
-def _chunks(ids: Sequence[str]) -> list[Sequence[str]]:
-    return [ids[start : start + _IN] for start in range(0, len(ids), _IN)]
 
 
 def _bucket(tx: Tx, keys: BucketKeys, now: Instant) -> str:

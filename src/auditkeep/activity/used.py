@@ -17,6 +17,7 @@ from auditkeep.activity.model import Noted, together
 from auditkeep.clock import MINUTE, Instant
 from auditkeep.crypto.signing import LOG
 from auditkeep.crypto.uses import KeyUse, Uses
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.tx import SystemTx
 from auditkeep.ids import Tenant
 from auditkeep.lake.buckets import BucketKeys
@@ -41,9 +42,9 @@ def records(uses: Sequence[KeyUse], home: Tenant) -> list[tuple[Tenant, Noted]]:
         key = (owner, use.at // MINUTE, use.operation)
         found.setdefault(key, []).append(record.of_key_use(use, owner))
     return [
-        (owner, together(some[start : start + FILE_USES]))
+        (owner, together(piece))
         for (owner, _, _), some in found.items()
-        for start in range(0, len(some), FILE_USES)
+        for piece in in_pieces(some, FILE_USES)
     ]
 
 

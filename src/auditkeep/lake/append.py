@@ -20,6 +20,7 @@ import msgspec
 
 from auditkeep.clock import Instant
 from auditkeep.db.bulk import claim_ids
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import (
     batches,
     conflicts,
@@ -175,10 +176,8 @@ def _earlier(tx: Tx, ids: Sequence[bytes], batch_no: int) -> dict[bytes, bytes]:
     """The contents of those ids that other batches hold."""
     found: dict[bytes, bytes] = {}
     t = observation_ids.c
-    for start in range(0, len(ids), 500):
-        query = tx.select(t.id, t.content).where(
-            t.id.in_(ids[start : start + 500]), t.batch_no != batch_no
-        )
+    for some in in_pieces(ids):
+        query = tx.select(t.id, t.content).where(t.id.in_(some), t.batch_no != batch_no)
         found |= {bytes(row.id): bytes(row.content) for row in tx.all(query)}
     return found
 

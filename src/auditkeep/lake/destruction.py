@@ -23,6 +23,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from auditkeep.clock import Instant, iso
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import (
     batches,
     blobs,
@@ -227,6 +228,5 @@ def _named(bucket: Row[Any], following: str) -> DestroyedBucket:
 
 
 def _parted(destruction_id: str, openings: Sequence[tuple[str, str]]) -> Iterator[Openings]:
-    each = governance.OPENINGS_EACH
-    for start in range(0, len(openings), each):
-        yield Openings(destruction=destruction_id, openings=tuple(openings[start : start + each]))
+    for some in in_pieces(openings, governance.OPENINGS_EACH):
+        yield Openings(destruction=destruction_id, openings=tuple(some))

@@ -26,7 +26,6 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 import msgspec
 
@@ -34,6 +33,7 @@ from auditkeep.clock import Instant
 from auditkeep.crypto.asking import with_keys
 from auditkeep.crypto.ring import OWN
 from auditkeep.db.bulk import merge_rollups
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import (
     activity_pending,
     batches,
@@ -58,12 +58,9 @@ from auditkeep.lake.governance import Authority, Destruction, ranges
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.model import count_gone, gone_of
 
-T = TypeVar("T")
-
 TRIES = 3
 """How often what was copied may turn out to be no longer what is there."""
 
-_IN = 500
 _log = logging.getLogger("auditkeep.generations")
 
 
@@ -389,12 +386,6 @@ def _move(tx: Tx, batch: _Batch, copies: _Copies, segment_id: str, doomed: Doome
     tx.run(tx.update(batches).where(batches.c.batch_no == batch.batch_no).values(values))
     if batch.segment_id is None:
         tx.run(tx.delete(tail).where(tail.c.batch_no == batch.batch_no))
-
-
-def in_pieces(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """As many values at a time as one statement takes."""
-    for start in range(0, len(values), _IN):
-        yield values[start : start + _IN]
 
 
 def _indexes(gone: str | None) -> frozenset[int]:

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 from sqlalchemy import func, tuple_
 
 from auditkeep.clock import Day, Instant, day_of
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import batches, buckets, segments, tail, tenants, unkept
 from auditkeep.db.tx import Tx
 from auditkeep.errors import StorageError
@@ -33,7 +34,8 @@ FORGOTTEN: Final = "unseen"
 """The job that destroys what nobody sees once an assessment is deleted, whose id is its key."""
 
 _KIND = ("day", "source", "match_key", "origin_account", "origin_region")
-_IN = 200
+_KINDS = 200
+"""Kinds, each of five values, of one SQL IN list."""
 UNSEEN: Final = "no open lens sees it"
 """Why a record was passed over, in counts of readings."""
 
@@ -171,8 +173,7 @@ def pass_over(tx: Tx, observations: Iterable[Fact], now: Instant) -> None:
         kind = (day_of(o.event_time), o.source, o.match_key, o.account, o.region)
         first, last = kinds.get(kind, (o.event_time, o.event_time))
         kinds[kind] = min(first, o.event_time), max(last, o.event_time)
-    for start in range(0, len(kinds), _IN):
-        some = sorted(kinds)[start : start + _IN]
+    for some in in_pieces(sorted(kinds), _KINDS):
         columns = [unkept.c[name] for name in _KIND]
         known = tx.all(tx.select(unkept).where(tuple_(*columns).in_(some)))
         for row in known:
@@ -190,8 +191,7 @@ def pass_over(tx: Tx, observations: Iterable[Fact], now: Instant) -> None:
 def passed_over(tx: Tx, match_keys: Sequence[str], first: Day, last: Day) -> Iterator[Unkept]:
     """What was not kept of some match keys, of events of these days."""
     u = unkept.c
-    for start in range(0, len(match_keys), _IN):
-        some = match_keys[start : start + _IN]
+    for some in in_pieces(match_keys):
         query = tx.select(unkept).where(u.day.between(first, last), u.match_key.in_(some))
         for row in tx.all(query):
             yield Unkept(

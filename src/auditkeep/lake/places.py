@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from auditkeep.clock import Instant
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import batches, segments
 from auditkeep.db.tx import Tx
 from auditkeep.lake import parquet, read
@@ -52,8 +53,8 @@ def places(
         b.bucket_id == bucket_id, b.segment_id.is_(None), b.batch_no > after_batch
     )
     numbers = [row.batch_no for row in tx.all(waiting.order_by(b.batch_no))]
-    for start in range(0, len(numbers), _SOME):
-        for columns in read.batch_columns(tx, lake, numbers[start : start + _SOME]):
+    for some in in_pieces(numbers, _SOME):
+        for columns in read.batch_columns(tx, lake, some):
             light = columns.light
             for index, key in enumerate(light.match_keys):
                 if key in wanted:

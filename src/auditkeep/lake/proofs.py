@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from auditkeep.clock import Instant
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import batches, checkpoints, log_entries
 from auditkeep.db.tx import Tx
 from auditkeep.errors import LogError, StorageError
@@ -15,9 +16,6 @@ from auditkeep.lake.batch import load_leaves, open_opening
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sequencer import log_tiles, newest_row, require_tiles
 from auditkeep.tlog.merkle import Tree
-
-_IN = 500
-"""Values of one SQL IN list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +113,7 @@ def places(tx: Tx, batch_nos: Collection[int]) -> Iterator[tuple[int, int, Insta
     """Some batches that are in the log: number, index of its entry, and when it was committed."""
     numbers = sorted(batch_nos)
     system = tx.system()
-    for start in range(0, len(numbers), _IN):
-        some = numbers[start : start + _IN]
+    for some in in_pieces(numbers):
         query = tx.select(batches.c.batch_no, batches.c.log_position, batches.c.committed_at)
         rows = tx.all(query.where(batches.c.batch_no.in_(some)))
         positions = [row.log_position for row in rows]

@@ -13,11 +13,12 @@ Invariant: an observation that is committed is found in exactly one of tail and 
 import heapq
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import msgspec
 
 from auditkeep.clock import Day, Instant
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import batches, observation_ids, segments, tail
 from auditkeep.db.schema import buckets as schema_buckets
 from auditkeep.db.schema import rollups as rollup_table
@@ -42,12 +43,8 @@ __all__ = [
     "rollups",
 ]
 
-_IN = 500
-"""Values of one SQL IN list."""
 _BLOBS = 32
 """Tail blobs fetched at a time: 128 MiB at most, a few in practice."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,7 @@ def find(tx: Tx, lake: Lake, ids: Collection[bytes]) -> dict[bytes, Stored]:
     """Observations by id; one that is not there, or not any more, is left out."""
     _keep_sealer_out(tx)
     place: dict[int, list[bytes]] = {}
-    for some in _chunks(sorted(set(ids)), _IN):
+    for some in in_pieces(sorted(set(ids))):
         query = tx.select(observation_ids.c.id, observation_ids.c.batch_no).where(
             observation_ids.c.id.in_(some)
         )
@@ -115,7 +112,7 @@ def find(tx: Tx, lake: Lake, ids: Collection[bytes]) -> dict[bytes, Stored]:
             place.setdefault(row.batch_no, []).append(bytes(row.id))
     in_tail: list[_Batch] = []
     in_segments: dict[tuple[str, str], list[bytes]] = {}
-    for numbers in _chunks(sorted(place), _IN):
+    for numbers in in_pieces(sorted(place)):
         query = tx.select(
             batches.c.batch_no,
             batches.c.bucket_id,
@@ -162,7 +159,7 @@ def rollups(
     t = rollup_table.c
     columns = [t[name] for name in Rollup.__struct_fields__]
     found: list[Rollup] = []
-    for keys in _chunks(sorted(set(match_keys)), _IN):
+    for keys in in_pieces(sorted(set(match_keys))):
         query = tx.select(*columns).where(
             t.match_key.in_(keys), t.day >= first_day, still_count(tx)
         )
@@ -270,7 +267,7 @@ def _loaded(
     tx: Tx, lake: Lake, wanted: Sequence[_Batch], *, keep: bool = True
 ) -> Iterator[Columns]:
     """Batches of the tail, unsealed; kept in memory for the next reader unless told otherwise."""
-    for some in _chunks(wanted, _BLOBS):
+    for some in in_pieces(wanted, _BLOBS):
         cached = {b.batch_no: lake.tail.get(tx.tenant, b.batch_no, b.root) for b in some}
         missing = [number for number, columns in cached.items() if columns is None]
         blobs = {}
@@ -328,8 +325,3 @@ def _useful(views: Sequence[View]) -> list[View]:
 def _keep_sealer_out(tx: Tx) -> None:
     if tx.writable:
         tx.lock_tenant()
-
-
-def _chunks(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]

@@ -14,7 +14,7 @@ bucket for longer than a write could take, and those open nothing.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from auditkeep.clock import MINUTE, Instant
@@ -23,6 +23,7 @@ from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.masters import Master
 from auditkeep.crypto.providers import kept, master_of
 from auditkeep.crypto.ring import KeyRing
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import buckets, meta
 from auditkeep.db.tx import Tx
 from auditkeep.errors import KeyUnusable
@@ -143,7 +144,7 @@ def _rewrap(
 ) -> None:
     with lake.db.read(tenant) as tx:
         alive = _alive(tx)
-    for some in _pieces(alive):
+    for some in in_pieces(alive, PIECE):
         anew: dict[str, tuple[bytes, bytes]] = {}
         masters: dict[str, str] = {}
         for bucket_id, klass, named in some:
@@ -249,8 +250,3 @@ def _alive(tx: Tx) -> list[tuple[str, str, str]]:
     query = tx.select(b.id, b["class"].label("klass"), b.provider_key)
     rows = tx.all(query.where(b.destroyed_at.is_(None)).order_by(b.created_at, b.id))
     return [(row.id, row.klass, row.provider_key) for row in rows]
-
-
-def _pieces(rows: list[tuple[str, str, str]]) -> Iterator[list[tuple[str, str, str]]]:
-    for start in range(0, len(rows), PIECE):
-        yield rows[start : start + PIECE]

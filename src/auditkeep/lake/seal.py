@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import func
 
 from auditkeep.clock import DAY, Instant
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import batches, tail
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant
@@ -28,8 +29,6 @@ them, however large the records are. 50,000 usual rows have about as many."""
 
 MAX_AGE = DAY
 """A bucket whose oldest batch is in the tail for longer is sealed however small it is."""
-
-_IN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +124,11 @@ def _in_tail(tx: Tx, numbers: Sequence[int]) -> int:
     """How many of the batches are in the tail still."""
     return sum(
         int(tx.scalar(tx.select(func.count(tail.c.batch_no)).where(tail.c.batch_no.in_(some))))
-        for some in _chunks(numbers)
+        for some in in_pieces(numbers)
     )
 
 
 def _move(tx: Tx, numbers: Sequence[int], segment_id: str) -> None:
-    for some in _chunks(numbers):
+    for some in in_pieces(numbers):
         tx.run(tx.update(batches).where(batches.c.batch_no.in_(some)).values(segment_id=segment_id))
         tx.run(tx.delete(tail).where(tail.c.batch_no.in_(some)))
-
-
-def _chunks(numbers: Sequence[int]) -> list[Sequence[int]]:
-    return [numbers[start : start + _IN] for start in range(0, len(numbers), _IN)]

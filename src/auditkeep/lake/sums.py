@@ -2,20 +2,18 @@
 years and is asked for often, and those of one day that are manual.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 import msgspec
 from sqlalchemy import bindparam, func
 
 from auditkeep.clock import Day, Instant
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.prepared import Prepared
 from auditkeep.db.schema import rollups
 from auditkeep.db.tx import Tx
 from auditkeep.lake.model import Rollup
 from auditkeep.lake.rollups import STILL_COUNT, still_count
-
-_IN = 500
-"""Values of one SQL IN list."""
 
 
 class Sum(msgspec.Struct, frozen=True, gc=False):
@@ -37,7 +35,7 @@ def sums(
     """Of the days from `first_day` to `last_day`, both included; None: to the newest."""
     t = rollups.c
     group = (t.match_key, t.origin_account, t.origin_region, t.source)
-    for keys in _chunks(sorted(set(match_keys))):
+    for keys in in_pieces(sorted(set(match_keys))):
         query = (
             tx.select(
                 *group,
@@ -72,8 +70,3 @@ _MANUAL = Prepared(
 def manual_of(tx: Tx, day: Day, prefix: str) -> list[Rollup]:
     """What was handed in by people on one day, of match keys that begin like this."""
     return [Rollup(*row) for row in tx.fetch(_MANUAL, day=day, prefix=prefix)]
-
-
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), _IN):
-        yield values[start : start + _IN]

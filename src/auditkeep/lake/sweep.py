@@ -12,6 +12,7 @@ nothing is swept at all.
 """
 
 from auditkeep.clock import DAY, MINUTE, Instant
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import buckets, replaced
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant
@@ -70,11 +71,11 @@ def clear_away(lake: Lake, tenant: Tenant) -> int:
         tx.run(tx.delete(replaced))  # whoever reads them still has no right to
     for kind in _KINDS:
         names = sorted(lake.objects.list(f"{kind}/{owner}"))
-        for start in range(0, len(names), PIECE):
+        for some in in_pieces(names, PIECE):
             with lake.db.write(tenant) as tx:
                 tx.lock_tenant()
                 used = _used(tx)
-                orphans = [n for n in names[start : start + PIECE] if n not in used]
+                orphans = [n for n in some if n not in used]
                 for name in orphans:
                     lake.objects.delete(name)
             gone += len(orphans)

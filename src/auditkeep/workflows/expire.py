@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement
 
 from auditkeep.clock import DAY, Instant
 from auditkeep.crypto.asking import with_keys
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import (
     batches,
     observation_ids,
@@ -29,7 +30,7 @@ from auditkeep.lake.blobs import has_blob
 from auditkeep.lake.buckets import ERASED
 from auditkeep.lake.crashpoints import reach
 from auditkeep.lake.destruction import destroy_buckets
-from auditkeep.lake.generations import Doomed, in_pieces
+from auditkeep.lake.generations import Doomed
 from auditkeep.lake.governance import Authority, Destruction
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.remains import forget_ids

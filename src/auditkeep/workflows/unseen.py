@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from auditkeep.clock import Clock, Instant, day_of, iso
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import batches, buckets, rollups, tenants
 from auditkeep.db.tx import Tx
 from auditkeep.errors import Busy
@@ -153,12 +154,11 @@ def _cut(
 
 
 def _said(choice: "Choice", done: Destruction, version: int) -> Iterator[Unseen]:
-    spans = choice.spans()
-    for start in range(0, len(spans), SPANS_EACH):
+    for some in in_pieces(choice.spans(), SPANS_EACH):
         yield Unseen(
             destruction=done.id,
             policy=choice.ground.policy.id,
-            spans=tuple(spans[start : start + SPANS_EACH]),
+            spans=tuple(some),
             version=version,
         )
 
