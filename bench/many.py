@@ -27,6 +27,7 @@ from auditkeep.app.parts import Parts
 from auditkeep.clock import MINUTE, SECOND, Instant
 from auditkeep.db.schema import rollups, tail
 from auditkeep.work.pump import Pump
+from auditkeep.workflows.asking import Asking
 from auditkeep.workflows.collect import KIND
 
 MANY = 30
@@ -89,7 +90,7 @@ def _play(assessments: int, days: int) -> Taken:
 
 
 def _days(cloud: Simulator, parts: Parts, assessments: int, days: int) -> Taken:
-    pump = Pump(parts.jobs, {KIND: collector(parts).handler()}, cloud.clock, threads=1)
+    pump = Pump(parts.jobs, {KIND: Asking(collector(parts)).handler()}, cloud.clock, threads=1)
     audit, rounded = Audit(parts), Rounded(parts, cloud)
     framework = audit.framework("One for all", SETS)
     made = [audit.assess(f"Audit {n}", SETS, ACCOUNTS, framework) for n in range(assessments)]

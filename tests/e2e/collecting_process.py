@@ -17,6 +17,7 @@ from tests.e2e.collecting import collector, settings
 from auditkeep.app.parts import open_parts
 from auditkeep.clock import Instant
 from auditkeep.work.pump import Pump
+from auditkeep.workflows.asking import Asking
 from auditkeep.workflows.collect import KIND
 
 
@@ -32,7 +33,7 @@ class FileClock:
 
 def collect(data: Path, clock: FileClock) -> None:
     parts = open_parts(settings(data), clock)
-    Pump(parts.jobs, {KIND: collector(parts).handler()}, clock, threads=2).start()
+    Pump(parts.jobs, {KIND: Asking(collector(parts)).handler()}, clock, threads=2).start()
     signal.pause()
 
 

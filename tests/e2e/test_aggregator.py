@@ -14,6 +14,7 @@ from auditkeep.app.setup import initialise
 from auditkeep.clock import DAY, Instant
 from auditkeep.ids import Tenant
 from auditkeep.work.pump import Pump
+from auditkeep.workflows.asking import Asking
 from auditkeep.workflows.collect import KIND
 
 pytestmark = pytest.mark.server
@@ -54,7 +55,7 @@ def test_an_aggregator_is_asked_for_whom_it_sees(
         made = audit.assess("Watch", sets, (MANAGER, SEEN, DENYING, UNSEEN))
         cloud.clock.at = Instant(cloud.clock.at + 60_000_000)
         rounded.queue()
-        Pump(parts.jobs, {KIND: collector(parts).handler()}, cloud.clock, threads=1).drain()
+        Pump(parts.jobs, {KIND: Asking(collector(parts)).handler()}, cloud.clock, threads=1).drain()
         shown = made.shown()["Buckets judged"]
         # also of an account that lets nobody in, through whoever aggregates
         assert {one[2] for one in shown} == {MANAGER, SEEN, DENYING}

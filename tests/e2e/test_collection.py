@@ -12,6 +12,7 @@ from tests.simulator.cloud import Simulator, action
 from auditkeep.app.collection import needs_of
 from auditkeep.clock import DAY, MINUTE, Instant
 from auditkeep.work.pump import Pump
+from auditkeep.workflows.asking import Asking
 from auditkeep.workflows.collect import KIND
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -37,7 +38,7 @@ def good(cloud: Simulator, day: int) -> Counter[tuple[str, str, str]]:
 
 def test_thirty_days_of_an_organisation(cloud: Simulator, quick_path: Path) -> None:
     parts = deployment(cloud, quick_path / "audit")
-    pump = Pump(parts.jobs, {KIND: collector(parts).handler()}, cloud.clock, threads=1)
+    pump = Pump(parts.jobs, {KIND: Asking(collector(parts)).handler()}, cloud.clock, threads=1)
     story = Story(cloud, parts)
 
     def set_clock(at: Instant) -> None:

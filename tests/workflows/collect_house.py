@@ -30,6 +30,7 @@ from auditkeep.sources.records import Context, Parsed, Tally
 from auditkeep.sources.sessions import Who
 from auditkeep.work.jobs import DatabaseJobs
 from auditkeep.work.pump import Pump
+from auditkeep.workflows.asking import Asking
 from auditkeep.workflows.collect import KIND, Collector
 from auditkeep.workflows.rounds import Rounds
 
@@ -154,7 +155,7 @@ class House:
             told=lambda _tx, gap, opened: self.told.append((gap.what, opened)),
         )
         self.rounds = Rounds(self.collector)
-        handlers = {KIND: self.collector.handler()}
+        handlers = {KIND: Asking(self.collector).handler()}
         self.pump = Pump(self.jobs, handlers, self.clock, threads=1)
 
     def _clients(self, who: Who) -> Nobody:

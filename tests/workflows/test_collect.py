@@ -34,6 +34,7 @@ from auditkeep.sources.pull import (
     Unreachable,
 )
 from auditkeep.work.pump import Pump
+from auditkeep.workflows.asking import Asking
 from auditkeep.workflows.collect import KIND, job_key
 from auditkeep.workflows.rounds import Rounds
 
@@ -345,7 +346,7 @@ def test_one_account_may_tell_of_all_accounts_events(house: House) -> None:
     house.trail.resources[TWO, ""] = ["e2"]
     house.collector = replace(house.collector, asked_elsewhere={"AWS_Cloudtrail": THREE})
     house.rounds = Rounds(house.collector)
-    house.pump = Pump(house.jobs, {KIND: house.collector.handler()}, house.clock, threads=1)
+    house.pump = Pump(house.jobs, {KIND: Asking(house.collector).handler()}, house.clock, threads=1)
     house.look("ec2:RunInstances", RULE, accounts=(ONE, TWO))
     house.collect()
     assert {(w.account, w.role) for w in house.who} == {
@@ -443,7 +444,7 @@ def test_whoever_takes_over_from_a_dead_worker_keeps_the_same(
             raise SystemExit
         return append(*args, **members)
 
-    monkeypatch.setattr("auditkeep.workflows.collect.append", dying)
+    monkeypatch.setattr("auditkeep.workflows.pages.append", dying)
     for left[0] in [0, 1, 2, 1, 0, 3, 1000]:
         with contextlib.suppress(SystemExit):
             deaths += 1
@@ -467,7 +468,8 @@ def test_a_run_that_was_overtaken_keeps_nothing_more(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.look(RULE)
-    collector, key = house.collector, job_key(Place(ONE, HERE, "AWS_Config"), "2026-05-01T12:00Z")
+    asking = Asking(house.collector)
+    key = job_key(Place(ONE, HERE, "AWS_Config"), "2026-05-01T12:00Z")
     get = house.config.get
     stalled: list[Page] = []
 
@@ -477,13 +479,13 @@ def test_a_run_that_was_overtaken_keeps_nothing_more(
             if number and not stalled:
                 stalled.append(page)
                 house.clock.at = Instant(house.clock.at + 5 * MINUTE)
-                collector.run(house.tenant, key)
+                asking.run(house.tenant, key)
             yield page
 
     monkeypatch.setattr(house.config, "get", stall)
     house.config.resources[ONE, ""] = ["bucket-1", "bucket-2", "bucket-3"]
     with pytest.raises(Overtaken):
-        collector.run(house.tenant, key)
+        asking.run(house.tenant, key)
     assert [name for _, name, _ in house.kept(RULE)] == ["bucket-1", "bucket-2", "bucket-3"]
-    collector.run(house.tenant, key)
+    asking.run(house.tenant, key)
     assert len(house.config.asked) == 2

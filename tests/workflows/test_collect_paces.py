@@ -15,6 +15,7 @@ from auditkeep.lake.lake import Lake
 from auditkeep.sources.pull import Ask, Clients, Page
 from auditkeep.sources.sessions import Pace
 from auditkeep.work.pump import Pump
+from auditkeep.workflows.asking import Asking
 from auditkeep.workflows.collect import KIND
 
 USERS = "api:iam_ListUsers"
@@ -58,7 +59,7 @@ def house(lake: Lake, tenant: Tenant, tmp_path: Path) -> House:
 @pytest.mark.parametrize("aside", [4, 1])
 def test_several_throttled_accounts_do_not_delay_a_healthy_one(house: House, aside: int) -> None:
     """All may wait aside, or only one of them: then the others are put off."""
-    handlers = {KIND: house.collector.handler()}
+    handlers = {KIND: Asking(house.collector).handler()}
     pump = Pump(house.jobs, handlers, house.clock, threads=1, aside=aside)
     assert isinstance(house.api, Paced)
     house.api.wait = pump.stand_aside

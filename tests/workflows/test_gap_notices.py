@@ -28,6 +28,7 @@ from auditkeep.wire.models import auditmanager as am
 from auditkeep.work.jobs import DatabaseJobs
 from auditkeep.work.pump import Pump
 from auditkeep.workflows import gap_notices
+from auditkeep.workflows.asking import Asking
 from auditkeep.workflows.collect import KIND, Collector
 from auditkeep.workflows.gap_notices import GapNotices
 from auditkeep.workflows.rounds import Rounds
@@ -66,7 +67,7 @@ class Watched(House):
             told=self.notices.hear,
         )
         self.rounds = Rounds(collector)
-        handlers = {KIND: collector.handler(), gap_notices.KIND: self.notices.handler()}
+        handlers = {KIND: Asking(collector).handler(), gap_notices.KIND: self.notices.handler()}
         self.pump = Pump(DatabaseJobs(db), handlers, clock, threads=1)
 
     def made(self, *accounts: str, **members: Any) -> str:

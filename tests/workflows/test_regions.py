@@ -20,6 +20,7 @@ from auditkeep.ids import GLOBAL_REGION, Tenant
 from auditkeep.lake.lake import Lake
 from auditkeep.sources.pull import Clients, Denied, Expired
 from auditkeep.work.pump import Pump
+from auditkeep.workflows.asking import Asking
 from auditkeep.workflows.collect import KIND
 from auditkeep.workflows.regions import AskingRegions
 from auditkeep.workflows.rounds import Rounds
@@ -45,7 +46,7 @@ class Switching(House):
         self.collector = replace(self.collector, regions=self._say)
         self.rounds = Rounds(self.collector)
         handlers = {
-            KIND: self.collector.handler(), regions.JOB: AskingRegions(self.collector).handler(),
+            KIND: Asking(self.collector).handler(), regions.JOB: AskingRegions(self.collector).handler(),
         }  # fmt: skip
         self.pump = Pump(self.jobs, handlers, self.clock, threads=1)
 

@@ -27,6 +27,7 @@ from auditkeep.verify.archive import verify_archive
 from auditkeep.wire.models import auditmanager as am
 from auditkeep.work.jobs import DatabaseJobs
 from auditkeep.work.pump import Pump
+from auditkeep.workflows.asking import Asking
 from auditkeep.workflows.collect import KIND, Collector
 from auditkeep.workflows.regions import AskingRegions
 from auditkeep.workflows.report import build_report
@@ -68,7 +69,7 @@ class Collecting(House):
     def begin(self) -> None:
         self.rounds = Rounds(self.collector)
         handlers = {
-            KIND: self.collector.handler(), regions.JOB: AskingRegions(self.collector).handler(),
+            KIND: Asking(self.collector).handler(), regions.JOB: AskingRegions(self.collector).handler(),
         }  # fmt: skip
         self.pump = Pump(DatabaseJobs(self.db), handlers, self.clock, threads=1)
 

@@ -24,6 +24,7 @@ from auditkeep.sources.securityhubpull import SecurityHubFindings
 from auditkeep.sources.sessions import Sessions, Wait, sleep
 from auditkeep.work.pump import Handler, Pump
 from auditkeep.workflows import gap_notices
+from auditkeep.workflows.asking import Asking
 from auditkeep.workflows.backfill import Backfilling
 from auditkeep.workflows.collect import KIND, Collector
 from auditkeep.workflows.gap_notices import GapNotices
@@ -102,7 +103,7 @@ def notices_of(parts: Parts) -> GapNotices:
 def handlers_of(collector: Collector, notices: GapNotices) -> Mapping[str, Handler]:
     """The kinds of jobs that ask AWS, and tell of what was not had."""
     return {
-        KIND: collector.handler(),
+        KIND: Asking(collector).handler(),
         backfills.JOB: Backfilling(collector).handler(),
         regions.JOB: AskingRegions(collector).handler(),
         gap_notices.KIND: notices.handler(),

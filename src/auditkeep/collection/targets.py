@@ -49,6 +49,10 @@ class Place:
     region: str
     source: SourceType
 
+    @property
+    def name(self) -> str:
+        return f"{self.account}/{self.region}/{self.source}"
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:

@@ -11,19 +11,16 @@ from auditkeep.collection.backfills import Fetch
 from auditkeep.collection.plan import TRAIL, Duty
 from auditkeep.collection.pulls import Pulling
 from auditkeep.collection.targets import Todo
-from auditkeep.crypto.derive import hkdf
 from auditkeep.db.tx import Tx
 from auditkeep.errors import NotCollected
 from auditkeep.ids import Tenant
-from auditkeep.lake.append import Appended, Unit, append
-from auditkeep.lake.keeping import FACTS
+from auditkeep.lake.append import Appended, Unit
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
 from auditkeep.sources.pull import Ask, Expired, NotYet, Page, Puller, Throttled, Unreachable
-from auditkeep.sources.records import Context, Rejected, Tally
-from auditkeep.sources.secrets import Cutter
 from auditkeep.sources.sessions import AccountClients
 from auditkeep.work.pump import Handler
+from auditkeep.workflows import pages
 from auditkeep.workflows.collect import PATIENCE, Collector
 
 
@@ -97,14 +94,9 @@ class _Fetching:
     run: Pulling
 
     def __post_init__(self) -> None:
-        self._cut_key = hkdf(self.parts.secret, f"auditkeep/cuts/1{self.run.id}".encode(), 32)
+        self._cut_key = self.parts.cut_key(self.run.id)
         self._todo = Todo(self.duty, "backfill", self.fetch.created_at, since=self.fetch.start)
-        self._context = Context(
-            self.tenant,
-            self.parts.interest(self.tenant),
-            Cutter(self._cut_key),
-            reads=self.parts.settings.cloudtrail_reads,
-        )
+        self._context = self.parts.context(self.tenant, self._cut_key)
 
     def fetch_all(self, puller: Puller, clients: AccountClients) -> None:
         place = self.fetch.place
@@ -122,16 +114,7 @@ class _Fetching:
     def _keep(self, puller: Puller, page: Page) -> None:
         """Keep a page, and that it is kept."""
         line = self.run.of(self._todo)
-        line.took(page)
-        tally = Tally()
-        found: list[Observation] = []
-        for item in puller.parse(page, self._context, tally):
-            if isinstance(item, Rejected):
-                line.refuse([(item.position, item.reason)])
-            else:
-                found.append(item)
-        line.records += tally.records
-        line.unmatched += tally.unmatched.total()
+        found = pages.read(puller, page, self._context, line)
         unit = Unit(page.unit, self.fetch.place.source, f"backfill/{self.fetch.id}")
         self.parts.make_ready(self.tenant, self.parts.clock.now())
         with self.parts.db.write(self.tenant) as tx:
@@ -160,15 +143,8 @@ class _Fetching:
             pulls.forget(tx, self.run)
 
     def _append(self, tx: Tx, unit: Unit, found: list[Observation]) -> Appended:
-        return append(
-            tx,
-            self.parts.lake,
-            unit=unit,
-            klass=FACTS,
-            observations=found,
-            provenance=self.run.provenance(self.fetch.place),
-            now=self.parts.clock.now(),
-        )
+        now, provenance = self.parts.clock.now(), self.run.provenance(self.fetch.place)
+        return pages.keep(tx, self.parts.lake, unit, found, provenance, now)
 
 
 def _key(fetch: Fetch) -> str:
