@@ -15,9 +15,11 @@ from auditkeep.collection import trails as rows
 from auditkeep.collection.trails import Trail as Kept
 from auditkeep.errors import InputError, Overtaken
 from auditkeep.mapping.interest import Interest
-from auditkeep.sources import s3
+from auditkeep.sources import digest_times, s3
 from auditkeep.sources.pull import Denied
-from auditkeep.workflows import trails as workflow
+from auditkeep.workflows import trail_bucket
+from auditkeep.workflows.trail_memory import TrailMemory
+from auditkeep.workflows.trail_reading import TrailReading
 
 pytestmark = pytest.mark.server
 MINUTES = dt.timedelta(minutes=1)
@@ -46,7 +48,9 @@ def test_a_trail_is_read_once_and_verified(house: House) -> None:
 def test_a_log_file_waits_for_its_digest_but_not_for_ever(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workflow, "WAIT", 10**15)  # moto's objects arrive now, whatever day it is
+    monkeypatch.setattr(
+        digest_times, "WAIT", 10**15
+    )  # moto's objects arrive now, whatever day it is
     trail = Trail()
     trail.hours(1)
     trail.log(BEGIN + 80 * MINUTES, event(50))
@@ -61,7 +65,7 @@ def test_a_log_file_waits_for_its_digest_but_not_for_ever(
 
     trail.log(BEGIN + 140 * MINUTES, event(60))
     house.deliver(trail)
-    monkeypatch.setattr(workflow, "WAIT", 180 * 60_000_000)
+    monkeypatch.setattr(digest_times, "WAIT", 180 * 60_000_000)
     old = house.read(dt.datetime.now(dt.UTC) + 4 * HOUR, since=from_datetime(BEGIN))
     assert old.waiting == 0
     assert house.events()["060"] == "pulled"
@@ -292,7 +296,7 @@ def test_a_stream_that_breaks_is_taken_up_where_it_broke(
     monkeypatch.setattr(s3, "FIRST_PAUSE", 0)
     if not small:
         monkeypatch.setattr(s3, "IN_MEMORY", 10)
-        monkeypatch.setattr(workflow, "SMALL", 10)
+        monkeypatch.setattr(trail_bucket, "SMALL", 10)
     trail = Trail()
     trail.hours(1)
     house.deliver(trail)
@@ -347,7 +351,7 @@ def test_a_pass_that_was_killed_is_begun_again_and_adds_nothing_twice(
     trail.hours(3)
     trail.log(BEGIN + 2 * HOUR, event(99), named=False)
     house.deliver(trail)
-    real = workflow.TrailReading.remember
+    real = TrailMemory.write
     calls = 0
 
     def kill(self: Any, tx: Any, place: Any) -> None:
@@ -357,7 +361,7 @@ def test_a_pass_that_was_killed_is_begun_again_and_adds_nothing_twice(
         if calls == at:
             raise Killed
 
-    monkeypatch.setattr(workflow.TrailReading, "remember", kill)
+    monkeypatch.setattr(TrailMemory, "write", kill)
     later = dt.datetime.now(dt.UTC) + 4 * HOUR
     killed = False
     try:
@@ -365,7 +369,7 @@ def test_a_pass_that_was_killed_is_begun_again_and_adds_nothing_twice(
     except Killed:
         killed = True
     assert killed or at > 4
-    monkeypatch.setattr(workflow.TrailReading, "remember", real)
+    monkeypatch.setattr(TrailMemory, "write", real)
     house.read(later, since=from_datetime(BEGIN))
     assert len(house.events()) == 7
     assert sorted(house.findings()) == [
@@ -389,7 +393,7 @@ def test_a_reader_that_woke_up_too_late_takes_nothing_back(
     hour(1)
     house.read(BEGIN + 2 * HOUR)
     hour(2)
-    real = workflow.TrailReading.follow
+    real = TrailReading.follow
     asleep: list[bool] = []
 
     def sleep(self: Any, chain: Any, since: Any) -> Any:
@@ -400,7 +404,7 @@ def test_a_reader_that_woke_up_too_late_takes_nothing_back(
             house.read(BEGIN + 4 * HOUR)
         return real(self, chain, since)
 
-    monkeypatch.setattr(workflow.TrailReading, "follow", sleep)
+    monkeypatch.setattr(TrailReading, "follow", sleep)
     with pytest.raises(Overtaken, match="trail main"):
         house.read(BEGIN + 3 * HOUR)
     hour(4)
@@ -418,11 +422,11 @@ def test_objects_of_no_trail_are_read_as_they_are(house: House) -> None:
         body = gzip.compress(json.dumps({"Records": [event(number)]}).encode())
         house.s3.put_object(Bucket=BUCKET, Key=f"export/{number}.json.gz", Body=body)
     house.clock.at = from_datetime(BEGIN + HOUR)
-    work = workflow.TrailReading(
+    work = TrailReading(
         house.lake, house.tenant, Kept(name="", bucket=BUCKET), house, Interest.everything(),
         "a", False, house.clock, None,
     )  # fmt: skip
-    work.objects("export/")
+    work.under("export/")
     work.conclude("completed")
     assert set(house.events().values()) == {"pulled"}
     assert len(house.events()) == 3

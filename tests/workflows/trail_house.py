@@ -15,8 +15,8 @@ from auditkeep.lake.read import observations
 from auditkeep.mapping.interest import Interest
 from auditkeep.sources.digest_findings import MATCH_KEY
 from auditkeep.workflows import trails
+from auditkeep.workflows.trail_counts import TrailCounts
 from auditkeep.workflows.trail_queue import QueueCounts, drain
-from auditkeep.workflows.trails import TrailCounts
 
 CREDENTIALS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
 

@@ -28,7 +28,8 @@ from auditkeep.repeating import Repeating
 from auditkeep.sources.pull import Clients
 from auditkeep.work.jobs import under_way
 from auditkeep.work.pump import Handler, Pump
-from auditkeep.workflows.trails import OVERLAP, Interrupted, TrailCounts
+from auditkeep.workflows.trail_counts import Interrupted, TrailCounts
+from auditkeep.workflows.trails import OVERLAP
 
 JOB = "trail"
 """Jobs that read a trail; keys are NAME/WHEN."""

@@ -16,12 +16,8 @@ from auditkeep.collection.trails import Trail
 from auditkeep.crypto.asking import begun_again
 from auditkeep.ids import Tenant
 from auditkeep.sources.pull import Clients
-from auditkeep.workflows.trails import (
-    TrailCounts,
-    TrailProgress,
-    read_trail,
-    read_url,
-)
+from auditkeep.workflows.trail_counts import TrailCounts, TrailProgress
+from auditkeep.workflows.trails import read_trail, read_url
 
 
 def clients_of(trail: Trail) -> Clients:

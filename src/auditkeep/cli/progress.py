@@ -12,7 +12,7 @@ from rich.text import Text
 from auditkeep.lake.audit.findings import Counts as Audited
 from auditkeep.lake.rotation import Rotated
 from auditkeep.workflows.ingest import Counts
-from auditkeep.workflows.trails import TrailCounts
+from auditkeep.workflows.trail_counts import TrailCounts
 
 
 class _Line:

@@ -112,6 +112,13 @@ class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
         """Whether it was read, and can be."""
         return self.read_to > 0 and not self.failure
 
+    def looked(self, since: Instant, until: Instant) -> None:
+        """All of a time was looked at; one that does not touch the rest leaves that as it is."""
+        if not self.read_to or (since <= self.read_to and until >= self.read_from):
+            earliest = min(self.read_from, since) if self.read_to else since
+            self.read_from = Instant(max(earliest, 1))
+            self.read_to = max(self.read_to, until)
+
 
 def standing(progress: Progress | None) -> bytes:
     """Tells one state of a place from any other; of one that was never read, too."""

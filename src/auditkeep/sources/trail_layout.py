@@ -65,6 +65,11 @@ class Key:
     def name(self) -> str:
         return self.key.rsplit("/", 1)[-1]
 
+    @property
+    def chain(self) -> str:
+        """Which digests of its place follow one another: those of one trail, backfill apart."""
+        return f"{self.trail}/{self.home}{'/backfill' if self.backfill else ''}"
+
 
 def read_key(key: str) -> Key | None:
     """A log file's or digest's key; None for any other object."""

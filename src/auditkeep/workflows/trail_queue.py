@@ -1,9 +1,10 @@
 """A trail's queue: what S3 says has arrived is read, and only then is the message deleted.
 
 Digests are judged as they come; a log file waits for the digest that names it by staying in the
-queue, hidden, for `trails.WAIT` at most. A message that tells of nothing that can be read is told
-and left for the queue's own dead-letter rule; where there is none it is deleted when it was taken
-`POISON` times, so that it does not come for ever. Whatever a queue loses, the next listing finds.
+queue, hidden, for `digest_times.WAIT` at most. A message that tells of nothing that can be read is
+told and left for the queue's own dead-letter rule; where there is none it is deleted when it was
+taken `POISON` times, so that it does not come for ever. Whatever a queue loses, the next listing
+finds.
 """
 
 from dataclasses import dataclass, field
@@ -14,13 +15,21 @@ from auditkeep.errors import InputError
 from auditkeep.ids import Tenant
 from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
+from auditkeep.sources import digest_times
 from auditkeep.sources.notices import Arrived, arrived
 from auditkeep.sources.pull import Clients, Denied
 from auditkeep.sources.queue import Message, Queue
 from auditkeep.sources.s3 import Vanished, Version
 from auditkeep.sources.trail_layout import LOGS, Key, read_key
-from auditkeep.workflows import trails
-from auditkeep.workflows.trails import Failure, TrailCounts, TrailProgress, TrailReading
+from auditkeep.workflows import trail_bucket
+from auditkeep.workflows.trail_counts import (
+    MOST_TOLD,
+    Failure,
+    TrailCounts,
+    TrailProgress,
+    outcome_of,
+)
+from auditkeep.workflows.trail_reading import NO_BEGINNING, TrailReading
 
 POISON = 5
 LOTS = 1_000
@@ -70,7 +79,7 @@ def drain(
                 break
             reader.lot(lot)
     except BaseException as error:
-        reader.conclude(trails.outcome_of(error))
+        reader.conclude(outcome_of(error))
         raise
     reader.conclude("incomplete" if work.counts.failures else "completed")
     return reader.counts
@@ -119,7 +128,7 @@ class _Reader:
         """One message; it is done with when all that it tells of is."""
         wait = 0
         for told in arrived(message.body):
-            if told.bucket != self._work.bucket.name:
+            if told.bucket != self._work.objects.main.name:
                 raise InputError(f"The message is about another bucket, {told.bucket!r:.80}.")
             wait = max(wait, self._arrived(told))
         if wait:
@@ -139,19 +148,19 @@ class _Reader:
         if key.kind != LOGS and trail.digests == "off":
             return 0
         try:
-            version = work.bucket.version(told.key, most=trails.SMALL)
+            version = work.objects.main.version(told.key, most=trail_bucket.SMALL)
         except Vanished as error:
             # deleted since: a digest that names it will say so
-            work.reading.reject(work.bucket.url(told.key), str(error))
+            work.reading.reject(work.objects.main.url(told.key), str(error))
             return 0
-        if work.is_known(version):
+        if work.memory.is_known(version):
             return 0
         return self._log(key, version) if key.kind == LOGS else self._digest(key, version)
 
     def _log(self, key: Key, version: Version) -> int:
         work = self._work
-        if work.trail.digests == "wait" and work.progress_of(key.place).links:
-            left = trails.WAIT - (work.now - version.modified)
+        if work.trail.digests == "wait" and work.memory.of(key.place).links:
+            left = digest_times.WAIT - (work.now - version.modified)
             if left > 0:
                 work.counts.waiting += 1
                 return left // SECOND + 1
@@ -161,9 +170,9 @@ class _Reader:
 
     def _digest(self, key: Key, version: Version) -> int:
         work = self._work
-        for checked in work.follow([key], trails.NO_BEGINNING):
-            work.judged(checked, work.version_id(version))
-            work.later(lambda tx: work.remember(tx, key.place))
+        for checked in work.follow([key], NO_BEGINNING):
+            work.judged(checked, work.memory.version_id(version))
+            work.later(lambda tx: work.memory.write(tx, key.place))
             return 0
         return CHAIN_SECONDS
 
@@ -172,7 +181,7 @@ class _Reader:
         counts.poison += 1
         last = message.times >= POISON
         end = " It came too often and is deleted." if last else ""
-        if len(counts.told) < trails.MOST_TOLD:
+        if len(counts.told) < MOST_TOLD:
             counts.told.append(f"{message.id}: {reason}{end} It began: {message.body[:200]}")
         self._work.reading.reject(f"{self._queue.url} {message.id}", f"{reason}{end}")
         if last:
