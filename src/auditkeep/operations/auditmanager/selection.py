@@ -3,8 +3,6 @@
 Also in an INACTIVE assessment, of which reports can still be made.
 """
 
-from collections.abc import Sequence
-
 from auditkeep.assessments import store
 from auditkeep.errors import NotFound
 from auditkeep.evidence import folders, items, selection
@@ -46,43 +44,28 @@ def disassociate_folder(
 def associate_evidence(
     call: Call, ask: am.BatchAssociateAssessmentReportEvidenceRequest
 ) -> am.BatchAssociateAssessmentReportEvidenceResponse:
-    done, errors = _choose(
-        call,
-        "BatchAssociateAssessmentReportEvidence",
-        ask.assessment_id,
-        ask.evidence_folder_id,
-        ask.evidence_ids,
-        chosen=True,
-    )
+    done, errors = _choose(call, ask, "BatchAssociateAssessmentReportEvidence", chosen=True)
     return am.BatchAssociateAssessmentReportEvidenceResponse(evidence_ids=done, errors=errors)
 
 
 def disassociate_evidence(
     call: Call, ask: am.BatchDisassociateAssessmentReportEvidenceRequest
 ) -> am.BatchDisassociateAssessmentReportEvidenceResponse:
-    done, errors = _choose(
-        call,
-        "BatchDisassociateAssessmentReportEvidence",
-        ask.assessment_id,
-        ask.evidence_folder_id,
-        ask.evidence_ids,
-        chosen=False,
-    )
+    done, errors = _choose(call, ask, "BatchDisassociateAssessmentReportEvidence", chosen=False)
     return am.BatchDisassociateAssessmentReportEvidenceResponse(evidence_ids=done, errors=errors)
 
 
 def _choose(
     call: Call,
+    ask: am.BatchAssociateAssessmentReportEvidenceRequest
+    | am.BatchDisassociateAssessmentReportEvidenceRequest,
     action: str,
-    assessment_id: str,
-    folder_id: str,
-    evidence_ids: Sequence[str],
     *,
     chosen: bool,
 ) -> tuple[tuple[str, ...], tuple[am.AssessmentReportEvidenceError, ...]]:
-    assessment = assessment_for(call, assessment_id, action)
-    control, one, day = opened_folder(call, assessment, folder_id)
-    wanted = list(dict.fromkeys(evidence_ids))
+    assessment = assessment_for(call, ask.assessment_id, action)
+    control, one, day = opened_folder(call, assessment, ask.evidence_folder_id)
+    wanted = list(dict.fromkeys(ask.evidence_ids))
     found = items.many(call.tx, call.deps.lake, call.deps.id_secret, one, day, wanted)
     batches = {i.stored.id: i.stored.batch_no for i in found.values()}
     selection.choose(call.tx, assessment.id, (control.ordinal, day), batches, chosen=chosen)
