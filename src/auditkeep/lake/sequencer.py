@@ -13,7 +13,6 @@ overlap, steps 1 and 3 still admit only one history.
 
 import threading
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 from sqlalchemy import bindparam, func
@@ -50,12 +49,7 @@ class Sequencer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -12,7 +12,6 @@ import struct
 import tempfile  # noqa: TID251 - here is where it is sealed
 from array import array
 from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from auditkeep.crypto import aead
@@ -37,12 +36,7 @@ class Spool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def append(self, data: bytes) -> None:

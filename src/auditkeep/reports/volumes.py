@@ -7,7 +7,6 @@ size needs the memory of a few volumes.
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import Self
 
 from auditkeep.reports.model import Listing, Summary
@@ -31,14 +30,9 @@ class Volumes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._pool.shutdown(cancel_futures=True)
-        self._spool.__exit__(kind, error, trace)
+        self._spool.__exit__(*error)
 
     def add(self, name: str, listing: Listing) -> None:
         """Begin to draw a volume; waits while enough are under way."""
