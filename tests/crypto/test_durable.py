@@ -2,11 +2,12 @@
 
 import errno
 import os
-import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.threads import at_once
 
 from auditkeep.crypto import durable
 from auditkeep.errors import ObjectExists, ObjectMissing, StorageError, StorageFull
@@ -43,11 +44,7 @@ def test_of_many_writers_exactly_one_wins(tmp_path: Path) -> None:
             return
         outcomes.append(content)
 
-    threads = [threading.Thread(target=write, args=(b"%d" % n * 9999,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([partial(write, b"%d" % n * 9999) for n in range(8)])
     assert outcomes == [(tmp_path / "file").read_bytes()]
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 from sqlalchemy import bindparam
+from tests.threads import at_once
 
 from auditkeep.db.database import Database
 from auditkeep.db.prepared import Prepared
@@ -101,11 +103,7 @@ def test_a_database_that_was_closed_can_be_read_again(db: Database, tenant: Tena
 def test_writers_take_turns_and_one_that_writes_already_is_told(
     db: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = [threading.Thread(target=put, args=(db, tenant, str(n))) for n in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([partial(put, db, tenant, str(n)) for n in range(20)])
     with db.read(tenant) as tx:
         assert len(prepared(tx)) == 20
     monkeypatch.setattr("auditkeep.db.dialect.BUSY_TIMEOUT_MS", 10)

@@ -3,11 +3,13 @@
 import itertools
 import threading
 from collections.abc import Sequence
+from itertools import chain
 
 import pytest
 from tests.lake.checking import check_log, check_proofs, check_rows
 from tests.lake.making import EVERYTHING, NOW, TENANT, add, register, some
 from tests.lake.paging import paging
+from tests.threads import at_once
 
 from auditkeep.clock import DAY, MINUTE, Instant, SystemClock
 from auditkeep.db.database import Database
@@ -150,23 +152,11 @@ def test_buckets_and_tenants_are_not_mixed(lake: Lake, db: Database) -> None:
 def test_two_compactors_at_once_merge_each_segment_once(lake: Lake, db: Database) -> None:
     sealed(lake, [5] * 8)
     before = everything(lake, db)
-    results: list[Merged | None] = []
-    errors: list[Exception] = []
-    together = threading.Barrier(3)
 
-    def work() -> None:
-        try:
-            together.wait()
-            results.extend(compact(lake, TENANT, now=NEXT_MONTH, bounds=SMALL) for _ in range(3))
-        except Exception as error:
-            errors.append(error)
+    def work() -> list[Merged | None]:
+        return [compact(lake, TENANT, now=NEXT_MONTH, bounds=SMALL) for _ in range(3)]
 
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+    results = chain.from_iterable(at_once([work] * 3))
     assert sum(done.rows for done in results if done is not None) == 40
     assert everything(lake, db) == before
     sweep(lake, TENANT, Instant(SystemClock().now() + 2 * GRACE))

@@ -13,6 +13,7 @@ from tests.lake.checking import check_log, check_proofs
 from tests.lake.destroying import destroy_everything
 from tests.lake.making import EVERYTHING, NOW, PROVENANCE, TENANT, add, file_name, observation, some
 from tests.lake.paging import paging
+from tests.threads import at_once
 
 from auditkeep.clock import DAY, MINUTE, Day, Instant, SystemClock
 from auditkeep.db.database import Database
@@ -384,24 +385,8 @@ def test_records_that_wait_for_the_log_are_waited_for(lake: Lake, db: Database) 
 def test_two_cutters_at_once_cut_once(lake: Lake, db: Database) -> None:
     furnish(lake)
     old = bucket_of(db, 1)
-    results: list[Destruction | None] = []
-    errors: list[Exception] = []
-    together = threading.Barrier(2)
-
-    def work() -> None:
-        try:
-            together.wait()
-            results.append(run(lake, Doomed(frozenset({1, 6})), bucket=old))
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    assert sum(1 for one in results if one is not None) == 1
+    cutting = partial(run, lake, Doomed(frozenset({1, 6})), bucket=old)
+    assert sum(1 for one in at_once([cutting] * 2) if one is not None) == 1
     assert len(seen(lake)) == 40
     assert problems(lake) == ()
 

@@ -1,13 +1,14 @@
 import os
 import subprocess
 import sys
-import threading
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from tests.lake.making import EVERYTHING, NOW, TENANT, add, observation, register, some
+from tests.threads import at_once
 
 from auditkeep.clock import DAY, MINUTE, Instant, SystemClock
 from auditkeep.db.database import Database
@@ -117,21 +118,11 @@ def test_a_segment_lies_in_one_bucket(lake: Lake, db: Database) -> None:
 def test_many_sealers_at_once_seal_each_row_once(lake: Lake, db: Database) -> None:
     for number in range(6):
         add(lake, f"unit-{number}", some(number * 10, 10))
-    results: list[Sealed | None] = []
-    errors: list[Exception] = []
 
-    def work() -> None:
-        try:
-            results.extend(seal(lake, TENANT, now=LATER, min_rows=20) for _ in range(4))
-        except Exception as error:
-            errors.append(error)
+    def work() -> list[Sealed | None]:
+        return [seal(lake, TENANT, now=LATER, min_rows=20) for _ in range(4)]
 
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+    results = list(chain.from_iterable(at_once([work] * 3)))
     while (last := seal(lake, TENANT, now=LATER, min_rows=20)) is not None:
         results.append(last)
     assert sum(r.rows for r in results if r is not None) == 60

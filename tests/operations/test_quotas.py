@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.operations.in_process import Api
 from tests.operations.making import OWNER, ask_for, assessment, framework_of
+from tests.threads import at_once
 
 from auditkeep.access.grants import ADMINISTRATOR
 from auditkeep.access.principals import Principal
@@ -84,21 +84,15 @@ def test_of_two_at_the_last_free_place_exactly_one_wins(
         quotas.save(tx, name, _used(call, name) + 1)
     refused: list[AuditkeepError] = []
     taken: list[Any] = []
-    ready = threading.Barrier(6)
 
     def go() -> None:
-        ready.wait()
         try:
             with db.write(tenant) as tx:
                 taken.append(take(Call(tx, tenant, who, clock.now(), new_id(), "http://x", deps)))
         except AuditkeepError as error:
             refused.append(error)
 
-    threads = [threading.Thread(target=go) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([go] * 6)
     assert [type(e) for e in refused] == [QuotaExceeded] * 5
     assert len(taken) == 1
 

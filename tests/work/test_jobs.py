@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from tests.threads import at_once
 from tests.work.inline import InlineJobs
 
 from auditkeep.clock import SECOND, FixedClock, Instant, parse
@@ -158,11 +159,7 @@ def test_many_runners_share_the_jobs_without_overlap(db: Database, clock: FixedC
             taken.append(job.key)
             jobs.finish(job, clock.now())
 
-    runners = [threading.Thread(target=run) for _ in range(4)]
-    for runner in runners:
-        runner.start()
-    for runner in runners:
-        runner.join()
+    at_once([run] * 4)
     assert sorted(taken) == [f"r{n:02}" for n in range(12)]
 
 
