@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cli.conftest import Run
-from tests.operations.making import assessment, observe, shown
+from tests.operations.making import assessment, observe, select_all, shown
 
 from auditkeep import app
 from auditkeep.app import Parts, backups
@@ -22,7 +22,7 @@ from auditkeep.lake import published
 from auditkeep.lake.blobs import get_blob
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer
-from auditkeep.operations.auditmanager import evidence, reports, selection
+from auditkeep.operations.auditmanager import reports
 from auditkeep.operations.call import Call
 from auditkeep.reports import store
 from auditkeep.settings import load
@@ -169,7 +169,7 @@ def build(folder: Path) -> Deployment:
                 tx, parts.lake, pin, [manual.Text("we looked")], largest=1000, daily=100
             )
             assert said == [None]
-            _select(call, where)
+            select_all(call, where)
         parts.log_now()
         made.hand_out(parts, made.early)
         _report(parts, clock, where, made.report)
@@ -192,18 +192,6 @@ def copy_of(made: Deployment, folder: Path) -> Deployment:
 
 def _call(parts: Parts, tx: object, clock: FixedClock) -> Call:
     return parts.operator(tx, TENANT)
-
-
-def _select(call: Call, where: str) -> None:
-    ask = am.GetEvidenceFoldersByAssessmentRequest(assessment_id=where)
-    found = evidence.get_evidence_folders_by_assessment(call, ask).evidence_folders
-    assert found
-    for folder in found:
-        assert folder.id
-        chosen = am.AssociateAssessmentReportEvidenceFolderRequest(
-            assessment_id=where, evidence_folder_id=folder.id
-        )
-        selection.associate_folder(call, chosen)
 
 
 def _report(parts: Parts, clock: FixedClock, where: str, target: Path) -> None:

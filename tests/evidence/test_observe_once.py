@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import LargeBinary, func
 from tests.databases import opened
 from tests.evidence.making import NOW
-from tests.operations.making import ask_for, framework_of, shown
+from tests.operations.making import ask_for, framework_of, items_of, shown
 
 from auditkeep import settings
 from auditkeep.access.principals import Principal
@@ -139,18 +139,13 @@ class House:
             ask = am.GetEvidenceFoldersByAssessmentRequest(assessment_id=assessment_id)
             folders = shown(evidence.get_evidence_folders_by_assessment(call, ask))
             return [
-                ({k: v for k, v in f.items() if k not in _OWN}, self._items(call, f))
+                (_without_ids(f), [_without_ids(i) for i in items_of(call, f)])
                 for f in folders["evidenceFolders"]
             ]
 
-    def _items(self, call: Call, folder: Any) -> Any:
-        ask = am.GetEvidenceByEvidenceFolderRequest(
-            assessment_id=folder["assessmentId"],
-            control_set_id=folder["controlSetId"],
-            evidence_folder_id=folder["id"],
-        )
-        found = shown(evidence.get_evidence_by_evidence_folder(call, ask))["evidence"]
-        return [{k: v for k, v in i.items() if k not in _OWN} for i in found]
+
+def _without_ids(told: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in told.items() if k not in _OWN}
 
 
 class _Chance:

@@ -17,7 +17,7 @@ from auditkeep.frameworks.model import Control, ControlSet, Framework, Keyword, 
 from auditkeep.ids import new_id
 from auditkeep.lake.append import Unit, append
 from auditkeep.observations import Observation, Provenance, Resource
-from auditkeep.operations.auditmanager import assessments
+from auditkeep.operations.auditmanager import assessments, evidence, selection
 from auditkeep.operations.call import Call
 from auditkeep.wire import codec
 from auditkeep.wire.model import Shape
@@ -171,6 +171,41 @@ def observe(
         provenance=Provenance(how="file", collector="test", run="run", software="test"),
         now=call.now,
     )
+
+
+def again(call: Call, made: Any) -> Any:
+    """An assessment as it is shown now."""
+    ask = am.GetAssessmentRequest(assessment_id=made["metadata"]["id"])
+    return shown(assessments.get_assessment(call, ask))["assessment"]
+
+
+def folders_of(call: Call, made: Any) -> Any:
+    """An assessment's evidence folders."""
+    ask = am.GetEvidenceFoldersByAssessmentRequest(assessment_id=made["metadata"]["id"])
+    return shown(evidence.get_evidence_folders_by_assessment(call, ask))["evidenceFolders"]
+
+
+def items_of(call: Call, folder: Any) -> Any:
+    """What lies in an evidence folder."""
+    ask = am.GetEvidenceByEvidenceFolderRequest(
+        assessment_id=folder["assessmentId"],
+        control_set_id=folder["controlSetId"],
+        evidence_folder_id=folder["id"],
+    )
+    return shown(evidence.get_evidence_by_evidence_folder(call, ask))["evidence"]
+
+
+def select_all(call: Call, assessment_id: str) -> None:
+    """Put all that an assessment sees into its reports."""
+    ask = am.GetEvidenceFoldersByAssessmentRequest(assessment_id=assessment_id)
+    found = evidence.get_evidence_folders_by_assessment(call, ask).evidence_folders
+    assert found
+    for folder in found:
+        assert folder.id
+        chosen = am.AssociateAssessmentReportEvidenceFolderRequest(
+            assessment_id=assessment_id, evidence_folder_id=folder.id
+        )
+        selection.associate_folder(call, chosen)
 
 
 def rows_of(call: Call, table: str) -> int:

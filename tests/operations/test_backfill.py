@@ -6,7 +6,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.operations.making import assessment, at, by, control_of, observe, rows_of, shown
+from tests.operations.making import (
+    again,
+    assessment,
+    at,
+    by,
+    control_of,
+    folders_of,
+    items_of,
+    observe,
+    rows_of,
+)
 
 from auditkeep.clock import DAY, MINUTE, Instant
 from auditkeep.errors import AccessDenied, InvalidRequest, NotFound
@@ -14,7 +24,7 @@ from auditkeep.evidence import lens
 from auditkeep.frameworks import store as frameworks
 from auditkeep.frameworks.model import Keyword
 from auditkeep.operations.auditkeep.backfill import start_backfill
-from auditkeep.operations.auditmanager import assessments, evidence, propagation, review
+from auditkeep.operations.auditmanager import assessments, propagation, review
 from auditkeep.operations.call import Call
 from auditkeep.wire.models import auditmanager as am
 
@@ -84,11 +94,11 @@ def test_an_edited_control_looks_elsewhere_from_then_on(call: Call) -> None:
     for minute in (1, 11):
         observe(call, Instant(call.now + minute * MINUTE))
         observe(call, Instant(call.now + minute * MINUTE), match_key="s3:CreateBucket")
-    (folder,) = _folders(call, made)
+    (folder,) = folders_of(call, made)
     assert (folder["totalEvidence"], folder["controlName"]) == (2, "renamed")
-    names = {i["eventName"] for i in _items(call, made, folder)}
+    names = {i["eventName"] for i in items_of(call, folder)}
     assert names == {"CreateUser", "CreateBucket"}
-    assert _get(call, ended)["framework"]["controlSets"][0]["controls"][0]["name"] == "a"
+    assert again(call, ended)["framework"]["controlSets"][0]["controls"][0]["name"] == "a"
 
 
 def test_api_calls_of_an_edited_control_begin_at_midnight(call: Call) -> None:
@@ -126,7 +136,7 @@ def test_deregistering_puts_assessments_to_sleep_until_they_are_saved(call: Call
     _set_control(at(call, Instant(call.now + 13 * MINUTE)), made, "UNDER_REVIEW")
     _edit(at(call, Instant(call.now + 14 * MINUTE)), keyword="iam_DeleteUser")
     _edit(at(call, Instant(call.now + 15 * MINUTE)), keyword="iam_CreateUser")
-    assert _get(call, made)["metadata"]["status"] == "ACTIVE"
+    assert again(call, made)["metadata"]["status"] == "ACTIVE"
     assessments.update_assessment(
         at(call, Instant(call.now + 20 * MINUTE)),
         am.UpdateAssessmentRequest(
@@ -153,27 +163,8 @@ def _edit(call: Call, *, keyword: str, kind: Any = "AWS_Cloudtrail", name: str =
     propagation.control_edited(call, after)
 
 
-def _folders(call: Call, made: Any) -> Any:
-    ask = am.GetEvidenceFoldersByAssessmentRequest(assessment_id=made["metadata"]["id"])
-    return shown(evidence.get_evidence_folders_by_assessment(call, ask))["evidenceFolders"]
-
-
 def _totals(call: Call, made: Any) -> list[int]:
-    return [f["totalEvidence"] for f in _folders(call, made)]
-
-
-def _items(call: Call, made: Any, folder: Any) -> Any:
-    ask = am.GetEvidenceByEvidenceFolderRequest(
-        assessment_id=made["metadata"]["id"],
-        control_set_id="Access",
-        evidence_folder_id=folder["id"],
-    )
-    return shown(evidence.get_evidence_by_evidence_folder(call, ask))["evidence"]
-
-
-def _get(call: Call, made: Any) -> Any:
-    ask = am.GetAssessmentRequest(assessment_id=made["metadata"]["id"])
-    return shown(assessments.get_assessment(call, ask))["assessment"]
+    return [f["totalEvidence"] for f in folders_of(call, made)]
 
 
 def _set_control(call: Call, made: Any, status: Any) -> None:

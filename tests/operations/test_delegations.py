@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.operations.making import OWNER, assessment, by, shown
+from tests.operations.making import OWNER, again, assessment, by, shown
 
 from auditkeep.errors import AccessDenied, InvalidRequest, NotFound
 from auditkeep.ids import new_id
@@ -32,7 +32,7 @@ def test_a_delegation_is_listed_in_the_assessment_its_set_and_on_its_own(call: C
         "comment": "please look",
         "createdBy": "alice",
     }
-    got = _get(call, made)
+    got = again(call, made)
     assert got["metadata"]["delegations"] == [one]
     (of_set,) = got["framework"]["controlSets"]
     assert of_set["delegations"] == [one]
@@ -77,7 +77,7 @@ def test_deleting_answers_unknown_ids_one_by_one(call: Call) -> None:
         (unknown, "404"),
         (one["id"], "404"),
     ]
-    assert _get(call, made)["metadata"]["delegations"] == []
+    assert again(call, made)["metadata"]["delegations"] == []
 
 
 def test_a_delegation_follows_its_set_and_everyone_is_told(call: Call) -> None:
@@ -86,13 +86,13 @@ def test_a_delegation_follows_its_set_and_everyone_is_told(call: Call) -> None:
     expert = by(call, "expert", arn=EXPERT, later=1)
     assert [n["description"] for n in _notices(expert)] == ["please look"]
     _move_set(expert, made, "UNDER_REVIEW", "done")
-    assert [d["status"] for d in _get(call, made)["metadata"]["delegations"]] == ["UNDER_REVIEW"]
+    assert [d["status"] for d in again(call, made)["metadata"]["delegations"]] == ["UNDER_REVIEW"]
     (told,) = _notices(by(call, "owner", arn=OWNER))
     assert told["description"] == "done"
     assert told["source"] == EXPERT
     assert told["controlSetId"] == told["controlSetName"] == "Access"
     _move_set(by(call, "alice", later=2), made, "REVIEWED", "")
-    assert [d["status"] for d in _get(call, made)["metadata"]["delegations"]] == ["COMPLETE"]
+    assert [d["status"] for d in again(call, made)["metadata"]["delegations"]] == ["COMPLETE"]
     assert [n["description"] for n in _notices(expert)] == [
         "The control set 'Access' is now REVIEWED.",
         "please look",
@@ -155,7 +155,7 @@ def test_comments_are_kept_in_their_order(call: Call) -> None:
     made = assessment(call)
     for number in range(3):
         _review(by(call, "alice", later=number), made, "Access", comment=f"comment {number}")
-    (control,) = _get(call, made)["framework"]["controlSets"][0]["controls"]
+    (control,) = again(call, made)["framework"]["controlSets"][0]["controls"]
     assert [c["commentBody"] for c in control["comments"]] == [f"comment {n}" for n in range(3)]
 
 
@@ -253,11 +253,6 @@ def _review(
         comment_body=comment,
     )
     return shown(review.update_assessment_control(call, ask))["control"]
-
-
-def _get(call: Call, made: Any) -> Any:
-    ask = am.GetAssessmentRequest(assessment_id=made["metadata"]["id"])
-    return shown(assessments.get_assessment(call, ask))["assessment"]
 
 
 def _notices(call: Call) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.operations.making import assessment, at, by, observe, shown
+from tests.operations.making import again, assessment, at, by, folders_of, observe, shown
 
 from auditkeep.clock import DAY, MINUTE, SECOND, Instant, day_name, day_of
 from auditkeep.db.schema import observation_ids
@@ -174,9 +174,7 @@ def test_a_delegate_sees_the_folders_of_the_delegated_set_only(call: Call) -> No
     with pytest.raises(AccessDenied):
         _folders(expert, made)
     with pytest.raises(AccessDenied):
-        assessments.get_assessment(
-            expert, am.GetAssessmentRequest(assessment_id=made["metadata"]["id"])
-        )
+        again(expert, made)
 
 
 def test_an_inactive_control_sees_nothing_more_until_it_is_reopened(call: Call) -> None:
@@ -228,23 +226,13 @@ def test_an_ended_assessment_shows_what_was_there_and_nothing_that_came_later(ca
     observe(call, *_after(call, 31))
     assert _folders(call, made) == before
     assert len(_items(call, made, before[0])) == 2
-    counted = shown(
-        assessments.get_assessment(
-            call, am.GetAssessmentRequest(assessment_id=made["metadata"]["id"])
-        )
-    )["assessment"]
-    assert _control(counted)["evidenceCount"] == 2
+    assert _control(again(call, made))["evidenceCount"] == 2
 
 
 def test_an_assessment_counts_its_evidence(call: Call) -> None:
     made = assessment(call, sets={"One": ["a", "b"], "Two": ["a"]})
     observe(call, *_after(call, 1, 2))
-    got = shown(
-        assessments.get_assessment(
-            call, am.GetAssessmentRequest(assessment_id=made["metadata"]["id"])
-        )
-    )["assessment"]
-    sets = got["framework"]["controlSets"]
+    sets = again(call, made)["framework"]["controlSets"]
     assert [(s["systemEvidenceCount"], s["manualEvidenceCount"]) for s in sets] == [(2, 0), (2, 0)]
     counts = [[c["evidenceCount"] for c in s["controls"]] for s in sets]
     assert counts == [[2, 0], [2]]
@@ -265,11 +253,7 @@ def _control(made: Any, set_id: str = "Access") -> Any:
 
 def _folders(call: Call, made: Any, *, control: Any = None, set_id: str = "Access") -> list[Any]:
     if control is None:
-        answer = evidence.get_evidence_folders_by_assessment(
-            call,
-            am.GetEvidenceFoldersByAssessmentRequest(assessment_id=made["metadata"]["id"]),
-        )
-        return list(shown(answer)["evidenceFolders"])
+        return list(folders_of(call, made))
     ask = am.GetEvidenceFoldersByAssessmentControlRequest(
         assessment_id=made["metadata"]["id"], control_set_id=set_id, control_id=control["id"]
     )

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from tests.operations.making import assessment, at, by, rows_of, shown
+from tests.operations.making import again, assessment, at, by, folders_of, items_of, rows_of, shown
 
 from auditkeep.accounts import quotas
 from auditkeep.assessments.model import Delegation
@@ -32,10 +32,10 @@ UUID_LENGTH = 36
 def test_words_are_evidence_at_once(call: Call) -> None:
     made = assessment(call)
     assert _import(call, made, am.ManualEvidence(text_response="we looked")) == []
-    (folder,) = _folders(call, made)
+    (folder,) = folders_of(call, made)
     assert folder["totalEvidence"] == folder["evidenceByTypeManualCount"] == 1
     assert (folder["dataSource"], folder["author"]) == ("Manual", call.principal.arn)
-    (item,) = _items(call, made, folder)
+    (item,) = items_of(call, folder)
     assert item["dataSource"] == item["evidenceByType"] == "Manual"
     assert item["attributes"] == {
         "form": "text",
@@ -57,7 +57,7 @@ def test_long_words_are_shown_whole(call: Call) -> None:
     made = assessment(call)
     text = "".join(chr(ord("a") + n % 26) for n in range(1000))
     _import(call, made, am.ManualEvidence(text_response=text))
-    (item,) = _items(call, made, _folders(call, made)[0])
+    (item,) = items_of(call, folders_of(call, made)[0])
     parts = ["text", *(f"text.{n}" for n in range(2, 6))]
     assert "".join(item["attributes"][p] for p in parts) == text
     assert all(len(v) <= 200 for v in item["attributes"].values())
@@ -67,7 +67,7 @@ def test_the_same_words_twice_are_two_pieces_of_evidence(call: Call) -> None:
     made = assessment(call)
     same = am.ManualEvidence(text_response="yes")
     _import(call, made, same, same)
-    assert _folders(call, made)[0]["totalEvidence"] == 2
+    assert folders_of(call, made)[0]["totalEvidence"] == 2
 
 
 def test_an_uploaded_file_is_copied_under_its_assessment(call: Call) -> None:
@@ -82,7 +82,7 @@ def test_an_uploaded_file_is_copied_under_its_assessment(call: Call) -> None:
     assert (file.name, file.size) == ("policy.txt", 10)
     assert file.sha256 == sha256(b"the policy").hexdigest()
     assert b"".join(get_blob(call.tx, call.deps.lake, file.object_id)) == b"the policy"
-    (item,) = _items(call, made, _folders(call, made)[0])
+    (item,) = items_of(call, folders_of(call, made)[0])
     assert item["attributes"] == {
         "form": "file",
         "fileName": "policy.txt",
@@ -98,7 +98,7 @@ def test_a_file_of_a_bucket_is_copied_too(call: Call) -> None:
     put_blob(call.tx, call.deps.lake, room.STOCK, stocked, b"# hello", call.now)
     url = "s3://my-bucket/a/b.md"
     assert _import(call, made, am.ManualEvidence(s3_resource_path=url)) == []
-    (item,) = _items(call, made, _folders(call, made)[0])
+    (item,) = items_of(call, folders_of(call, made)[0])
     assert item["attributes"]["path"] == url
     file = _file(call, made)
     assert b"".join(get_blob(call.tx, call.deps.lake, file.object_id)) == b"# hello"
@@ -126,7 +126,7 @@ def test_what_the_lake_refuses_is_not_called_imported(
     monkeypatch.setattr(room, "append", refusing)
     (error,) = _import(call, made, am.ManualEvidence(text_response="kept"), _named(name))
     assert (error["errorCode"], error["errorMessage"]) == ("400", "Too odd.")
-    assert _folders(call, made)[0]["totalEvidence"] == 1
+    assert folders_of(call, made)[0]["totalEvidence"] == 1
 
     def forgetting(*where: Any, **how: Any) -> Appended:
         return dataclasses.replace(real(*where, **how), new=0, conflicts=1)
@@ -152,7 +152,7 @@ def test_a_missing_or_unfit_file_is_an_error_of_its_item_only(
     asked = am.ManualEvidence(**wrong)
     errors = _import(call, made, asked, am.ManualEvidence(text_response="kept"))
     assert [(e["errorCode"], e["manualEvidence"]) for e in errors] == [(code, shown(asked))]
-    assert _folders(call, made)[0]["totalEvidence"] == 1
+    assert folders_of(call, made)[0]["totalEvidence"] == 1
 
 
 def test_an_upload_that_never_came_or_came_too_long_ago_is_missing(call: Call) -> None:
@@ -231,7 +231,7 @@ def test_the_days_limit_is_an_error_of_the_items_beyond_it(
     assert _import(call, made, say, say) == []
     assert [e["errorCode"] for e in _import(call, made, say, say)] == ["429"]
     assert [e["errorCode"] for e in _import(call, made, say)] == ["429"]
-    assert _folders(call, made)[0]["totalEvidence"] == 3
+    assert folders_of(call, made)[0]["totalEvidence"] == 3
 
 
 def test_inactive_controls_and_assessments_take_nothing(call: Call) -> None:
@@ -248,18 +248,16 @@ def test_inactive_controls_and_assessments_take_nothing(call: Call) -> None:
     )
     with pytest.raises(InvalidRequest, match="INACTIVE"):
         _import(call, made, say)
-    assert _folders(call, made)[0]["totalEvidence"] == 1
+    assert folders_of(call, made)[0]["totalEvidence"] == 1
 
 
 def test_manual_evidence_is_seen_by_its_own_control_only(call: Call) -> None:
     made = assessment(call, sets={"Access": ["a", "b"]})
     other = assessment(call)
     _import(call, made, am.ManualEvidence(text_response="mine"))
-    assert [f["controlName"] for f in _folders(call, made)] == ["a"]
-    assert _folders(call, other) == []
-    ask = am.GetAssessmentRequest(assessment_id=made["metadata"]["id"])
-    got = shown(assessments.get_assessment(call, ask))["assessment"]
-    (one,) = got["framework"]["controlSets"]
+    assert [f["controlName"] for f in folders_of(call, made)] == ["a"]
+    assert folders_of(call, other) == []
+    (one,) = again(call, made)["framework"]["controlSets"]
     assert (one["systemEvidenceCount"], one["manualEvidenceCount"]) == (0, 1)
     assert [c["evidenceCount"] for c in one["controls"]] == [1, 0]
 
@@ -294,7 +292,7 @@ def test_deleting_the_assessment_destroys_its_manual_evidence(call: Call) -> Non
     gone = set(before) - set(call.deps.lake.keystore.bucket_ids())
     assert len(gone) == 1  # the class's one bucket; that of uploads is still there
     with pytest.raises(NotFound):
-        _folders(call, made)
+        folders_of(call, made)
 
 
 def test_a_delegate_may_import_into_the_delegated_set(call: Call) -> None:
@@ -315,7 +313,7 @@ def test_a_delegate_may_import_into_the_delegated_set(call: Call) -> None:
         ),
     )
     assert _import(expert, made, am.ManualEvidence(text_response="done")) == []
-    assert _folders(call, made)[0]["author"] == expert.principal.arn
+    assert folders_of(call, made)[0]["author"] == expert.principal.arn
 
 
 def _with_settings(call: Call, settings: Any) -> Call:
@@ -351,20 +349,6 @@ def _import(call: Call, made: Any, *asked: am.ManualEvidence) -> Any:
         ),
     )
     return shown(answer)["errors"]
-
-
-def _folders(call: Call, made: Any) -> Any:
-    ask = am.GetEvidenceFoldersByAssessmentRequest(assessment_id=made["metadata"]["id"])
-    return shown(evidence.get_evidence_folders_by_assessment(call, ask))["evidenceFolders"]
-
-
-def _items(call: Call, made: Any, folder: Any) -> Any:
-    ask = am.GetEvidenceByEvidenceFolderRequest(
-        assessment_id=made["metadata"]["id"],
-        control_set_id="Access",
-        evidence_folder_id=folder["id"],
-    )
-    return shown(evidence.get_evidence_by_evidence_folder(call, ask))["evidence"]
 
 
 def _stored(call: Call, made: Any) -> Any:

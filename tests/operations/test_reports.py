@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.operations.making import ACCOUNT, assessment, at, by, observe, rows_of, shown
+from tests.operations.making import ACCOUNT, assessment, at, by, observe, rows_of, select_all, shown
 
 from auditkeep.clock import SECOND, Instant
 from auditkeep.db.schema import change_logs, jobs
 from auditkeep.errors import AccessDenied, InvalidRequest, NotFound
 from auditkeep.lake.blobs import put_blob
-from auditkeep.operations.auditmanager import evidence, reports, selection
+from auditkeep.operations.auditmanager import reports
 from auditkeep.operations.call import Call
 from auditkeep.reports import store
 from auditkeep.wire.models import auditmanager as am
@@ -25,18 +25,7 @@ def selected(call: Call, **members: Any) -> str:
     """The id of an assessment with three selected evidence items."""
     made = assessment(call, **members)["metadata"]["id"]
     observe(call, *(Instant(call.now + n * SECOND) for n in range(3)))
-    found = evidence.get_evidence_folders_by_assessment(
-        call, am.GetEvidenceFoldersByAssessmentRequest(assessment_id=made)
-    ).evidence_folders
-    assert found
-    folder = found[0].id
-    assert folder
-    selection.associate_folder(
-        call,
-        am.AssociateAssessmentReportEvidenceFolderRequest(
-            assessment_id=made, evidence_folder_id=folder
-        ),
-    )
+    select_all(call, made)
     return str(made)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.operations.making import assessment, at, observe, shown
+from tests.operations.making import again, assessment, at, folders_of, items_of, observe, shown
 
 from auditkeep.clock import DAY, MINUTE, Instant, parse
 from auditkeep.errors import NotFound
 from auditkeep.evidence import items
 from auditkeep.ids import new_id
 from auditkeep.operations.auditkeep.backfill import start_backfill
-from auditkeep.operations.auditmanager import assessments, evidence, selection
+from auditkeep.operations.auditmanager import assessments, selection
 from auditkeep.operations.call import Call
 from auditkeep.wire.models import auditmanager as am
 
@@ -38,7 +38,7 @@ def test_a_folder_is_selected_as_it_is_and_does_not_grow(call: Call, made: Any) 
 
 def test_single_items_are_added_and_taken_out(call: Call, made: Any) -> None:
     folder = _folder(call, made)
-    first, second, third, fourth = (i["id"] for i in _items(call, made, folder))
+    first, second, third, fourth = (i["id"] for i in items_of(call, folder))
     assert _choose(call, made, folder, [second, third])["evidenceIds"] == [second, third]
     assert _selected(call, made) == (2, ["No", "Yes", "Yes", "No"])
     _associate(call, made, folder)
@@ -52,7 +52,7 @@ def test_single_items_are_added_and_taken_out(call: Call, made: Any) -> None:
 
 def test_choosing_twice_is_choosing_once(call: Call, made: Any) -> None:
     folder = _folder(call, made)
-    ids = [i["id"] for i in _items(call, made, folder)]
+    ids = [i["id"] for i in items_of(call, folder)]
     for _ in range(2):
         _choose(call, made, folder, ids[:2])
         assert _selected(call, made)[0] == 2
@@ -63,7 +63,7 @@ def test_choosing_twice_is_choosing_once(call: Call, made: Any) -> None:
 
 def test_an_unknown_item_is_an_error_of_its_own(call: Call, made: Any) -> None:
     folder = _folder(call, made)
-    known, unknown = _items(call, made, folder)[0]["id"], new_id()
+    known, unknown = items_of(call, folder)[0]["id"], new_id()
     answer = _choose(call, made, folder, [unknown, known])
     assert answer["evidenceIds"] == [known]
     assert [(e["evidenceId"], e["errorCode"]) for e in answer["errors"]] == [(unknown, "404")]
@@ -74,27 +74,24 @@ def test_an_unknown_item_is_an_error_of_its_own(call: Call, made: Any) -> None:
 def test_an_assessment_counts_what_is_selected(call: Call, made: Any) -> None:
     folder = _folder(call, made)
     _associate(call, made, folder)
-    _drop(call, made, folder, [_items(call, made, folder)[0]["id"]])
-    got = assessments.get_assessment(
-        call, am.GetAssessmentRequest(assessment_id=made["metadata"]["id"])
-    )
-    control = shown(got)["assessment"]["framework"]["controlSets"][0]["controls"][0]
+    _drop(call, made, folder, [items_of(call, folder)[0]["id"]])
+    control = again(call, made)["framework"]["controlSets"][0]["controls"][0]
     assert control["assessmentReportEvidenceCount"] == 3
 
 
 def test_a_report_holds_exactly_what_is_selected_newest_first(call: Call, made: Any) -> None:
     tomorrow = at(call, Instant(call.now + DAY))
     observe(tomorrow, *(Instant(tomorrow.now + m * MINUTE) for m in (1, 2)))
-    newest, oldest = _folders(call, made)
+    newest, oldest = folders_of(call, made)
     _associate(call, made, oldest)
-    _drop(call, made, oldest, [_items(call, made, oldest)[1]["id"]])
-    _choose(call, made, newest, [_items(call, made, newest)[0]["id"]])
+    _drop(call, made, oldest, [items_of(call, oldest)[1]["id"]])
+    _choose(call, made, newest, [items_of(call, newest)[0]["id"]])
     observe(call, Instant(call.now + 6 * MINUTE))
     held = _report(call, made)
     shown_ids = [
         i["id"]
         for folder in (newest, oldest)
-        for i in _items(call, made, folder)
+        for i in items_of(call, folder)
         if i["assessmentReportSelection"] == "Yes"
     ]
     assert [i.evidence_id for i in held] == shown_ids
@@ -109,7 +106,7 @@ def test_added_items_stand_in_order_between_selected_ones(call: Call, made: Any)
     _associate(call, made, folder)
     for minute in (0, 2, 9):  # later batches, at times before, between and after
         observe(call, Instant(call.now + minute * MINUTE + 1))
-    every = [i["id"] for i in _items(call, made, folder)]
+    every = [i["id"] for i in items_of(call, folder)]
     _choose(call, made, folder, every)
     assert [i.evidence_id for i in _report(call, made)] == every
 
@@ -137,29 +134,15 @@ def test_a_backfill_selects_nothing_by_itself(call: Call) -> None:
     assert _selected(noon, made) == (1, ["Yes", "No", "No"])
 
 
-def _folders(call: Call, made: Any) -> Any:
-    ask = am.GetEvidenceFoldersByAssessmentRequest(assessment_id=made["metadata"]["id"])
-    return shown(evidence.get_evidence_folders_by_assessment(call, ask))["evidenceFolders"]
-
-
 def _folder(call: Call, made: Any) -> Any:
-    (folder,) = _folders(call, made)
+    (folder,) = folders_of(call, made)
     return folder
-
-
-def _items(call: Call, made: Any, folder: Any) -> Any:
-    ask = am.GetEvidenceByEvidenceFolderRequest(
-        assessment_id=made["metadata"]["id"],
-        control_set_id="Access",
-        evidence_folder_id=folder["id"],
-    )
-    return shown(evidence.get_evidence_by_evidence_folder(call, ask))["evidence"]
 
 
 def _selected(call: Call, made: Any) -> tuple[int, list[str]]:
     """How many items the folder says are selected, and which say so themselves."""
     folder = _folder(call, made)
-    flags = [i["assessmentReportSelection"] for i in _items(call, made, folder)]
+    flags = [i["assessmentReportSelection"] for i in items_of(call, folder)]
     return folder["assessmentReportSelectionCount"], flags
 
 

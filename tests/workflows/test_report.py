@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.operations.making import assessment, control_of, observe, shown
+from tests.operations.making import assessment, control_of, observe, select_all, shown
 
 from auditkeep import settings as settings_room
 from auditkeep.access.principals import Principal
@@ -33,7 +33,7 @@ from auditkeep.lake.blobs import get_blob, put_blob
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.library.library import Library
-from auditkeep.operations.auditmanager import assessments, evidence, reports, selection
+from auditkeep.operations.auditmanager import assessments, reports
 from auditkeep.operations.call import Call, Deps
 from auditkeep.reports import store
 from auditkeep.reports.model import JOB, Report
@@ -116,16 +116,7 @@ class House:
             outcomes = manual.import_all(call.tx, self.lake, pin, offers, largest=1000, daily=100)
             assert outcomes == [None, None]
         with self.call() as call:
-            ask = am.GetEvidenceFoldersByAssessmentRequest(assessment_id=where)
-            folders = evidence.get_evidence_folders_by_assessment(call, ask).evidence_folders
-            for folder in folders or ():
-                assert folder.id
-                selection.associate_folder(
-                    call,
-                    am.AssociateAssessmentReportEvidenceFolderRequest(
-                        assessment_id=where, evidence_folder_id=folder.id
-                    ),
-                )
+            select_all(call, where)
         return where
 
     def ask(self, where: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.operations.making import ACCOUNT, assessment
+from tests.operations.making import ACCOUNT, assessment, select_all
 from tests.workflows.collect_house import Made, Nobody
 from tests.workflows.test_report import House, blank, library
 
@@ -21,7 +21,7 @@ from auditkeep.db.database import Database
 from auditkeep.ids import Tenant
 from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
-from auditkeep.operations.auditmanager import assessments, evidence, selection
+from auditkeep.operations.auditmanager import assessments
 from auditkeep.sources.pull import Denied
 from auditkeep.verify.archive import verify_archive
 from auditkeep.wire.models import auditmanager as am
@@ -109,15 +109,7 @@ class Collecting(House):
 
     def select(self, where: str) -> None:
         with self.call() as call:
-            ask = am.GetEvidenceFoldersByAssessmentRequest(assessment_id=where)
-            for folder in (
-                evidence.get_evidence_folders_by_assessment(call, ask).evidence_folders or ()
-            ):
-                assert folder.id
-                chosen = am.AssociateAssessmentReportEvidenceFolderRequest(
-                    assessment_id=where, evidence_folder_id=folder.id
-                )
-                selection.associate_folder(call, chosen)
+            select_all(call, where)
 
     def reported(self, where: str, folder: Path) -> tuple[Path, list[dict[str, Any]]]:
         """The archive of a report, and the lines of its statement."""
