@@ -8,9 +8,8 @@ from typing import Any, NoReturn
 import boto3
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 from tests.cli.conftest import ACCOUNT, Run
-from tests.e2e.conftest import free_port
+from tests.moto_server import running_moto
 from tests.simulator.cloud import Simulator
 from tests.sources.trail_making import BEGIN, BUCKET, HOUR, Trail, event, public_der, public_keys
 
@@ -33,11 +32,8 @@ TENANT = ("--account", ACCOUNT)
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    port = free_port()
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with running_moto() as url:
+        yield url
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from tests.e2e.conftest import ACCOUNT, Running, auditkeep, free_port, running, serving
+from tests.moto_server import running_moto
 from tests.receivers import MailRelay, Posted, certificate, mail_relay, web_server
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -78,11 +78,8 @@ class Cloud:
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
-    port = free_port()
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
-    yield Cloud(f"http://127.0.0.1:{port}")
-    server.stop()
+    with running_moto() as url:
+        yield Cloud(url)
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
-from tests.e2e.conftest import Running, auditkeep, free_port, running
+from tests.e2e.conftest import Running, auditkeep, running
+from tests.moto_server import running_moto
 
 pytestmark = pytest.mark.server
 
@@ -23,11 +23,8 @@ CREDENTIALS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing
 
 @pytest.fixture
 def aws() -> Iterator[str]:
-    port = free_port()
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with running_moto() as url:
+        yield url
 
 
 def client_of(server: Running, account: str) -> Any:

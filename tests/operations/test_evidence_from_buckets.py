@@ -7,8 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
-from tests.e2e.conftest import free_port
+from tests.moto_server import running_moto
 from tests.operations.in_process import Api
 
 from auditkeep.clock import FixedClock
@@ -24,11 +23,8 @@ OTHER = "somebody-elses"
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    port = free_port()
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with running_moto() as url:
+        yield url
 
 
 class World:

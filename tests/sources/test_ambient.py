@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 from tests.e2e.conftest import free_port
+from tests.moto_server import running_moto
 
 from auditkeep.ids import GLOBAL_REGION
 from auditkeep.sources.ambient import SESSION_NAME, AmbientClients
@@ -18,15 +18,11 @@ ROLE = "arn:aws:iam::222233334444:role/reader"
 
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    port = free_port()
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    server.start()
-    url = f"http://127.0.0.1:{port}"
-    httpx.post(f"{url}/moto-api/reset").raise_for_status()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    yield url
-    server.stop()
+    with running_moto() as url:
+        httpx.post(f"{url}/moto-api/reset").raise_for_status()
+        yield url
 
 
 def test_a_role_is_taken_before_anything_is_asked(

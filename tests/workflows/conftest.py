@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
-from tests.e2e.conftest import free_port
 from tests.lake.making import register
+from tests.moto_server import running_moto
 from tests.workflows.trail_house import House
 
 from auditkeep.db.database import Database
@@ -16,11 +15,8 @@ from auditkeep.lake.lake import Lake
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    port = free_port()
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with running_moto() as url:
+        yield url
 
 
 @pytest.fixture
