@@ -14,8 +14,10 @@ from botocore import xform_name
 from botocore.config import Config
 from botocore.session import get_session
 from botocore.stub import Stubber
+from tests.simulator.cloud import Simulator
 
 from auditkeep.errors import NotCollected
+from auditkeep.ids import GLOBAL_REGION
 from auditkeep.sources.pull import Page
 
 ACCOUNT = "111122223333"
@@ -37,6 +39,18 @@ def client(
     return (session or _session()).create_client(
         service, home, config=config, endpoint_url=url, **_KEYS
     )
+
+
+@dataclass
+class Simulated:
+    """An account's clients, as `Clients`, that ask a simulated cloud."""
+
+    cloud: Simulator
+    account: str
+
+    def client(self, service: str, region: str) -> Any:
+        home = "us-east-1" if region == GLOBAL_REGION else region
+        return self.cloud.client(service, home, self.account)
 
 
 @dataclass

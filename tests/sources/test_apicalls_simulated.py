@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 from tests.simulator.cloud import Simulator
-from tests.sources.asking import until
+from tests.sources.asking import Simulated, until
 from tests.sources.reading import read_pages
 
 from auditkeep.clock import day_from_name
-from auditkeep.ids import GLOBAL_REGION
 from auditkeep.mapping import calls
 from auditkeep.mapping.calls import Call
 from auditkeep.sources.apicalls import ApiCalls
@@ -21,15 +20,6 @@ PULLER = ApiCalls()
 SLOT = day_from_name("2026-05-01")
 
 pytestmark = pytest.mark.server
-
-
-class Clients:
-    def __init__(self, cloud: Simulator) -> None:
-        self._cloud = cloud
-
-    def client(self, service: str, region: str) -> Any:
-        home = "us-east-1" if region == GLOBAL_REGION else region
-        return self._cloud.client(service, home, ACCOUNT)
 
 
 @pytest.fixture
@@ -84,9 +74,9 @@ def test_half_a_look_keeps_its_half_and_is_gone_on_from(
     for name in ("one", "three", "two"):
         cloud.estate.put(ACCOUNT, REGION, kind_of(call), name)
     rule = cloud.faults.add(trouble, turns=[2])
-    got, error = until(PULLER.get(Clients(cloud), ask(keyword)))
+    got, error = until(PULLER.get(Simulated(cloud, ACCOUNT), ask(keyword)))
     assert error.reason == reason
     assert len(got) == 1
     cloud.faults.drop(rule)
-    rest = list(PULLER.get(Clients(cloud), ask(keyword), got[0].resume))
+    rest = list(PULLER.get(Simulated(cloud, ACCOUNT), ask(keyword), got[0].resume))
     assert len(read_pages(PULLER, [*got, *rest]).observations) == 3

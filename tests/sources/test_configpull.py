@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.simulator.cloud import STARTS, Simulator
-from tests.sources.asking import Stubbed, until
+from tests.sources.asking import Simulated, Stubbed, until
 from tests.sources.reading import EVERYTHING, Read, read, read_pages
 
 from auditkeep.clock import MINUTE, Instant, iso, parse
@@ -22,14 +22,6 @@ KEY = "config:S3_BUCKET_VERSIONING_ENABLED"
 MANAGED = "S3_BUCKET_VERSIONING_ENABLED"
 
 pytestmark = pytest.mark.server
-
-
-class Clients:
-    def __init__(self, cloud: Simulator) -> None:
-        self._cloud = cloud
-
-    def client(self, service: str, region: str) -> Any:
-        return self._cloud.client(service, region, ACCOUNT)
 
 
 @pytest.fixture
@@ -57,7 +49,7 @@ def ask(**more: Any) -> Ask:
 
 
 def pages(cloud: Simulator, question: Ask, resume: str | None = None) -> list[Page]:
-    return list(PULLER.get(Clients(cloud), question, resume))
+    return list(PULLER.get(Simulated(cloud, ACCOUNT), question, resume))
 
 
 def told(found: list[Page]) -> Read:
@@ -100,7 +92,7 @@ def test_a_rule_that_is_looked_at_and_not_there_is_told(cloud: Simulator) -> Non
 
 def test_without_a_recorder_it_is_switched_off(cloud: Simulator) -> None:
     cloud.estate.recorder(ACCOUNT, REGION, STARTS, on=False)
-    got, error = until(PULLER.get(Clients(cloud), ask()))
+    got, error = until(PULLER.get(Simulated(cloud, ACCOUNT), ask()))
     assert got == []
     assert isinstance(error, SwitchedOff)
     assert error.feature == "config-recorder"
@@ -129,7 +121,7 @@ def test_what_was_answered_before_a_failure_stays_and_is_gone_on_from(
     cloud: Simulator, fault: Any, turn: int
 ) -> None:
     rule = cloud.faults.add(fault, "config:GetComplianceDetailsByConfigRule", turns=[turn])
-    got, error = until(PULLER.get(Clients(cloud), ask()))
+    got, error = until(PULLER.get(Simulated(cloud, ACCOUNT), ask()))
     assert error.reason == {
         "broken": "unreachable",
         "cut": "unreachable",
@@ -216,7 +208,7 @@ def test_an_aggregator_answers_for_all_places_it_sees(cloud: Simulator) -> None:
         Instant(STARTS - MINUTE),
     )  # fmt: skip
     cloud.estate.put(ACCOUNT, REGION, "config:DescribeConfigurationAggregators", "all")
-    assert aggregators(Clients(cloud), REGION) == ["all"]
+    assert aggregators(Simulated(cloud, ACCOUNT), REGION) == ["all"]
     got = pages(cloud, ask(what="all"))
     result = told(got)
     # a rule's owner is not told there, so only its default name says which of AWS's it is

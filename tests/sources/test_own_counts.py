@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from tests.simulator.cloud import Simulator
-from tests.sources.asking import ACCOUNT, Stubbed
+from tests.sources.asking import ACCOUNT, Simulated, Stubbed
 from tests.sources.reading import read_pages
-from tests.sources.test_apicalls_simulated import REGION, Clients, ask, found, kind_of
+from tests.sources.test_apicalls_simulated import REGION, ask, found, kind_of
 
 from auditkeep.sources.apicalls import ApiCalls
 from auditkeep.sources.own_counts import COUNTS
@@ -24,7 +24,7 @@ def test_what_a_service_counts_itself_is_asked_for_behind_the_last_page() -> Non
             for name in ("one", "three", "two"):
                 cloud.estate.put(ACCOUNT, REGION, kind_of(call), name)
             own = COUNTS[call.service, call.operation]
-            pages = list(PULLER.get(Clients(cloud), ask(keyword)))
+            pages = list(PULLER.get(Simulated(cloud, ACCOUNT), ask(keyword)))
             assert [p.counted for p in pages] == [None, 3], keyword
             asked = [[r.operation for r in p.requests] for p in pages]
             assert asked == [[call.operation], [call.operation, own.operation]]

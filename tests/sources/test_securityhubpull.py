@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.simulator.cloud import STARTS, Simulator
-from tests.sources.asking import Stubbed, until
+from tests.sources.asking import Simulated, Stubbed, until
 from tests.sources.reading import Read, read, read_pages
 
 from auditkeep.clock import DAY, MINUTE, Instant, iso, parse
@@ -20,14 +20,6 @@ PULLER = SecurityHubFindings()
 HOUR = 60 * MINUTE
 
 pytestmark = pytest.mark.server
-
-
-class Clients:
-    def __init__(self, cloud: Simulator) -> None:
-        self._cloud = cloud
-
-    def client(self, service: str, region: str) -> Any:
-        return self._cloud.client(service, region, ACCOUNT)
 
 
 @pytest.fixture
@@ -46,7 +38,7 @@ def ask(**more: Any) -> Ask:
 
 
 def pages(cloud: Simulator, question: Ask, resume: str | None = None) -> list[Page]:
-    return list(PULLER.get(Clients(cloud), question, resume))
+    return list(PULLER.get(Simulated(cloud, ACCOUNT), question, resume))
 
 
 def told(found: list[Page]) -> Read:
@@ -94,7 +86,7 @@ def test_archived_findings_are_not_asked_for_and_suppressed_ones_are(cloud: Simu
 
 def test_where_it_is_not_on_it_is_switched_off(cloud: Simulator) -> None:
     cloud.estate.hub(ACCOUNT, REGION, STARTS, on=False)
-    got, error = until(PULLER.get(Clients(cloud), ask()))
+    got, error = until(PULLER.get(Simulated(cloud, ACCOUNT), ask()))
     assert got == []
     assert isinstance(error, SwitchedOff)
     assert error.feature == "securityhub"
@@ -106,7 +98,7 @@ def test_what_was_answered_before_a_failure_stays_and_is_gone_on_from(
     cloud: Simulator, fault: Any
 ) -> None:
     rule = cloud.faults.add(fault, "securityhub:GetFindings", turns=[2])
-    got, error = until(PULLER.get(Clients(cloud), ask()))
+    got, error = until(PULLER.get(Simulated(cloud, ACCOUNT), ask()))
     lost = {"broken", "cut", "closed"}
     assert error.reason == ("unreachable" if fault in lost else fault)
     assert keys(got) == ["IAM.4", "S3.1"]
