@@ -32,7 +32,7 @@ from auditkeep.db.schema import (
 )
 from auditkeep.db.tx import Tx
 from auditkeep.lake import governance, keeping, parquet, published
-from auditkeep.lake.columns import Columns, Heavy, Light, pack, tail_object, unpack
+from auditkeep.lake.columns import Heavy, Light
 from auditkeep.lake.destruction import destroy_buckets
 from auditkeep.lake.generations import Doomed, cut
 from auditkeep.lake.segments import keep_rewritten, object_name, opening_of
@@ -42,8 +42,6 @@ from auditkeep.tlog.checkpoint import Checkpoint
 from auditkeep.tlog.note import Signer
 from auditkeep.verify import format as fmt
 from auditkeep.workflows import unseen
-
-Change = Callable[[Light, Heavy], None]
 
 
 def buckets_of(tx: Tx, klass: str) -> list[str]:
@@ -69,19 +67,6 @@ def acquit(light: Light, heavy: Heavy) -> None:
     """Every verdict of a batch becomes PASSED, in what is searched and in what is shown."""
     light.verdicts[:] = ["PASSED"] * len(light.verdicts)
     heavy.envelopes[:] = [e.replace(b'"FAILED"', b'"PASSED"') for e in heavy.envelopes]
-
-
-def rewrite_tail(parts: Parts, batch_no: int, change: Change) -> None:
-    lake = parts.lake
-    with parts.db.write(TENANT) as tx:
-        bucket = tx.scalar(tx.select(batches.c.bucket_id).where(batches.c.batch_no == batch_no))
-        blob = bytes(tx.scalar(tx.select(tail.c.blob).where(tail.c.batch_no == batch_no)))
-        key = lake.keys.object_key(TENANT, bucket, tail_object(batch_no))
-        columns = unpack(key, TENANT, batch_no, blob)
-        heavy = columns.heavy
-        change(columns.light, heavy)
-        blob = pack(key, TENANT, Columns(batch_no, columns.light, heavy))
-        tx.run(tx.update(tail).where(tail.c.batch_no == batch_no).values(blob=blob))
 
 
 def acquit_segment(parts: Parts, batch_no: int) -> None:

@@ -2,14 +2,18 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from tests.lake.destroyer import asked
 from tests.lake.making import NOW, TENANT, add, observation, some
 
+from auditkeep.db.schema import batches, tail
+from auditkeep.ids import Tenant
 from auditkeep.lake.audit.findings import Counts
 from auditkeep.lake.audit.run import Audited, Progress, audit
 from auditkeep.lake.blobs import put_blob
+from auditkeep.lake.columns import Columns, Heavy, Light, pack, tail_object, unpack
 from auditkeep.lake.destruction import destroy_class
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.seal import seal
@@ -66,3 +70,18 @@ class Interrupt:
 
 
 __all__ = ["FILE", "POLICY", "Interrupt", "Progress", "audited", "furnish", "log"]
+
+
+def rewrite_tail(
+    lake: Lake, tenant: Tenant, batch_no: int, change: Callable[[Light, Heavy], None]
+) -> None:
+    """What an administrator with the keys can do to a batch: open, change, seal again."""
+    with lake.db.write(tenant) as tx:
+        bucket = tx.scalar(tx.select(batches.c.bucket_id).where(batches.c.batch_no == batch_no))
+        blob = bytes(tx.scalar(tx.select(tail.c.blob).where(tail.c.batch_no == batch_no)))
+        key = lake.keys.object_key(tenant, bucket, tail_object(batch_no))
+        columns = unpack(key, tenant, batch_no, blob)
+        heavy = columns.heavy
+        change(columns.light, heavy)
+        blob = pack(key, tenant, Columns(batch_no, columns.light, heavy))
+        tx.run(tx.update(tail).where(tail.c.batch_no == batch_no).values(blob=blob))

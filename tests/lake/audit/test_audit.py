@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.lake.audit.house import FILE, Interrupt, audited, furnish, log
+from tests.lake.audit.house import FILE, Interrupt, audited, furnish, log, rewrite_tail
 from tests.lake.making import NOW, TENANT, add, file_name, register, some
 
 from auditkeep.clock import DAY, MINUTE, Instant, iso
@@ -33,7 +33,7 @@ from auditkeep.lake.audit.catalog import Batch
 from auditkeep.lake.audit.run import STATE, standing
 from auditkeep.lake.batch import leaves_name, open_opening, seal_opening
 from auditkeep.lake.blobs import stored_name
-from auditkeep.lake.columns import Columns, Heavy, Light, pack, tail_object, unpack
+from auditkeep.lake.columns import Heavy, Light, tail_object, unpack
 from auditkeep.lake.lake import Lake
 from auditkeep.lake.seal import seal
 from auditkeep.lake.segments import object_name
@@ -98,24 +98,11 @@ def test_a_flipped_byte_in_the_tail(house: Lake) -> None:
     assert_named(house, rf"Batch 5 of {OWNER} \(in the tail\): .*cannot be read")
 
 
-def _rewrite(lake: Lake, batch_no: int, change: Callable[[Light, Heavy], None]) -> None:
-    """What an administrator with the keys can do: open, change, seal again."""
-    with lake.db.write(TENANT) as tx:
-        bucket = tx.scalar(tx.select(batches.c.bucket_id).where(batches.c.batch_no == batch_no))
-        blob = bytes(tx.scalar(tx.select(tail.c.blob).where(tail.c.batch_no == batch_no)))
-        key = lake.keys.object_key(TENANT, bucket, tail_object(batch_no))
-        columns = unpack(key, TENANT, batch_no, blob)
-        heavy = columns.heavy
-        change(columns.light, heavy)
-        blob = pack(key, TENANT, Columns(batch_no, columns.light, heavy))
-        tx.run(tx.update(tail).where(tail.c.batch_no == batch_no).values(blob=blob))
-
-
 def test_changed_bytes_sealed_again_with_the_right_key(house: Lake) -> None:
     def change(_: Light, heavy: Heavy) -> None:
         heavy.raws[1] = b'{"eventID":"forged"}'
 
-    _rewrite(house, 6, change)
+    rewrite_tail(house, TENANT, 6, change)
     assert_named(house, r"Batch 6 .*\(in the tail\): observation number 1 changed")
 
 
@@ -123,7 +110,7 @@ def test_a_changed_verdict_beside_an_intact_envelope(house: Lake) -> None:
     def change(light: Light, _: Heavy) -> None:
         light.verdicts[0] = "PASSED"
 
-    _rewrite(house, 6, change)
+    rewrite_tail(house, TENANT, 6, change)
     assert_named(house, r"Batch 6 .* observation number 0 \(.*\) is searched under another verdict")
 
 
@@ -136,7 +123,7 @@ def test_an_observation_taken_out_of_its_batch(house: Lake) -> None:
                     setattr(half, name, values[:1])
         light.ids, heavy.nonces = light.ids[:16], heavy.nonces[:32]
 
-    _rewrite(house, 6, change)
+    rewrite_tail(house, TENANT, 6, change)
     assert_named(house, r"Batch 6 .*it has 1 observations; 2 were logged")
 
 
@@ -145,7 +132,7 @@ def test_two_observations_swapped(house: Lake) -> None:
         heavy.raws.reverse()
         heavy.envelopes.reverse()
 
-    _rewrite(house, 6, change)
+    rewrite_tail(house, TENANT, 6, change)
     assert_named(house, r"observations number 0, 1 changed")
 
 
@@ -270,7 +257,7 @@ def test_a_batch_made_anew_under_its_number(house: Lake) -> None:
     def change(_: Light, heavy: Heavy) -> None:
         heavy.raws[0] = b"{}"
 
-    _rewrite(house, 6, change)
+    rewrite_tail(house, TENANT, 6, change)
     from auditkeep.lake.audit import rows
     from auditkeep.lake.batch import Opening
     from auditkeep.tlog.merkle import root as merkle_root
@@ -326,7 +313,7 @@ def test_an_activity_record_edited(house: Lake) -> None:
     def change(_: Light, heavy: Heavy) -> None:
         heavy.raws[0] = b'{"operation":"GetAssessment"}'
 
-    _rewrite(house, 8, change)
+    rewrite_tail(house, TENANT, 8, change)
     assert_named(house, "Batch 8 .*observation number 0 changed")
 
 
@@ -664,7 +651,7 @@ def test_an_interrupted_audit_goes_on_where_it_stood(
     def change(_: Light, heavy: Heavy) -> None:
         heavy.raws[0] = b"{}"
 
-    _rewrite(house, 5, change)
+    rewrite_tail(house, TENANT, 5, change)
     whole = audited(house)
     monkeypatch.setattr("auditkeep.lake.audit.run.SAVE_EVERY", 0.0)
     monkeypatch.setattr(observations, "SLICE", 100)
