@@ -5,11 +5,14 @@ estate's history and the specification: all evidence, folders, insights and mete
 them, and the ledger of gaps.
 """
 
+import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import func
 from tests.e2e import auditing, organisation, reckoning
@@ -84,6 +87,13 @@ def environment(cloud: Simulator) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": key.secret,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+@contextmanager
+def asking(cloud: Simulator) -> Iterator[None]:
+    """While it lasts, this process asks a simulated cloud for whatever it asks of AWS."""
+    with patch.dict(os.environ, environment(cloud)):
+        yield
 
 
 def misbehave(cloud: Simulator) -> None:

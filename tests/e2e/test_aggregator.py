@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.e2e import organisation
 from tests.e2e.auditing import Audit, Sets
-from tests.e2e.collecting import Rounded, collector, environment, ledger, settings
+from tests.e2e.collecting import Rounded, asking, collector, ledger, settings
 from tests.simulator.cloud import Simulator
 from tests.simulator.estate import Estate
 
@@ -26,9 +26,7 @@ RULE = "s3-bucket-acl-prohibited"
 AGGREGATOR = "config:DescribeConfigurationAggregators"
 
 
-def test_an_aggregator_is_asked_for_whom_it_sees(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_aggregator_is_asked_for_whom_it_sees(tmp_path: Path) -> None:
     estate = Estate((HERE,))
     for account in (MANAGER, SEEN, DENYING, UNSEEN):
         estate.account(account, external_id=organisation.EXTERNAL_ID)
@@ -40,9 +38,7 @@ def test_an_aggregator_is_asked_for_whom_it_sees(
     estate.put(MANAGER, HERE, AGGREGATOR, "all", Instant(organisation.BEGINS - DAY))
     estate.accounts[SEEN].shut = (Instant(0), Instant(organisation.BEGINS + DAY))
     estate.recorder(UNSEEN, HERE, Instant(organisation.BEGINS - DAY), on=False)
-    with Simulator(estate, at=organisation.BEGINS) as cloud:
-        for name, value in environment(cloud).items():
-            monkeypatch.setenv(name, value)
+    with Simulator(estate, at=organisation.BEGINS) as cloud, asking(cloud):
         cloud.faults.add("denied", "config:*", account=DENYING)
         chosen = settings(tmp_path).model_copy(
             update={"collect_aggregator": f"{MANAGER}/{HERE}", "collect_regions": HERE}

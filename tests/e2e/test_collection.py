@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e import organisation
-from tests.e2e.collecting import TENANT, Story, collector, deployment, environment
+from tests.e2e.collecting import TENANT, Story, asking, collector, deployment
 from tests.simulator.cloud import Simulator, action
 
 from auditkeep.app.collection import needs_of
@@ -22,10 +22,8 @@ SOON = 20 * MINUTE
 
 
 @pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    with Simulator(organisation.make(), at=organisation.BEGINS) as running:
-        for name, value in environment(running).items():
-            monkeypatch.setenv(name, value)
+def cloud() -> Iterator[Simulator]:
+    with Simulator(organisation.make(), at=organisation.BEGINS) as running, asking(running):
         yield running
 
 

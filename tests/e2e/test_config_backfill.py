@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.e2e import organisation
 from tests.e2e.auditing import WATCH, Audit, Sets
-from tests.e2e.collecting import TENANT, Rounded, environment, settings
+from tests.e2e.collecting import TENANT, Rounded, asking, settings
 from tests.simulator.cloud import Simulator
 from tests.simulator.estate import Estate
 
@@ -46,15 +46,11 @@ def judged_before(estate: Estate) -> Counter[tuple[str, str, str]]:
     return wanted
 
 
-def test_the_history_of_config_is_fetched_with_progress_and_resumed(
-    quick_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_history_of_config_is_fetched_with_progress_and_resumed(quick_path: Path) -> None:
     estate = Estate((HERE,))
     estate.account(organisation.MANAGER)
     wanted = judged_before(estate)
-    with Simulator(estate, at=BEGINS, page_size=2) as cloud:
-        for name, value in environment(cloud).items():
-            monkeypatch.setenv(name, value)
+    with Simulator(estate, at=BEGINS, page_size=2) as cloud, asking(cloud):
         chosen = settings(quick_path / "audit").model_copy(update={"collect_regions": HERE})
         initialise(chosen, TENANT, cloud.clock)
         parts = open_parts(chosen, cloud.clock)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.e2e import organisation
 from tests.e2e.auditing import Audit, Sets
-from tests.e2e.collecting import TENANT, Rounded, environment, ledger, settings
+from tests.e2e.collecting import TENANT, Rounded, asking, ledger, settings
 from tests.simulator.cloud import Simulator
 from tests.simulator.estate import Estate
 
@@ -27,9 +27,7 @@ ARN = f"arn:aws:cloudtrail:{STORE_REGION}:{MANAGER}:eventdatastore/{STORE}"
 BEGINS = organisation.BEGINS
 
 
-def test_a_store_is_asked_instead_of_each_account(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_is_asked_instead_of_each_account(tmp_path: Path) -> None:
     estate = Estate((HERE, STORE_REGION))
     happened = {}
     for account in (MANAGER, ONE, SHUT):
@@ -38,10 +36,8 @@ def test_a_store_is_asked_instead_of_each_account(
             event = estate.event(account, HERE, "ec2", "RunInstances", Instant(at))
             happened[event.id] = (account, at >= BEGINS)
     estate.accounts[SHUT].shut = (Instant(0), Instant(BEGINS + DAY))
-    with Simulator(estate, at=BEGINS, page_size=1) as cloud:
+    with Simulator(estate, at=BEGINS, page_size=1) as cloud, asking(cloud):
         cloud.world.event_stores.add((MANAGER, STORE_REGION, STORE))
-        for name, value in environment(cloud).items():
-            monkeypatch.setenv(name, value)
         chosen = settings(tmp_path).model_copy(
             update={"collect_event_store": ARN, "collect_regions": HERE}
         )

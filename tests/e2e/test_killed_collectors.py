@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e import organisation
-from tests.e2e.collecting import Rounded, Story, deployment, environment
+from tests.e2e.collecting import Rounded, Story, asking, deployment
 from tests.simulator.cloud import Simulator
 
 from auditkeep.app.parts import Parts
@@ -41,10 +41,8 @@ SAME_MORNING = 300 * MINUTE
 
 
 @pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    with Simulator(organisation.make(), at=organisation.BEGINS) as running:
-        for name, value in environment(running).items():
-            monkeypatch.setenv(name, value)
+def cloud() -> Iterator[Simulator]:
+    with Simulator(organisation.make(), at=organisation.BEGINS) as running, asking(running):
         yield running
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.e2e import organisation
 from tests.e2e.auditing import WATCH, Audit, Sets
-from tests.e2e.collecting import TENANT, Rounded, environment, settings
+from tests.e2e.collecting import TENANT, Rounded, asking, settings
 from tests.simulator.cloud import Simulator
 from tests.simulator.estate import Estate
 
@@ -38,17 +38,13 @@ def organise(estate: Estate) -> None:
             )  # fmt: skip
 
 
-def test_a_region_that_is_off_is_told_and_not_asked(
-    quick_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_region_that_is_off_is_told_and_not_asked(quick_path: Path) -> None:
     estate = Estate((HERE, FAR))
     organise(estate)
     for account in (LACKS, MUTE):
         estate.accounts[account].regions = frozenset({HERE})
-    with Simulator(estate, at=BEGINS) as cloud:
+    with Simulator(estate, at=BEGINS) as cloud, asking(cloud):
         cloud.faults.add("denied", ASKED, account=MUTE)
-        for name, value in environment(cloud).items():
-            monkeypatch.setenv(name, value)
         chosen = settings(quick_path / "audit").model_copy(
             update={"collect_regions": f"{HERE},{FAR}", "collect_minutes": 60}
         )
