@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from auditkeep.db.tx import Tx
 from auditkeep.evidence import folders, insights, items, lens, manual, selection
 from auditkeep.evidence.counts import count
 from auditkeep.evidence.folders import FolderMemo
-from auditkeep.evidence.insights import InsightsMemo, Watched
+from auditkeep.evidence.insights import InsightsMemo
 from auditkeep.evidence.lens import Lens, Reach
 from auditkeep.evidence.manual import Pin, Text
 from auditkeep.evidence.progress import last_batch_no
@@ -104,7 +105,7 @@ def test_manual_evidence_stands_among_the_rest(tx: Tx, lake: Lake) -> None:
 
 def test_a_days_insights_are_those_of_its_folders(tx: Tx, lake: Lake) -> None:
     memo = InsightsMemo()
-    one = Watched(A, 1, 3, None)
+    one = _Watched(A)
     for _ in range(2):
         shown = insights.of_one(tx, lake, memo, one, TODAY, last_batch_no(tx))
         assert (shown.total.noncompliant, shown.total.inconclusive, shown.failing) == (1, 2, 1)
@@ -133,6 +134,14 @@ def _lens(tx: Tx) -> Lens:
     return lens.load(tx, A, [1], None)[0]
 
 
+@dataclass(frozen=True)
+class _Watched:
+    id: str
+    version: int = 1
+    next_ordinal: int = 3
+    frozen_at_batch: int | None = None
+
+
 def _minute(minutes: int) -> Instant:
     return Instant(NOW + minutes * MINUTE)
 
@@ -154,18 +163,17 @@ def test_assessments_that_look_alike_are_counted_once(
     monkeypatch.setattr("auditkeep.evidence.insights.count", counted)
     pin = Pin(ids[3], 1, "arn:aws:iam::111122223333:user/jane", "request", NOW)
     manual.import_all(tx, lake, pin, [Text("a")], largest=10, daily=100)
-    watched = [Watched(one, 1, 2, None) for one in ids]
+    watched = [_Watched(one) for one in ids]
     memo = InsightsMemo()
     (alike,) = insights.alike(tx, memo, watched, TODAY)
     seen = insights.of_day(tx, lake, memo, [alike], TODAY, last_batch_no(tx))
     assert len(asked) == 2
-    shown = seen.by_id()
-    plain = shown[ids[0]].total.total
-    assert plain == 3
-    assert [shown[one].total.total - plain for one in ids] == [n == 3 for n in range(30)]
-    assert seen.total().total == 30 * plain + 1
+    ((plain, times),) = seen.shared
+    assert (plain.total.total, times) == (3, 29)
+    assert {one: shown.total.total for one, shown in seen.own.items()} == {ids[3]: 4}
+    assert seen.total().total == 29 * 3 + 4
     assert insights.of_day(tx, lake, memo, [alike], TODAY, last_batch_no(tx)) == seen
     for each in watched:
         alone = insights.of_one(tx, lake, memo, each, TODAY, last_batch_no(tx))
-        assert alone == shown[each.id]
+        assert alone == seen.own.get(each.id, plain)
     assert len(asked) == 2

@@ -86,10 +86,7 @@ def test_a_batch_and_a_new_day_cost_the_same_however_many_look_at_them(
                 with listening(asked) as found:
                     read(today)
                 batches.append(found)
-        # The first day finds who looks alike; on each it is asked once who there is.
-        (who,) = [query for query in batches[0] if "FROM assessments" in query]
-        assert batches[0].pop(who) == count
-        counted.append(batches)
+        counted.append(batches)  # of the last day; the first finds who looks alike
     assert counted[0] == counted[1]
     assert all(counted[0])
 

@@ -17,10 +17,11 @@ and on a new day their lenses are read once.
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Protocol
 
 from auditkeep.clock import Day, day_start
 from auditkeep.db.tx import Tx
-from auditkeep.evidence import settled
+from auditkeep.evidence import settled as rest
 from auditkeep.evidence.counts import Counts, count
 from auditkeep.evidence.ids import pinned_place, pinned_prefix
 from auditkeep.evidence.lens import Interval, Lens, load
@@ -52,14 +53,17 @@ class Shown:
         return cls(by_control, total, sum(1 for c in by_control.values() if c.noncompliant))
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(Protocol):
     """An assessment as far as this room needs it."""
 
-    id: str
-    version: int
-    next_ordinal: int
-    frozen_at_batch: int | None
+    @property
+    def id(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def next_ordinal(self) -> int: ...
+    @property
+    def frozen_at_batch(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +88,23 @@ class Alike:
 class Seen:
     """What some assessments see of one day."""
 
-    together: Sequence[tuple[Shown, Sequence[str]]]
-    """What is shown, and the ids of those that it is shown to."""
-
-    def by_id(self) -> dict[str, Shown]:
-        return {id_: shown for shown, ids in self.together for id_ in ids}
+    shared: Sequence[tuple[Shown, int]]
+    """What each group of them is shown, in their order, and how many see that and no more."""
+    own: Mapping[str, Shown]
+    """What those are shown, by id, to whom something is pinned."""
 
     def total(self) -> Counts:
         total = Counts()
-        for shown, ids in self.together:
-            total.merge(shown.total, len(ids))
+        for shown, times in self.shared:
+            total.merge(shown.total, times)
+        for shown in self.own.values():
+            total.merge(shown.total)
         return total
 
     def failing(self) -> int:
         """Assessment controls with non-compliant evidence."""
-        return sum(shown.failing * len(ids) for shown, ids in self.together)
+        alike = sum(shown.failing * times for shown, times in self.shared)
+        return alike + sum(shown.failing for shown in self.own.values())
 
 
 def _settled_ones() -> Memo[Settled]:
@@ -130,9 +136,19 @@ class InsightsMemo:
 
 def alike(tx: Tx, memo: InsightsMemo, watched: Sequence[Watched], day: Day) -> tuple[Alike, ...]:
     """Some assessments by how they look at a day; the same while none of them changes."""
+    begins = day_start(day)
+    resting: dict[Hashable, Look] = {}
     found: dict[bytes, tuple[Look, list[Watched]]] = {}
-    for one, at_rest in zip(watched, _at_rest(tx, memo, watched), strict=True):
-        look = _look(tx, memo, one, at_rest.on(day), day)
+    for one, settled in zip(watched, _at_rest(tx, memo, watched), strict=True):
+        if begins < settled.since:
+            look = _look(tx, memo, one, (one.id, one.version), day)
+        else:
+            like = settled.daily, settled.parts, one.frozen_at_batch
+            rested = resting.get(like)
+            if rested is None:
+                who = settled.on(day), one.frozen_at_batch
+                rested = resting[like] = _look(tx, memo, one, who, day)
+            look = rested
         found.setdefault(look.digest, (look, []))[1].append(one)
     return tuple(Alike(look, tuple(some)) for look, some in found.values())
 
@@ -142,18 +158,14 @@ def of_day(
 ) -> Seen:
     """What some assessments see of one day; `reached` is the lake's last batch."""
     pinned = _pinned_rows(tx, day)
-    together: list[tuple[Shown, Sequence[str]]] = []
-    for group, shared in _counted(tx, lake, memo, groups, day, reached):
-        others = []
-        for one in group.watched:
-            own = pinned.get(one.id)
-            if own:
-                together.append((_own(tx, lake, memo, one, shared, own, (day, reached)), (one.id,)))
-            else:
-                others.append(one.id)
-        if others:
-            together.append((shared, others))
-    return Seen(together)
+    shared: list[tuple[Shown, int]] = []
+    own: dict[str, Shown] = {}
+    for group, shown in _counted(tx, lake, memo, groups, day, reached):
+        alone = [one for one in group.watched if one.id in pinned] if pinned else []
+        shared.append((shown, len(group.watched) - len(alone)))
+        for one in alone:
+            own[one.id] = _own(tx, lake, memo, one, shown, pinned[one.id], (day, reached))
+    return Seen(shared, own)
 
 
 def of_one(tx: Tx, lake: Lake, memo: InsightsMemo, one: Watched, day: Day, reached: int) -> Shown:
@@ -238,7 +250,7 @@ def _at_rest(tx: Tx, memo: InsightsMemo, watched: Sequence[Watched]) -> list[Set
     keys = [(owner, one.id, one.version) for one in watched]
     known = [memo.settled.get(key) for key in keys]
     missing = [one.id for one, at_rest in zip(watched, known, strict=True) if at_rest is None]
-    read = settled.of(tx, missing)
+    read = rest.of(tx, missing)
     found = []
     for key, one, at_rest in zip(keys, watched, known, strict=True):
         if at_rest is None:
@@ -248,9 +260,8 @@ def _at_rest(tx: Tx, memo: InsightsMemo, watched: Sequence[Watched]) -> list[Set
     return found
 
 
-def _look(tx: Tx, memo: InsightsMemo, one: Watched, at_rest: Hashable | None, day: Day) -> Look:
-    """How one looks at a day; read once for all that are at rest and look alike."""
-    who = (one.id, one.version) if at_rest is None else (at_rest, one.frozen_at_batch)
+def _look(tx: Tx, memo: InsightsMemo, one: Watched, who: Hashable, day: Day) -> Look:
+    """How one looks at a day, or all that are at rest and look alike."""
     key = ((tx.tenant.account, tx.tenant.region), who, day)
     look = memo.looks.get(key)
     if look is None:

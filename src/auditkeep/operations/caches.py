@@ -1,6 +1,6 @@
 """What one process remembers between requests, each under all it was computed from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from auditkeep.clock import Instant
 from auditkeep.evidence.folders import FolderMemo
 from auditkeep.evidence.insights import InsightsMemo
 from auditkeep.evidence.memo import Memo
-from auditkeep.operations.overview import Named, Numbers, Overview, Watching
+from auditkeep.operations.overview import Kind, Named, Numbers, Overview, Standings, Watching
 from auditkeep.wire.model import Encoded
 from auditkeep.wire.models import auditmanager as am
 
@@ -33,7 +33,15 @@ def _sizes() -> Memo[int]:
     return Memo(4096)
 
 
+def _standings() -> Memo[Standings]:
+    return Memo(64)
+
+
 def _watching() -> Memo[Watching]:
+    return Memo(64)
+
+
+def _kinds() -> Memo[Sequence[Kind]]:
     return Memo(64)
 
 
@@ -81,10 +89,14 @@ class Caches:
     """The controls of an assessment, under its version."""
     alike_controls: Memo[tuple[Named, ...]] = field(default_factory=_alike_controls)
     """The same under themselves, so that assessments of one framework hold them once."""
+    standings: Memo[Standings] = field(default_factory=_standings)
+    """Who counts in insights, under the version of all assessments."""
     watching: Memo[Watching] = field(default_factory=_watching)
-    """Who counts in insights, under the version of all assessments and the day."""
+    """The same, and how they look, under that version and the day."""
+    kinds: Memo[Sequence[Kind]] = field(default_factory=_kinds)
+    """The same, and their controls."""
     numbers: Memo[Numbers] = field(default_factory=_numbers)
-    """What insights count over all assessments, under the same and the last batch."""
+    """What insights count over all assessments, under that version, the day and the last batch."""
     overviews: Memo[Overview] = field(default_factory=_overviews)
     """What insights list over all assessments, under the same."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from auditkeep.assessments.store import Standing
+from auditkeep.clock import Day
 from auditkeep.evidence.counts import Counts
 from auditkeep.evidence.insights import Alike
 
@@ -55,16 +56,39 @@ class DomainRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Watching:
-    """Who counts on a day; the same until an assessment changes."""
+class Standings:
+    """Who counts on a day, and on any later one while no assessment changes."""
 
+    day: Day
     watched: Sequence[Standing]
     """The assessments that are ACTIVE, first, and those that ended on the day."""
+    active: int
+    controls: int
+    """Of the ACTIVE ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """Who counts on a day, and how they look at it; the same until an assessment changes."""
+
+    watched: Sequence[Standing]
+    """As in `Standings`."""
     alike: Sequence[Alike]
     """The same assessments, by how they look at the day."""
     active: int
     controls: int
-    """Of the ACTIVE ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Assessments that look alike and have the same controls."""
+
+    group: int
+    """Which of `Watching.alike`."""
+    controls: tuple[Named, ...]
+    ids: Sequence[str]
+    active: int
+    """How many of them are ACTIVE."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ The day is the UTC date of `lastUpdated`, which is now: nothing is computed ahea
 Names are compared by their first NAME characters, which is what fits a continuation token.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -34,16 +34,18 @@ from auditkeep.assessments.store import Standing
 from auditkeep.clock import day_of, day_start
 from auditkeep.evidence import insights
 from auditkeep.evidence.counts import Counts
-from auditkeep.evidence.insights import Seen, Shown, Watched
+from auditkeep.evidence.insights import Seen, Shown
 from auditkeep.evidence.progress import last_batch_no
 from auditkeep.library.domains import UNCATEGORIZED
 from auditkeep.operations.call import Call, pair
 from auditkeep.operations.overview import (
     ControlRow,
     DomainRow,
+    Kind,
     Named,
     Numbers,
     Overview,
+    Standings,
     Watching,
 )
 from auditkeep.wire import paging
@@ -201,12 +203,24 @@ def _watching(call: Call, version: int) -> Watching:
     memo, key = call.deps.caches.watching, (call.tenant, version, day)
     known = memo.get(key)
     if known is None:
+        standings, begins = _standings(call, version), day_start(day)
+        watched = [a for a in standings.watched if a.active or a.updated_at >= begins]
+        alike = insights.alike(call.tx, call.deps.caches.insights, watched, day)
+        known = Watching(watched, alike, standings.active, standings.controls)
+        memo.put(key, known)
+    return known
+
+
+def _standings(call: Call, version: int) -> Standings:
+    """Who counts today, and maybe some who did on an earlier day."""
+    day = day_of(call.now)
+    memo, key = call.deps.caches.standings, (call.tenant, version)
+    known = memo.get(key)
+    if known is None or known.day > day:
         found = store.standing_on(call.tx, day_start(day))
         watched = sorted(found, key=lambda one: (not one.active, one.id))
         active = [one for one in watched if one.active]
-        looking = [_looking(one) for one in watched]
-        alike = insights.alike(call.tx, call.deps.caches.insights, looking, day)
-        known = Watching(watched, alike, len(active), _size(call, active))
+        known = Standings(day, watched, len(active), _size(call, active))
         memo.put(key, known)
     return known
 
@@ -218,15 +232,10 @@ def _one(call: Call, assessment_id: str) -> Standing | None:
     return one if one.active or one.updated_at >= today else None
 
 
-def _looking(one: Standing) -> Watched:
-    return Watched(one.id, one.version, one.next_ordinal, one.frozen_at_batch)
-
-
 def _seen_by(call: Call, one: Standing) -> Shown:
     """What one assessment sees today."""
     lake, memo = call.deps.lake, call.deps.caches.insights
-    reached = last_batch_no(call.tx)
-    return insights.of_one(call.tx, lake, memo, _looking(one), day_of(call.now), reached)
+    return insights.of_one(call.tx, lake, memo, one, day_of(call.now), last_batch_no(call.tx))
 
 
 def _seen(call: Call, watching: Watching, reached: int) -> Seen:
@@ -294,8 +303,11 @@ def _overview(call: Call) -> Overview:
     known = memo.get(key)
     if known is None:
         watching = _watching(call, state.version)
-        shown = _seen(call, watching, state.last_batch).by_id()
-        seeing = _together(call, watching.watched, shown)
+        seen = _seen(call, watching, state.last_batch)
+        kinds: Sequence[Kind] = ()
+        if seen.own or any(shown.by_control for shown, _ in seen.shared):
+            kinds = _kinds(call, watching, state.version)
+        seeing = [one for kind in kinds for one in _seeing(kind, seen)]
         controls: dict[str, dict[str, ControlRow]] = {}
         for one in seeing:
             for named, counts in one.each():
@@ -305,35 +317,39 @@ def _overview(call: Call) -> Overview:
                     if row is None:
                         row = rows[named.control_id] = ControlRow(named.control_id, named.name)
                     row.counts.merge(counts, one.times)
-        counted = _counted(call, watching.watched) if controls else []
-        domains = tuple(_domains(call, seeing, counted))
+        domains = tuple(_domains(call, seeing, [(k.controls, k.active) for k in kinds]))
         known = Overview(domains, {d: tuple(rows.values()) for d, rows in controls.items()})
         memo.put(key, known)
     return known
 
 
-def _together(call: Call, watched: Sequence[Standing], shown: Mapping[str, Shown]) -> list[_Seeing]:
-    """Those that saw something, in their order; alike ones where the first of them stands."""
-    found: dict[tuple[int, int], _Seeing] = {}
-    for assessment in watched:
-        sees = shown[assessment.id]
-        if sees.by_control:
-            controls = _named(call, assessment)
-            key = (id(sees), id(controls))
-            before = found.get(key)
-            found[key] = _Seeing(sees, controls, 1 if before is None else before.times + 1)
-    return list(found.values())
+def _kinds(call: Call, watching: Watching, version: int) -> Sequence[Kind]:
+    """All assessments by how they look and what controls they have."""
+    memo, key = call.deps.caches.kinds, (call.tenant, version, day_of(call.now))
+    known = memo.get(key)
+    if known is None:
+        group_of = {one.id: n for n, group in enumerate(watching.alike) for one in group.watched}
+        found: dict[tuple[int, int], tuple[tuple[Named, ...], list[Standing]]] = {}
+        named, tenant = call.deps.caches.controls.get, call.tenant
+        for assessment in watching.watched:
+            before = named((tenant, assessment.id, assessment.version))
+            controls = _named(call, assessment) if before is None else before
+            place = group_of[assessment.id], id(controls)
+            found.setdefault(place, (controls, []))[1].append(assessment)
+        known = tuple(
+            Kind(group, controls, [a.id for a in some], sum(a.active for a in some))
+            for (group, _), (controls, some) in found.items()
+        )
+        memo.put(key, known)
+    return known
 
 
-def _counted(call: Call, watched: Sequence[Standing]) -> list[tuple[tuple[Named, ...], int]]:
-    """The controls of the ACTIVE ones, and how many have the same."""
-    found: dict[int, tuple[tuple[Named, ...], int]] = {}
-    for assessment in watched:
-        if assessment.active:
-            controls = _named(call, assessment)
-            _, times = found.get(id(controls), (controls, 0))
-            found[id(controls)] = controls, times + 1
-    return list(found.values())
+def _seeing(kind: Kind, seen: Seen) -> Iterator[_Seeing]:
+    own = [seen.own[id_] for id_ in kind.ids if id_ in seen.own] if seen.own else []
+    if len(own) < len(kind.ids):
+        yield _Seeing(seen.shared[kind.group][0], kind.controls, len(kind.ids) - len(own))
+    for shown in own:
+        yield _Seeing(shown, kind.controls, 1)
 
 
 def _domains(
