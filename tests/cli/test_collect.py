@@ -70,7 +70,8 @@ def test_the_plan_names_what_it_leaves_out(run: Run, data: Path) -> None:
     with app.opened(load(data), SystemClock()) as parts, parts.db.write(TENANT) as tx:
         places = Reach(frozenset({ACCOUNT}), frozenset({"us-east-1", "af-south-1"}))
         lens.open_for_control(tx, A, 1, {"config:X"}, places, said)
-        regions.save(tx, ACCOUNT, None, regions.became(None, frozenset({"us-east-1"}), said))
+        known = regions.became(None, frozenset({"us-east-1"}), said)
+        regions.save(tx, ACCOUNT, known, changed=True)
     plan = told(run, data, "plan")
     assert plan["questions"] == 1
     (left_out,) = plan["leftOut"]

@@ -7,7 +7,7 @@ from typing import Any
 from auditkeep.clock import MINUTE, Day, Instant, day_of, parse
 from auditkeep.collection import regions, targets
 from auditkeep.collection.plan import Look, Plan, Reach, Reason, make
-from auditkeep.collection.regions import OFTEN, REMEMBERED, TRUSTED, Known, became
+from auditkeep.collection.regions import OFTEN, REMEMBERED, TRUSTED, Known, applied, became
 from auditkeep.collection.targets import NOT_RUNNING, Target
 
 HERE, FAR, NEAR = "eu-west-1", "af-south-1", "eu-south-1"
@@ -31,8 +31,8 @@ def planned(known: Known | None, *keys: str) -> Plan:
         opens_at=OPENED,
     )
     found = None if known is None else known.switched
-    switched = {} if found is None else {ONE: found}
-    return make([look], Reach(frozenset({HERE, FAR, NEAR}), switched=switched))
+    whole = make([look], Reach(frozenset({HERE, FAR, NEAR})))
+    return applied(whole, {} if found is None else {ONE: found})
 
 
 def asked(plan: Plan) -> tuple[set[str], set[str]]:
@@ -54,6 +54,8 @@ def test_what_is_off_is_left_out_of_one_account_s_plan_only() -> None:
     plan = planned(said(HERE, NEAR), "config:X", CALLS)
     assert asked(plan) == ({HERE, NEAR}, {FAR})
     assert plan.regions_off() == {FAR: ([ONE], 2)}
+    assert asked(plan.of_account(ONE)) == ({HERE, NEAR}, {FAR})
+    assert plan.of_account(ONE).accounts == {ONE}
     assert {(a, r) for a, r, _ in plan.questions() if a == TWO} == {
         (TWO, HERE), (TWO, FAR), (TWO, NEAR),
     }  # fmt: skip

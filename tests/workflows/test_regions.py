@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.workflows.collect_house import HERE, ONE, A, House
+from tests.workflows.collect_house import HERE, ONE, TWO, A, House
 
-from auditkeep.clock import DAY, MINUTE
+from auditkeep.clock import DAY, MINUTE, SystemClock
 from auditkeep.collection import accounts, coverage, knowing, regions
 from auditkeep.collection.accounts import Asked
 from auditkeep.collection.coverage import Coverage, Looking
@@ -18,6 +19,7 @@ from auditkeep.evidence import lens
 from auditkeep.evidence.lens import Reach
 from auditkeep.ids import GLOBAL_REGION, Tenant
 from auditkeep.lake.lake import Lake
+from auditkeep.sources.aggregator import Aggregators, Where
 from auditkeep.sources.pull import Clients, Denied, Expired
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.asking import Asking
@@ -83,6 +85,18 @@ class Switching(House):
             plan, known = self.collector.plans.of(tx, now), knowing.known(tx, now)
         (one,) = coverage.of([looking], plan, known, {}, now, asks=True, every=ROUND)
         return one
+
+
+class Seeing(Aggregators):
+    """An aggregator that sees every place, or none."""
+
+    def __init__(self, name: str | None) -> None:
+        super().__init__(Where(TWO, HERE), SystemClock())
+        self.name = name
+
+    def seeing(self, clients: Callable[[], Clients], account: str, region: str) -> str | None:
+        del clients, account, region
+        return self.name
 
 
 @pytest.fixture
@@ -182,6 +196,20 @@ def test_credentials_that_are_over_are_renewed_once(house: Switching) -> None:
     house.troubles = [Expired("Over.")]
     house.collect()
     assert (house.clients.renewed, house.places()) == (1, {HERE})
+
+
+@pytest.mark.parametrize("sees", [True, False])
+def test_whom_an_aggregator_sees_need_not_say(house: Switching, *, sees: bool) -> None:
+    seeing = Seeing("all" if sees else None)
+    house.collector = replace(house.collector, aggregators=seeing)
+    asking = AskingRegions(house.collector)
+    house.look_wide(RULE)
+    asking.run(house.tenant, f"{ONE}/now")
+    assert house.times == (0 if sees else 1)
+    # what only the account itself can tell of is asked of it
+    house.look_wide(CALL)
+    asking.run(house.tenant, f"{ONE}/now")
+    assert house.times == (1 if sees else 2)
 
 
 def test_a_paused_account_is_not_asked_for_its_regions(house: Switching) -> None:

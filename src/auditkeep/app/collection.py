@@ -290,7 +290,7 @@ def _needs(
         whole = Plans(parts.deps.library, settings).of(tx, parts.clock.now())
     plan = whole
     if account is not None:
-        plan = _of_account(whole, account)
+        plan = whole.of_account(account)
     asking, store = pullers(settings, parts.clock), event_store(settings)
 
     def needs(question: Question) -> frozenset[str]:
@@ -312,15 +312,6 @@ def _needs(
     if own and not all(always_on(t.region) for t in (*plan.territories, *plan.left_out)):
         own = sorted({*own, *OF_REGIONS})
     return own, central
-
-
-def _of_account(plan: Plan, account: str) -> Plan:
-    """The part of a plan that one account has in it."""
-    asked, left_out = (
-        tuple(t for t in some if account in t.accounts)
-        for some in (plan.territories, plan.left_out)
-    )
-    return Plan(asked, left_out)
 
 
 def policy_of(parts: Parts, tenant: Tenant, account: str | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from auditkeep.collection.coverage import NOT_YET, Coverage, Why
 from auditkeep.collection.gaps import Gap
 from auditkeep.collection.knowing import known, looking
 from auditkeep.collection.looks import Plans
-from auditkeep.collection.plan import Duty, Plan, Question, make, question_of
+from auditkeep.collection.plan import Duty, Plan, Question, question_of
 from auditkeep.collection.targets import NEVER_ASKED, NOT_RUNNING, Place, Target
 from auditkeep.collection.touching import Touching, duties, left_out, looks
 from auditkeep.db.tx import Tx
@@ -59,7 +59,7 @@ def of_assessment(
         controls={c.ordinal: c for c in controls},
         lenses={one.ordinal: one for one in lenses},
         now=plan,
-        ever=make(looks(lenses, now), plans.reach(tx)),
+        ever=plans.ever(tx, looks(lenses, now)),
         known=states,
         covered={int(one.reason.control): one for one in covered},
         asks=asks,

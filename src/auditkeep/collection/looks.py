@@ -1,8 +1,8 @@
 """What a plan is made of, read from the database: open intervals and the baseline.
 
 A plan is made anew when `lens_version` has changed, and not otherwise: whatever changes what is
-read here raises it (an interval, the baseline, an account's own settings or its regions, what a
-trail brings).
+read here raises it (an interval, the baseline, an account's own settings, what a trail brings).
+What is off in some account (`collection.regions`) is taken out of it when `regions_version` has.
 
 A day's slot belongs to whoever was looked at as the day began. Where an interval was closed and
 opened anew since its last slot, as when an account left, the accounts that both hold are looked at
@@ -147,9 +147,22 @@ class Plans:
     settings: Settings
     everywhere: Callable[[str], bool] = everywhere
     _known: Memo[Plan] = field(default_factory=lambda: Memo[Plan](TENANTS))
+    _applied: Memo[Plan] = field(default_factory=lambda: Memo[Plan](TENANTS))
 
     def of(self, tx: Tx, now: Instant) -> Plan:
         """What must be asked for the transaction's tenant."""
+        versions = self._versions(tx)
+        if versions is None:
+            return Plan(())
+        key = (tx.tenant, *versions)
+        plan = self._applied.get(key)
+        if plan is None:
+            plan = regions.applied(self.whole(tx, now), regions.switched(tx))
+            self._applied.put(key, plan)
+        return plan
+
+    def whole(self, tx: Tx, now: Instant) -> Plan:
+        """The same, were every region on."""
         version = self.version(tx)
         if version is None:
             return Plan(())
@@ -163,9 +176,19 @@ class Plans:
 
     def version(self, tx: Tx) -> int | None:
         """What a plan is made under; None for a tenant that is not registered."""
+        versions = self._versions(tx)
+        return None if versions is None else versions[0]
+
+    def _versions(self, tx: Tx) -> tuple[int, int] | None:
         t = tenants.c
-        row = tx.first(tx.select(t.lens_version, t.status))
-        return None if row is None or row.status != "ACTIVE" else int(row.lens_version)
+        row = tx.first(tx.select(t.lens_version, t.regions_version, t.status))
+        if row is None or row.status != "ACTIVE":
+            return None
+        return int(row.lens_version), int(row.regions_version)
+
+    def ever(self, tx: Tx, looks: Iterable[Look]) -> Plan:
+        """What some looks need where accounts are asked now, without what is off now."""
+        return regions.applied(make(looks, self.reach(tx)), regions.switched(tx))
 
     def reach(self, tx: Tx) -> Reach:
         own = accounts.listed(tx)
@@ -173,5 +196,4 @@ class Plans:
             a.account: frozenset(a.regions) for a in own if a.regions is not None
         }
         elsewhere = frozenset(self.settings.collect_region_list) or frozenset({tx.tenant.region})
-        brought, switched = trails.brought(tx), regions.switched(tx)
-        return Reach(elsewhere, lists, self.everywhere, brought, switched)
+        return Reach(elsewhere, lists, self.everywhere, trails.brought(tx))

@@ -12,14 +12,14 @@ question, however many frameworks they belong to, and it is asked on the days of
                                                                              where a trail brings
                                                                              them, nobody is asked
 
-Services that have no region are asked once per account, in `ids.GLOBAL_REGION`. A region that an
-account has not switched on is left out, and stays beside the plan with what would be asked there.
-Accounts that are looked at alike share their part of a plan, so that its size follows from how many
-ways there are to look, not from how many accounts there are.
+Services that have no region are asked once per account, in `ids.GLOBAL_REGION`. What is not asked
+because its region is off (`collection.regions`) stays beside the plan. Accounts that are looked at
+alike share their part of a plan, so that its size follows from how many ways there are to look, not
+from how many accounts there are.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -29,7 +29,6 @@ from auditkeep.evidence.slots import Every
 from auditkeep.ids import GLOBAL_REGION
 from auditkeep.mapping.places import GLOBAL_SERVICES
 from auditkeep.observations import SourceType
-from auditkeep.sources.refusals import always_on
 
 NEVER = Instant(0)
 
@@ -194,6 +193,14 @@ class Plan:
         """The same of what is left out."""
         yield from _questions(self.left_out)
 
+    def of_account(self, account: str) -> "Plan":
+        """The part of one account."""
+        asked, left_out = (
+            tuple(Territory((account,), t.region, t.duties) for t in some if account in t.accounts)
+            for some in (self.territories, self.left_out)
+        )
+        return Plan(asked, left_out)
+
     def regions_off(self) -> Mapping[str, tuple[list[str], int]]:
         """The regions in which something is left out: for which accounts, and how many questions.
 
@@ -225,44 +232,19 @@ def _questions(some: Iterable[Territory]) -> Iterator[tuple[str, str, Duty]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Switched:
-    """What an account said of its regions: those that are `on`, and those that were off until some
-    moment and are on now. Since it says nothing any more, what was off then is `doubted`.
-    """
-
-    on: frozenset[str]
-    found: frozenset[tuple[str, Instant]] = frozenset()
-    doubted: Instant | None = None
-
-    def is_off(self, region: str) -> bool:
-        return self.doubted is None and self._was_off(region)
-
-    def off_until(self, region: str) -> Instant:
-        """The last moment at which a region that is asked was known to be off; 0: never."""
-        if self.doubted is not None and self._was_off(region):
-            return self.doubted
-        return next((at for name, at in self.found if name == region), NEVER)
-
-    def _was_off(self, region: str) -> bool:
-        return region not in self.on and not always_on(region)
-
-
-@dataclass(frozen=True, slots=True)
 class Reach:
     """In which regions accounts are asked, as settings and the tenant's own lists say.
 
     `elsewhere` are the regions of a look at all regions, of accounts without a list; `lists` those
     of accounts that have one: what is not on it, an opt-in region for one, is never asked.
     `everywhere` tells of a keyword whether its service has no regions; `apart` are accounts and
-    regions whose events a trail brings, so that nobody asks for them; `switched` is what accounts
-    said of their regions: of one that has said nothing, every region is taken to be on.
+    regions whose events a trail brings, so that nobody asks for them.
     """
 
     elsewhere: frozenset[str]
     lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
     everywhere: Callable[[str], bool] = lambda keyword: keyword.partition("_")[0] in GLOBAL_SERVICES
     apart: frozenset[tuple[str, str]] = frozenset()
-    switched: Mapping[str, Switched] = field(default_factory=dict)
 
 
 EVENTS = Question("AWS_Cloudtrail", "")
@@ -270,8 +252,6 @@ EVENTS = Question("AWS_Cloudtrail", "")
 TRAIL = Question("AWS_Cloudtrail", "trail")
 """What a trail brings: looked at, and asked of nobody."""
 _ANY = "*"
-_Alike = tuple[tuple[int, ...], frozenset[str], frozenset[str], Switched | None]
-"""What accounts have in common that are asked the same: looks, regions, trails, what is on."""
 
 
 def question_of(match_key: str) -> Question | None:
@@ -297,17 +277,15 @@ def make(looks: Iterable[Look], reach: Reach) -> Plan:
     trails: dict[str, set[str]] = {}
     for account, region in reach.apart:
         trails.setdefault(account, set()).add(region)
-    alike: dict[_Alike, list[str]] = {}
+    alike: dict[tuple[tuple[int, ...], frozenset[str], frozenset[str]], list[str]] = {}
     for account, numbers in sorted(members.items()):
         listed = reach.lists.get(account)
         allowed = frozenset({_ANY}) if listed is None else listed
-        apart = frozenset(trails.get(account, ()))
-        key = (tuple(numbers), allowed, apart, reach.switched.get(account))
+        key = (tuple(numbers), allowed, frozenset(trails.get(account, ())))
         alike.setdefault(key, []).append(account)
-    asked: list[Territory] = []
-    left_out: list[Territory] = []
+    territories: list[Territory] = []
     merged: dict[tuple[object, ...], tuple[Duty, ...]] = {}
-    for (which, allowed, apart, switched), some_accounts in alike.items():
+    for (which, allowed, apart), some_accounts in alike.items():
         places = _regions(which, bundles, allowed, reach.elsewhere)
         for region, asking in sorted(places.items()):
             events = places.get(GLOBAL_REGION, ()) if region == HOME else ()
@@ -316,24 +294,9 @@ def make(looks: Iterable[Look], reach: Reach) -> Plan:
             part = merged.get((at, asking))
             if part is None:
                 part = merged[at, asking] = _duties(bundles, asking, at)
-            is_off = switched is not None and switched.is_off(region)
-            if switched is not None and (until := switched.off_until(region)):
-                part = tuple(_on_since(duty, until) for duty in part)
             if part:
-                found = Territory(tuple(some_accounts), region, part)
-                (left_out if is_off else asked).append(found)
-    return Plan(tuple(asked), tuple(left_out))
-
-
-def _on_since(duty: Duty, off_until: Instant) -> Duty:
-    """A duty in a region that was off until some moment, as if its looks had opened then."""
-    return replace(
-        duty,
-        rhythms=frozenset(replace(r, since=max(r.since, off_until)) for r in duty.rhythms),
-        opens_at=max(duty.opens_at, off_until),
-        newest=max(duty.newest, off_until),
-        off_until=off_until,
-    )
+                territories.append(Territory(tuple(some_accounts), region, part))
+    return Plan(tuple(territories))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,22 @@
     unknown          known                                   unknown
 
 An account is asked again with each round, at most once an hour, and only where a region that may be
-off is looked at and asked of the account itself. The plan is made anew where the answer changed.
+off is looked at and asked of the account itself. What a plan is made of does not depend on it:
+`applied` takes out of a plan what is off, and `regions_version` tells when that is another.
 """
 
 from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
+from sqlalchemy import Row
 
 from auditkeep.clock import DAY, MINUTE, Instant
-from auditkeep.collection.plan import TRAIL, Plan, Switched
-from auditkeep.collection.targets import round_of
-from auditkeep.db.schema import collection_regions
+from auditkeep.collection.plan import NEVER, TRAIL, Duty, Plan, Territory
+from auditkeep.collection.targets import Place, round_of
+from auditkeep.db.schema import collection_regions, tenants
 from auditkeep.db.tx import Tx
-from auditkeep.evidence import lens
 from auditkeep.observations import SourceType
 from auditkeep.sources.refusals import always_on
 
@@ -35,6 +38,26 @@ TRUSTED = DAY
 
 REMEMBERED = 45 * DAY
 """For how long it matters until when a region was off: longer than from one slot to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """What a plan needs to know of an account: the regions that are `on`, and those of them that
+    were off until some moment. Since it says nothing any more, what was off then is `doubted`.
+    """
+
+    on: frozenset[str]
+    found: frozenset[tuple[str, Instant]] = frozenset()
+    doubted: Instant | None = None
+
+    def is_off(self, region: str) -> bool:
+        return self.doubted is None and region not in self.on
+
+    def off_until(self, region: str) -> Instant:
+        """The last moment at which a region that is asked was off; NEVER: it was not."""
+        if self.doubted is not None and region not in self.on:
+            return self.doubted
+        return next((at for name, at in self.found if name == region), NEVER)
 
 
 class Regions(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +100,57 @@ def became(before: Known | None, on: frozenset[str] | None, now: Instant) -> Kno
     return Known(asked_at=now, said_at=now, said=said, sure=True)
 
 
+def applied(plan: Plan, switched: Mapping[str, Switched]) -> Plan:
+    """A plan without what is off; in a region that was off, its duties begin when that ended."""
+    asked: list[Territory] = []
+    left_out: list[Territory] = []
+    for territory in plan.territories:
+        region = territory.region
+        parts: dict[Instant | None, list[str]] = {}
+        for account in () if always_on(region) else territory.accounts:
+            said = switched.get(account)
+            since = NEVER if said is None else said.off_until(region)
+            is_off = said is not None and said.is_off(region)
+            parts.setdefault(None if is_off else since, []).append(account)
+        if parts.keys() <= {NEVER}:
+            asked.append(territory)
+            continue
+        for since_or_off, accounts in parts.items():
+            if since_or_off is None:
+                left_out.append(replace(territory, accounts=tuple(accounts)))
+            else:
+                duties = tuple(_on_since(duty, since_or_off) for duty in territory.duties)
+                asked.append(Territory(tuple(accounts), region, duties))
+    return Plan(tuple(asked), tuple(left_out))
+
+
+def _on_since(duty: Duty, off_until: Instant) -> Duty:
+    """A duty in a region that was off until some moment, as if its looks had opened then."""
+    if off_until == NEVER:
+        return duty
+    return replace(
+        duty,
+        rhythms=frozenset(replace(r, since=max(r.since, off_until)) for r in duty.rhythms),
+        opens_at=max(duty.opens_at, off_until),
+        newest=max(duty.newest, off_until),
+        off_until=off_until,
+    )
+
+
+def concerned(plan: Plan, elsewhere: Container[SourceType]) -> Iterator[Place]:
+    """Where a region may be off in which an account itself is asked, or would be.
+
+    `elsewhere` are sources that another account tells of.
+    """
+    for territory in (*plan.territories, *plan.left_out):
+        if always_on(territory.region):
+            continue
+        sources = {d.question.source for d in territory.duties if d.question != TRAIL}
+        for source in sorted(s for s in sources if s not in elsewhere):
+            for account in territory.accounts:
+                yield Place(account, territory.region, source)
+
+
 def to_ask(
     plan: Plan,
     known: Mapping[str, Known],
@@ -84,26 +158,13 @@ def to_ask(
     now: Instant,
     every: int,
 ) -> list[str]:
-    """The accounts that are to be asked for their regions now.
-
-    `elsewhere` are sources that another account tells of; `every` is how long a round is.
-    """
+    """The accounts that are to say now which regions are on; `every` is how long a round is."""
     begun = round_of(now, max(every, OFTEN))
     return sorted(
         account
-        for account in set(_concerned(plan, elsewhere))
+        for account in {place.account for place in concerned(plan, elsewhere)}
         if account not in known or known[account].asked_at < begun
     )
-
-
-def _concerned(plan: Plan, elsewhere: Container[SourceType]) -> Iterator[str]:
-    """Accounts that are asked, or would be, where a region may be off."""
-    for territory in (*plan.territories, *plan.left_out):
-        if not always_on(territory.region) and any(
-            duty.question != TRAIL and duty.question.source not in elsewhere
-            for duty in territory.duties
-        ):
-            yield from territory.accounts
 
 
 # --- queries ----------------------------------------------------------------------------------
@@ -111,15 +172,14 @@ def _concerned(plan: Plan, elsewhere: Container[SourceType]) -> Iterator[str]:
 
 def listed(tx: Tx) -> dict[str, Known]:
     """All that is known, by account."""
-    return {
-        row.origin_account: Known(
-            asked_at=Instant(row.asked_at),
-            said_at=None if row.said_at is None else Instant(row.said_at),
-            said=None if row.regions is None else msgspec.json.decode(row.regions, type=Regions),
-            sure=bool(row.sure),
-        )
-        for row in tx.all(tx.select(collection_regions))
-    }
+    return {row.origin_account: _known(row) for row in tx.all(tx.select(collection_regions))}
+
+
+def find(tx: Tx, account: str) -> Known | None:
+    """What is known of one account; None: it was never asked."""
+    t = collection_regions.c
+    row = tx.first(tx.select(collection_regions).where(t.origin_account == account))
+    return None if row is None else _known(row)
 
 
 def switched(tx: Tx) -> dict[str, Switched]:
@@ -128,8 +188,8 @@ def switched(tx: Tx) -> dict[str, Switched]:
     return {account: one for account, one in found if one is not None}
 
 
-def save(tx: Tx, account: str, before: Known | None, known: Known) -> bool:
-    """Keep what is known of an account now; whether the plan is another by it."""
+def save(tx: Tx, account: str, known: Known, *, changed: bool) -> None:
+    """Keep what is known of an account now; `changed`: the plan is another by it."""
     said = None if known.said is None else msgspec.json.encode(known.said, order="sorted").decode()
     row = {
         "origin_account": account,
@@ -140,7 +200,14 @@ def save(tx: Tx, account: str, before: Known | None, known: Known) -> bool:
     }
     replaced = ["regions", "said_at", "asked_at", "sure"]
     tx.upsert(collection_regions, [row], replace=replaced)
-    changed = known.switched != (None if before is None else before.switched)
     if changed:
-        lens.changed(tx)
-    return changed
+        tx.run(tx.update(tenants).values(regions_version=tenants.c.regions_version + 1))
+
+
+def _known(row: Row[Any]) -> Known:
+    return Known(
+        asked_at=Instant(row.asked_at),
+        said_at=None if row.said_at is None else Instant(row.said_at),
+        said=None if row.regions is None else msgspec.json.decode(row.regions, type=Regions),
+        sure=bool(row.sure),
+    )

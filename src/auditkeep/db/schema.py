@@ -239,6 +239,8 @@ tenants = _owned(
     Column("last_evidence_batch", BigInteger, nullable=False, default=0),
     # rises with every change of an interval: what is remembered of lenses
     Column("lens_version", BigInteger, nullable=False, default=0),
+    # rises with every change of an account's regions: what is remembered of the plan
+    Column("regions_version", BigInteger, nullable=False, default=0),
     # rises when more is seen than before: what was read earlier may hold more that is wanted
     Column("wanted_version", BigInteger, nullable=False, default=0),
     # rises with every change of an assessment: what is remembered of all of them

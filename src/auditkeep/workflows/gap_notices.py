@@ -20,7 +20,6 @@ from auditkeep.clock import MINUTE, Clock, Day, Instant, day_name, day_of, day_s
 from auditkeep.collection import gaps
 from auditkeep.collection.gaps import Gap
 from auditkeep.collection.looks import Plans
-from auditkeep.collection.plan import make
 from auditkeep.collection.touching import Touching, looks
 from auditkeep.db.database import Database
 from auditkeep.db.tx import Tx
@@ -95,7 +94,7 @@ class GapNotices:
     ) -> None:
         ordinals = [c.ordinal for c in assessments.controls(tx, assessment.id) if not c.removed]
         lenses = lens.load(tx, assessment.id, ordinals, assessment.frozen_at_batch)
-        plan = make(looks(lenses, now), self.plans.reach(tx))
+        plan = self.plans.ever(tx, looks(lenses, now))
         touching = Touching(plan, {one.ordinal: one for one in lenses})
         mine = [(gap, touching.ordinals(gap)) for gap, _ in news]
         opened = [(gap, some) for gap, some in mine if some and gap.closes_at is None]

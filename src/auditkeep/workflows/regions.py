@@ -1,25 +1,27 @@
 """Asking an account which regions it has switched on, before it is asked anything else.
 
-What it says is remembered (`collection.regions`). A region that it switched off is left out of the
-plan from then on: what happened there since the last answer cannot be had any more, which is a gap.
-A region that it switched on is asked at once.
+What it says is remembered (`collection.regions`), and what follows is written with it. A region
+that it switched off is left out of the plan from then on: what happened there since the last answer
+cannot be had any more, which is a gap. A region that it switched on is asked at once.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from auditkeep.clock import Instant
 from auditkeep.collection import accounts, gaps, regions, targets
 from auditkeep.collection.coverage import OFF
 from auditkeep.collection.gaps import Gap
-from auditkeep.collection.plan import TRAIL, Plan
-from auditkeep.collection.regions import Known
+from auditkeep.collection.plan import TRAIL, Duty, Plan
+from auditkeep.collection.regions import Known, applied, became, concerned
 from auditkeep.collection.targets import Ended, Missed, Place, Trouble
 from auditkeep.db.tx import Tx
 from auditkeep.errors import NotCollected
 from auditkeep.ids import Tenant
+from auditkeep.sources.aggregator import or_none
 from auditkeep.sources.pull import Expired, NotYet, Throttled, Unreachable
-from auditkeep.sources.sessions import AccountClients
+from auditkeep.sources.sessions import AccountClients, Who
 from auditkeep.work.pump import Handler
 from auditkeep.workflows.collect import PATIENCE, Collector
 from auditkeep.workflows.rounds import due_places, in_turn, queue
@@ -39,7 +41,10 @@ class AskingRegions:
         account = _account(key)
         with self.parts.db.read(tenant) as tx:
             asked = accounts.find(tx, account)
-        if asked.paused:
+            plan = self.parts.plans.whole(tx, self.parts.clock.now()).of_account(account)
+            places = list(concerned(plan, self.parts.asked_elsewhere))
+            through = {place: self.parts.through(tx, tenant, place) for place in places}
+        if asked.paused or all(self._seen(place, through[place]) for place in places):
             return
         clients = self.parts.clients(self.parts.who(tenant, asked))
         try:
@@ -56,6 +61,14 @@ class AskingRegions:
         del reason
         self._said(tenant, _account(key), None)
 
+    def _seen(self, place: Place, through: Who | None) -> bool:
+        """Whether an aggregator is asked about a place, which it sees only if its region is on."""
+        seen = self.parts.aggregators
+        if seen is None or through is None:
+            return False
+        clients = partial(self.parts.clients, through)
+        return or_none(partial(seen.seeing, clients, place.account, place.region)) is not None
+
     def _on(self, clients: AccountClients) -> frozenset[str] | None:
         ask = self.parts.regions
         if ask is None:
@@ -70,56 +83,64 @@ class AskingRegions:
         """Keep what it said, and what follows."""
         now = self.parts.clock.now()
 
-        def keep(tx: Tx) -> bool:
+        def keep(tx: Tx) -> None:
             tx.lock_tenant()
-            before = regions.listed(tx).get(account)
-            plan = self.parts.plans.of(tx, now)
-            known = regions.became(before, on, now)
-            changed = regions.save(tx, account, before, known)
+            before = regions.find(tx, account)
+            known = became(before, on, now)
+            changed = known.switched != (None if before is None else before.switched)
+            regions.save(tx, account, known, changed=changed)
             if changed:
-                self._note_lost(tx, plan, account, known, now)
-            return changed
+                whole = self.parts.plans.whole(tx, now).of_account(account)
+                was, now_is = _without(whole, account, before), _without(whole, account, known)
+                self._let_go(tx, was, now_is, now)
+                self._begin(tx, was, now_is, now)
 
-        if self.parts.db.change(tenant, keep):
-            self._queue(tenant, account, now)
+        self.parts.db.change(tenant, keep)
 
-    def _note_lost(self, tx: Tx, plan: Plan, account: str, known: Known, now: Instant) -> None:
-        """What happened between the last answers and the end of a region is a gap, for good."""
-        for place, what in _asked(plan, account, known):
-            done_at = targets.load(tx, place).get(what, targets.NEVER_ASKED).done_at
-            if done_at is None or what in gaps.open_of(tx, place):
-                continue  # it was never asked, or is a gap already, which ends with the plan
-            gap = gaps.planned(tx.tenant, place, what, Missed(done_at, Trouble(*OFF)), now)
-            gaps.begin(tx, gap)
-            gaps.close(tx, gap, Ended(now, filled=False))
-            self._tell(tx, gap)
+    def _let_go(self, tx: Tx, was: Plan, now_is: Plan, now: Instant) -> None:
+        """End what is asked no more: what happened since the last answers is a gap, for good."""
+        before = {(place, duty.question) for place, duty in _asked(was)}
+        for place, duty in _places(now_is.not_asked()):
+            if (place, duty.question) not in before:
+                continue
+            lasting = gaps.open_of(tx, place)
+            for what in {duty.question.what, *duty.match_keys} & lasting.keys():
+                self._close(tx, lasting[what], now)
+            done_at = targets.load(tx, place).get(duty.question.what, targets.NEVER_ASKED).done_at
+            polled = not duty.question.scheduled and duty.question != TRAIL
+            if polled and done_at is not None and duty.question.what not in lasting:
+                missed = Missed(done_at, Trouble(*OFF))
+                gap = gaps.planned(tx.tenant, place, duty.question.what, missed, now)
+                gaps.begin(tx, gap)
+                self.parts.told(tx, gap, True)
+                self._close(tx, gap, now)
 
-    def _tell(self, tx: Tx, gap: Gap) -> None:
-        for opened in (True, False):
-            self.parts.told(tx, gap, opened)
+    def _close(self, tx: Tx, gap: Gap, now: Instant) -> None:
+        gaps.close(tx, gap, Ended(now, filled=False))
+        self.parts.told(tx, gap, False)
 
-    def _queue(self, tenant: Tenant, account: str, now: Instant) -> None:
-        """Ask what is due of the account by the new plan; whoever looks for what is due would too,
-        some seconds later.
-        """
-        with self.parts.db.read(tenant) as tx:
-            plan = self.parts.plans.of(tx, now)
-            own = Plan(tuple(t for t in plan.territories if account in t.accounts))
-            due = due_places(own, targets.every(tx), now, self.parts.every)
-        mine = [place for place in due if place.account == account]
-        queueing = list(in_turn(mine))
-        self.parts.db.change(tenant, lambda tx: queue(tx, queueing, now, self.parts.every))
+    def _begin(self, tx: Tx, was: Plan, now_is: Plan, now: Instant) -> None:
+        """Ask what is asked newly, and due."""
+        before = {place for place, _ in _places(was.not_asked())}
+        fresh = {place for place, _ in _asked(now_is)} & before
+        known = {(p, what): state for p in fresh for what, state in targets.load(tx, p).items()}
+        due = [p for p in due_places(now_is, known, now, self.parts.every) if p in fresh]
+        queue(tx, in_turn(due), now, self.parts.every)
 
 
-def _asked(plan: Plan, account: str, known: Known) -> Iterator[tuple[Place, str]]:
-    """What a plan asks of an account every so often in regions that are off."""
-    switched = known.switched
-    for territory in plan.territories:
-        if account in territory.accounts and switched and switched.is_off(territory.region):
-            for duty in territory.duties:
-                if not duty.question.scheduled and duty.question != TRAIL:
-                    place = Place(account, territory.region, duty.question.source)
-                    yield place, duty.question.what
+def _without(whole: Plan, account: str, known: Known | None) -> Plan:
+    """An account's plan as far as its regions were known to be on."""
+    switched = None if known is None else known.switched
+    return applied(whole, {} if switched is None else {account: switched})
+
+
+def _asked(plan: Plan) -> Iterator[tuple[Place, Duty]]:
+    return _places(plan.questions())
+
+
+def _places(questions: Iterator[tuple[str, str, Duty]]) -> Iterator[tuple[Place, Duty]]:
+    for account, region, duty in questions:
+        yield Place(account, region, duty.question.source), duty
 
 
 def _account(key: str) -> str:
