@@ -28,6 +28,7 @@ def records(packed: bytes) -> list[dict[str, Any]]:
 
 def ingest(packed: bytes, tenant: Tenant, wanted: frozenset[str], now: str) -> tuple[int, int]:
     """How many events a file holds, and how many of them were kept."""
+    sha256(packed).digest()  # by which it is known, and held to the digest that names it
     found = records(packed)
     kept = 0
     for number, record in enumerate(found):

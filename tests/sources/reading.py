@@ -1,6 +1,6 @@
 """A parser's results sorted out, for the sources' tests."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from auditkeep.ids import Tenant
@@ -9,8 +9,9 @@ from auditkeep.observations import Observation
 from auditkeep.sources.pull import Page, Puller
 from auditkeep.sources.records import Context, Parsed, Rejected, Tally
 from auditkeep.sources.secrets import Cutter
+from auditkeep.sources.window import Blocks
 
-Parse = Callable[[Iterator[bytes], Context, Tally], Parsed]
+Parse = Callable[[Blocks, Context, Tally], Parsed]
 
 EVERYTHING = Context(Tenant("111122223333", "us-east-1"), Interest.everything(), Cutter(b"k" * 32))
 
@@ -47,7 +48,7 @@ def read(parse: Parse, data: bytes, context: Context = EVERYTHING) -> Read:
     return read_blocks(parse, iter([data]), context)
 
 
-def read_blocks(parse: Parse, blocks: Iterator[bytes], context: Context = EVERYTHING) -> Read:
+def read_blocks(parse: Parse, blocks: Blocks, context: Context = EVERYTHING) -> Read:
     tally = Tally()
     found = list(parse(blocks, context, tally))
     return Read(

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from auditkeep.errors import InputError
-from auditkeep.sources import files
+from auditkeep.sources import files, gzipped
+from auditkeep.sources.gzipped import BLOCK
 
 TEXT = b'{"Records":[' + b",".join(b'{"n":%d}' % n for n in range(100_000)) + b"]}"
 
@@ -29,21 +30,39 @@ def test_gzip_is_told_by_its_content(tmp_path: Path, name: str) -> None:
     assert b"".join(files.get(tmp_path / name)) == TEXT
 
 
-def test_no_block_is_larger_than_promised(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(gzip.compress(b"a" * 5_000_000))
-    assert max(map(len, files.get(tmp_path / "x"))) <= files.BLOCK
+def test_what_is_not_small_comes_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"a" * 1_000_000
+    (tmp_path / "x").write_bytes(text)
+    (tmp_path / "x.gz").write_bytes(gzip.compress(text))
+    assert max(map(len, files.get(tmp_path / "x"))) == BLOCK
+    assert list(files.get(tmp_path / "x.gz")) == [text]
+    for limit in ("LONGEST", "SMALL"):
+        monkeypatch.setattr(gzipped, limit, 900)
+        assert max(map(len, files.get(tmp_path / "x.gz"))) == BLOCK
+        monkeypatch.undo()
 
 
 @given(st.lists(st.binary(max_size=2_000), min_size=1, max_size=4), st.binary(max_size=3))
+@example([b"one", b"two"], b"")  # the last length is also the first's
+@example([b"one", b"one"], b"")
+@example([b"", b"two"], b"\0")
 def test_members_follow_each_other(parts: list[bytes], padding: bytes) -> None:
     packed = b"".join(map(gzip.compress, parts)) + b"\0" * len(padding)
     text = b"".join(parts).removeprefix(b"\xef\xbb\xbf")
     assert b"".join(files.blocks(io.BytesIO(packed))) == text
 
 
+def test_a_text_may_hold_what_looks_like_another_member() -> None:
+    text = b"\x1f\x8b\x08\0" * 100
+    packed = gzip.compress(text, 0)
+    assert packed.count(b"\x1f\x8b\x08\0") > 1
+    assert b"".join(files.blocks(io.BytesIO(packed))) == text
+
+
 def test_a_mark_at_the_beginning_is_left_out(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"\xef\xbb\xbf[]")
-    assert b"".join(files.get(tmp_path / "x")) == b"[]"
+    for content in (b"\xef\xbb\xbf[]", gzip.compress(b"\xef\xbb\xbf[]")):
+        (tmp_path / "x").write_bytes(content)
+        assert b"".join(files.get(tmp_path / "x")) == b"[]"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +79,7 @@ def test_damage_is_named_after_what_could_be_read(
 ) -> None:
     assert callable(change)
     (tmp_path / "x").write_bytes(change(gzip.compress(TEXT)))
-    blocks: list[bytes] = []
+    blocks: list[bytes | bytearray] = []
     with pytest.raises(InputError, match=reason):
         blocks.extend(files.get(tmp_path / "x"))
 

@@ -24,7 +24,7 @@ FORM = Form(
     msgspec.json.Decoder(Head).decode,
     lambda record, head: record == head,
     frozenset({"Records"}),
-    lambda head: f'"id": "{head.id}"',
+    lambda head: f'"id": "{head.id}"'.encode(),
 )
 SMALL = Limits(record=4_000, lost=20_000, window=300)
 
@@ -35,11 +35,12 @@ def cut(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def split(
-    data: bytes, size: int = 1 << 20, limits: Limits = SMALL
+    data: bytes | bytearray, size: int = 1 << 20, limits: Limits = SMALL
 ) -> tuple[list[tuple[bytes, str]], list[Rejected]]:
     records: list[tuple[bytes, str]] = []
     rejected = []
-    for item in Splitter(cut(data, size), FORM, limits):
+    blocks = iter([data]) if isinstance(data, bytearray) else cut(data, size)
+    for item in Splitter(blocks, FORM, limits):
         if isinstance(item, Batch):
             indexes = range(len(item.heads))
             records += [
@@ -98,6 +99,16 @@ def test_records_are_those_a_parser_sees(
     assert all(raw in data for raw, _ in found)
     nothing = not expected and shape in {"lines", "values"}
     assert rejected == ([Rejected("", "There is nothing in it.")] if nothing else [])
+
+
+@settings(max_examples=60)
+@given(records.map(lambda some: some * 9), shapes)
+def test_a_text_given_away_as_a_whole_is_read_as_one_in_blocks_is(
+    items: list[dict[str, Any]], shape: str
+) -> None:
+    data = text_of(items, shape)
+    limits = Limits(record=len(data), window=300)
+    assert split(bytearray(data), limits=limits) == split(data, 300, limits)
 
 
 @given(st.binary(max_size=300) | records.map(lambda r: json.dumps(r).encode()), st.integers(1, 50))

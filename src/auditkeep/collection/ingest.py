@@ -23,6 +23,7 @@ from auditkeep.observations import How, Observation
 from auditkeep.sources import cloudtrail, config, files, ocsf, prowler, sarif, securityhub
 from auditkeep.sources.records import Context, Parsed, Rejected, Tally
 from auditkeep.sources.rules import Rules
+from auditkeep.sources.window import Blocks
 
 Source = Literal["cloudtrail", "securityhub", "config", "ocsf", "prowler", "sarif"]
 
@@ -30,7 +31,7 @@ MAX_ROWS = 16_384
 MAX_BYTES = 32 * 1024 * 1024
 """A part ends with the observation that reaches either."""
 
-PARSERS: Mapping[Source, Callable[[Iterator[bytes], Context, Tally], Parsed]] = {
+PARSERS: Mapping[Source, Callable[[Blocks, Context, Tally], Parsed]] = {
     "cloudtrail": cloudtrail.parse,
     "securityhub": securityhub.parse,
     "config": config.parse,
@@ -137,7 +138,7 @@ def read_opened(
     yield part
 
 
-def _watched(blocks: Iterator[bytes], watcher: Watcher, tally: Tally) -> Iterator[bytes]:
+def _watched(blocks: Blocks, watcher: Watcher, tally: Tally) -> Blocks:
     for block in blocks:
         watcher.seen(tally)
         yield block

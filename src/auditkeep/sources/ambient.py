@@ -11,10 +11,13 @@ import threading
 from typing import Any
 
 from auditkeep.ids import GLOBAL_REGION
+from auditkeep.sources import aws
 from auditkeep.sources.refusals import asking
 
 SESSION_NAME = "auditkeep"
 HOME_REGION = "us-east-1"
+ATTEMPTS = 5
+"""How often a request is made in all, where it failed by what may pass."""
 
 
 class AmbientClients:
@@ -37,15 +40,7 @@ class AmbientClients:
             return made
 
     def _make(self, service: str, region: str) -> Any:
-        from botocore.config import Config  # noqa: PLC0415 - heavy
-
-        patience = Config(
-            connect_timeout=10,
-            read_timeout=60,
-            retries={"mode": "standard", "total_max_attempts": 5},
-            max_pool_connections=16,
-            user_agent_extra="auditkeep",
-        )
+        patience = aws.config(ATTEMPTS, max_pool_connections=16)
         if self._session is None:
             self._session = self._begin()
         return self._session.create_client(
@@ -57,9 +52,8 @@ class AmbientClients:
             AssumeRoleCredentialFetcher,
             DeferredRefreshableCredentials,
         )
-        from botocore.session import Session  # noqa: PLC0415 - heavy
 
-        session = Session()
+        session = aws.session()
         if not self._role:
             return session
         asked = {"RoleSessionName": SESSION_NAME}
@@ -81,7 +75,7 @@ class AmbientClients:
                 fetched: dict[str, Any] = fetcher.fetch_credentials()
             return fetched
 
-        taken = Session()
+        taken = aws.session()
         taken._credentials = DeferredRefreshableCredentials(
             refresh_using=refresh, method="assume-role"
         )

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Raw
 
 from auditkeep.clock import from_datetime, iso
+from auditkeep.sources.aws import hook
 from auditkeep.sources.pull import Request
 
 METADATA = "ResponseMetadata"
@@ -92,8 +93,8 @@ def _listen(response_dict: Mapping[str, Any], **_: object) -> None:
 
 @contextmanager
 def heard(client: Any) -> Iterator[Heard]:
-    """Listen to what is answered to this thread; a client is told so once, which is cheap after."""
-    client.meta.events.register("before-parse", _listen, unique_id="auditkeep-heard")
+    """Listen to what is answered to this thread."""
+    hook(client, "before-parse", _listen)
     ear = Heard()
     token = _LISTENING.set(ear)
     try:

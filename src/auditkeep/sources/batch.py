@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from auditkeep.sources.files import BLOCK
+from auditkeep.sources.gzipped import BLOCK
 from auditkeep.sources.records import UNREADABLE
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class Form(Generic[T, R]):
     record: Callable[[bytes], R]
     has_head: Callable[[R, T], bool]
     lists: frozenset[str]
-    anchor: Callable[[T], str]
+    anchor: Callable[[T], bytes]
 
 
 class Batch(Generic[T, R]):
@@ -102,14 +102,16 @@ class Batch(Generic[T, R]):
         equal head: so if another were taken for one, in the end there would be one too few.
         """
         found: list[tuple[bytes, R | None]] = []
-        form, text, end = self._form, self._text, self._end
+        form, text, end, heads = self._form, self._text, self._end, self.heads
+        anchor_of, decode, has_head = form.anchor, form.record, form.has_head
+        opening = meeting.index(b"{")
         begin = self._start + 1
-        mean = (end - begin) / len(self.heads)
+        mean = (end - begin) / len(heads)
         passed = 0
         with memoryview(text) as view:
             for index in indexes:
-                head = self.heads[index]
-                anchor = form.anchor(head).encode()
+                head = heads[index]
+                anchor = anchor_of(head)
                 if len(anchor) < MIN_ANCHOR:
                     return None
                 ahead = index - passed
@@ -118,14 +120,16 @@ class Batch(Generic[T, R]):
                 if at < 0:
                     at = text.find(anchor, begin, end)
                 while at >= 0:
-                    first, behind = self._around(begin, at, meeting)
-                    raw = bytes(view[first:behind])
+                    # the record lies between the meeting before its anchor and the one behind it
+                    before = text.rfind(meeting, begin, at)
+                    behind = text.find(meeting, at, end) + 1 or end - 1
+                    raw = bytes(view[begin if before < 0 else before + opening : behind])
                     try:
-                        record = form.record(raw)
+                        record = decode(raw)
                     except UNREADABLE:
                         return None
                     begin = behind - 1
-                    if form.has_head(record, head):
+                    if has_head(record, head):
                         found.append((raw, record))
                         passed = index + 1
                         break
@@ -133,13 +137,6 @@ class Batch(Generic[T, R]):
                 else:
                     return None
         return found
-
-    def _around(self, begin: int, at: int, meeting: bytes) -> tuple[int, int]:
-        """From the meeting before `at` to the next one."""
-        before = self._text.rfind(meeting, begin, at)
-        start = self._text.index(b"{", before + 1) if before >= 0 else begin
-        after = self._text.find(meeting, at, self._end)
-        return start, after + 1 if after >= 0 else self._end - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ event id; a record without one is known by the SHA-256 of its bytes as kept.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 
@@ -36,6 +36,7 @@ from auditkeep.sources.records import (
 )
 from auditkeep.sources.split import Splitter
 from auditkeep.sources.times import read_time
+from auditkeep.sources.window import Blocks
 
 READER = "cloudtrail/1"
 
@@ -106,6 +107,12 @@ class _Event(msgspec.Struct, gc=False, rename="camel"):
     digest_start_time: str | None = None
 
 
+@lru_cache(maxsize=_KNOWN_NAMES)
+def _anchor(name: str) -> bytes:
+    """How the member stands in nearly all records that have this name."""
+    return f'"eventName":"{name}"'.encode()
+
+
 _HEAD = msgspec.json.Decoder(_Head)
 _EVENT = msgspec.json.Decoder(_Event)
 _FORM = Form(
@@ -113,25 +120,33 @@ _FORM = Form(
     _EVENT.decode,
     lambda event, head: (event.event_name or "") == head.event_name,
     frozenset({"Records", "Events", "logEvents"}),
-    lambda head: f'"eventName":"{head.event_name}"',
+    lambda head: _anchor(head.event_name),
 )
 
 
-class _Names(dict[str, bool]):
-    """Event name -> whether, from some source, it could be of interest; filled when asked."""
+class _Names:
+    """Which events' names could, from some source, be of interest."""
 
     def __init__(self, wanted: frozenset[str]) -> None:
-        super().__init__()
         self._wanted = wanted
+        self._unwanted: set[str] = set()
+        """Names that were met and are of none; real ones are a few thousand."""
 
-    def __missing__(self, name: str) -> bool:
-        if len(self) >= _KNOWN_NAMES:
-            self.clear()
-        plain = cloudtrail.without_version(name)
+    def of_interest(self, heads: Sequence[_Head]) -> list[int]:
+        """The indexes of those that could be, in order."""
+        unwanted = self._unwanted
+        # most are met again and again: what this leaves is little
+        left = [index for index, head in enumerate(heads) if head.event_name not in unwanted]
+        return [index for index in left if self._is_wanted(heads[index].event_name)]
+
+    def _is_wanted(self, name: str) -> bool:
         # an event without a name is looked at closely, to say what is wrong with it
-        wanted = not name or name in self._wanted or plain in self._wanted
-        self[name] = wanted
-        return wanted
+        if not name or name in self._wanted or cloudtrail.without_version(name) in self._wanted:
+            return True
+        if len(self._unwanted) >= _KNOWN_NAMES:
+            self._unwanted.clear()
+        self._unwanted.add(name)
+        return False
 
 
 class _Kind(msgspec.Struct, frozen=True, gc=False):
@@ -173,9 +188,7 @@ def _known(interest: Interest) -> tuple[_Names | None, _Kinds]:
     return names, _Kinds(interest.keys)
 
 
-def parse(
-    blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits = DEFAULT
-) -> Parsed:
+def parse(blocks: Blocks, context: Context, tally: Tally, limits: Limits = DEFAULT) -> Parsed:
     """All events of a text, in any of their forms, in order."""
     reader = _Reader(context, tally)
     for item in Splitter(blocks, _FORM, limits):
@@ -201,7 +214,7 @@ class _Reader:
         names = self._names
         wanted: Sequence[int] = range(len(heads))
         if names is not None:
-            wanted = [index for index, head in enumerate(heads) if names[head.event_name]]
+            wanted = names.of_interest(heads)
             self._pass_over(NO_CONTROL, len(heads) - len(wanted))
         found: list[Observation | Rejected] = []
         if not wanted:

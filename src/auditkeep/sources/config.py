@@ -36,6 +36,7 @@ from auditkeep.sources.records import (
 from auditkeep.sources.rules import Rule, Rules
 from auditkeep.sources.times import read_time
 from auditkeep.sources.values import values
+from auditkeep.sources.window import Blocks
 
 READER = "config/1"
 
@@ -81,9 +82,7 @@ class _Result:
     info: Rule | None = None
 
 
-def parse(
-    blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits = DEFAULT
-) -> Parsed:
+def parse(blocks: Blocks, context: Context, tally: Tally, limits: Limits = DEFAULT) -> Parsed:
     """All evaluations of a text, in any of their forms, in order."""
     for item in _leaves(blocks, limits, "", 0):
         if isinstance(item, Rejected):
@@ -94,7 +93,7 @@ def parse(
             yield from _leaf(item, context, tally)
 
 
-def collect_rules(blocks: Iterator[bytes], rules: Rules, limits: Limits = DEFAULT) -> None:
+def collect_rules(blocks: Blocks, rules: Rules, limits: Limits = DEFAULT) -> None:
     """Note the rules that a text defines, and pass over everything else in it."""
     for item in _leaves(blocks, limits, "", 0):
         if isinstance(item, _Leaf) and item.value.source is not UNSET:
@@ -114,9 +113,7 @@ class _Leaf:
     position: str
 
 
-def _leaves(
-    blocks: Iterator[bytes], limits: Limits, place: str, depth: int
-) -> Iterator[_Leaf | Rejected]:
+def _leaves(blocks: Blocks, limits: Limits, place: str, depth: int) -> Iterator[_Leaf | Rejected]:
     """The values of a text, and of what its values hold; `place` is where the text itself was."""
     for item in values(blocks, _LISTS, limits):
         position = _inside(place, item.position)

@@ -1,9 +1,7 @@
 """Reading files in bounded blocks, whatever they claim to contain.
 
-Compression is seen from the content (RFC 1952 magic), never from the name. Decompression gives at
-most one block at a time, so that memory does not depend on what a file would unpack to. Blocks
-are small enough to stay in the processor's cache while they are parsed, which is faster than
-unpacking a file whole.
+Compression is seen from the content (RFC 1952 magic), never from the name, and unpacked so that
+memory does not depend on what a file would unpack to (`gzipped`).
 """
 
 import io
@@ -15,20 +13,14 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import BinaryIO
 
-from isal import igzip_lib
-
 from auditkeep.errors import InputError
-
-BLOCK = 128 * 1024
-"""Bytes handed on at a time."""
+from auditkeep.sources import gzipped
+from auditkeep.sources.gzipped import BLOCK
+from auditkeep.sources.window import Blocks
 
 IN_MEMORY = 16 * 1024 * 1024
 """Files up to this size are read once, larger ones twice: to be named, and to be parsed."""
 
-_READ = 64 * 1024
-# the library's type stub declares an instance where the class is
-_DAMAGED: tuple[type[Exception], ...] = (igzip_lib.IsalError, EOFError)  # type: ignore[assignment]
-_GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -52,7 +44,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, bytes]]:
             raise InputError("It was changed while it was read: read it again.")
 
 
-def get(path: Path) -> Iterator[bytes]:
+def get(path: Path) -> Blocks:
     """A file's text in blocks, unpacked if it is gzip; InputError where it cannot go on.
 
     Blocks before the error are good: a file that was cut off still gives its beginning.
@@ -73,43 +65,17 @@ def _regular(path: Path) -> Iterator[tuple[io.BufferedReader, os.stat_result]]:
         raise InputError(f"It cannot be read: {error.strerror or error}.") from error
 
 
-def blocks(file: BinaryIO) -> Iterator[bytes]:
+def blocks(file: BinaryIO) -> Blocks:
     """The text of an open file in blocks, see `get`; without the mark some begin UTF-8 with."""
-    head = file.read(_READ)
-    text = _unpacked(head, file) if head.startswith(_GZIP) else _plain(head, file)
+    head = file.read(gzipped.SMALL)
+    text = gzipped.texts(head, file) if gzipped.is_gzip(head) else _plain(head, file)
     first = next(text, b"")
-    yield first.removeprefix(_BOM)
+    yield first.removeprefix(_BOM) if first.startswith(_BOM) else first
     yield from text
 
 
 def _plain(head: bytes, file: BinaryIO) -> Iterator[bytes]:
-    yield head
+    for at in range(0, len(head), BLOCK):
+        yield head[at : at + BLOCK]
     while block := file.read(BLOCK):
         yield block
-
-
-def _unpacked(head: bytes, file: BinaryIO) -> Iterator[bytes]:
-    """All members of a gzip file (RFC 1952 section 2.2), one after the other."""
-    packed = head
-    while True:
-        engine = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
-        try:
-            while True:
-                block = engine.decompress(packed, BLOCK)
-                if block:
-                    yield block
-                if engine.eof:
-                    break
-                packed = file.read(_READ) if engine.needs_input else b""
-                if engine.needs_input and not packed:
-                    raise InputError("Its gzip data ends early: the file is not complete.")
-        except _DAMAGED as error:
-            raise InputError(f"Its gzip data is damaged: {error}.") from error
-        packed = (engine.unused_data + file.read(_READ)).lstrip(b"\0")
-        while not packed:
-            more = file.read(_READ)
-            if not more:
-                return
-            packed = more.lstrip(b"\0")
-        if not packed.startswith(_GZIP):
-            raise InputError("After its gzip data comes something that is not gzip.")

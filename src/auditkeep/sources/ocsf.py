@@ -29,6 +29,7 @@ from auditkeep.sources.content import content_hash
 from auditkeep.sources.records import NO_CONTROL, Context, Parsed, Rejected, Tally, read_each, told
 from auditkeep.sources.times import read_time
 from auditkeep.sources.values import Lists, Record, records, values
+from auditkeep.sources.window import Blocks
 
 READER = "ocsf/1"
 
@@ -160,9 +161,7 @@ LISTS = frozenset({"Findings", "findings", "events", "Records"})
 _EVENT = msgspec.json.Decoder(_Event)
 
 
-def parse(
-    blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits = DEFAULT
-) -> Parsed:
+def parse(blocks: Blocks, context: Context, tally: Tally, limits: Limits = DEFAULT) -> Parsed:
     """All events of a text: a list, lines, one by itself, or an answer or bus event around them."""
     return read_each(values(blocks, LISTS, limits), lambda one: read(one, context, tally))
 

@@ -28,6 +28,7 @@ from auditkeep.sources.content import content_hash
 from auditkeep.sources.records import NO_CONTROL, Context, Parsed, Rejected, Tally, read_each, told
 from auditkeep.sources.times import read_time
 from auditkeep.sources.values import values
+from auditkeep.sources.window import Blocks
 
 READER = "prowler/1"
 
@@ -56,13 +57,11 @@ _MUTED = ("MUTED", "Muted")
 _LINE = msgspec.json.Decoder(dict[str, object])
 
 
-def parse(
-    blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits = DEFAULT
-) -> Parsed:
+def parse(blocks: Blocks, context: Context, tally: Tally, limits: Limits = DEFAULT) -> Parsed:
     """All results of a text, in any of their forms, in order."""
     first = next((block for block in blocks if block.strip()), b"")
     text = chain([first], blocks)
-    if not first or first.lstrip()[:1] in {b"{", b"["}:
+    if not first or first.lstrip().startswith((b"{", b"[")):
         items = values(text, ocsf.LISTS, limits)
         yield from read_each(items, lambda one: _value(one, context, tally))
     else:
@@ -83,7 +82,7 @@ def _value(one: Single, context: Context, tally: Tally) -> Parsed:
     yield from told(_observation(texts, one.raw, one.position, context), tally)
 
 
-def _csv(blocks: Iterator[bytes], context: Context, tally: Tally) -> Parsed:
+def _csv(blocks: Blocks, context: Context, tally: Tally) -> Parsed:
     lines = _lines(blocks)
     header = next(lines, "")
     delimiter = ";" if header.count(";") > header.count(",") else ","
@@ -112,7 +111,7 @@ def _csv(blocks: Iterator[bytes], context: Context, tally: Tally) -> Parsed:
         yield Rejected(f"row {number + 1}", f"{what}; the rest was not read")
 
 
-def _lines(blocks: Iterator[bytes]) -> Iterator[str]:
+def _lines(blocks: Blocks) -> Iterator[str]:
     """The text's lines with their ends; csv.Error for one that is too long to hold."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     rest = ""

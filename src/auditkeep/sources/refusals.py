@@ -12,6 +12,7 @@ from typing import Any
 
 from auditkeep.errors import NotCollected
 from auditkeep.sources.answers import Heard, heard
+from auditkeep.sources.aws import hook
 from auditkeep.sources.pull import (
     Denied,
     Expired,
@@ -154,7 +155,7 @@ def asking(client: Any, operation: str, *, action: str = "") -> Iterator[Heard]:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy
     from botocore.parsers import ResponseParserError  # noqa: PLC0415 - heavy
 
-    client.meta.events.register("before-parse", _whole, unique_id="auditkeep-whole")
+    hook(client, "before-parse", _whole)
     try:
         with heard(client) as ear:
             yield ear

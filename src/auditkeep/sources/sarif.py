@@ -32,6 +32,7 @@ from auditkeep.sources.records import (
     unreadable,
 )
 from auditkeep.sources.times import read_time
+from auditkeep.sources.window import Blocks
 
 READER = "sarif/1"
 
@@ -109,7 +110,7 @@ _RESULT = msgspec.json.Decoder(_Result)
 
 
 def parse(
-    blocks: Iterator[bytes],
+    blocks: Blocks,
     context: Context,
     tally: Tally,
     _limits: Limits = DEFAULT,

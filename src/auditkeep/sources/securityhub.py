@@ -10,7 +10,6 @@ kept); the hash ignores the order of members and white space.
 """
 
 import re
-from collections.abc import Iterator
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -23,6 +22,7 @@ from auditkeep.sources.content import content_hash
 from auditkeep.sources.records import NO_CONTROL, Context, Parsed, Rejected, Tally, read_each, told
 from auditkeep.sources.times import read_time
 from auditkeep.sources.values import Lists, Record, records, values
+from auditkeep.sources.window import Blocks
 
 READER = "securityhub/1"
 
@@ -77,9 +77,7 @@ _LISTS = frozenset({"Findings", "findings"})
 _FINDING = msgspec.json.Decoder(_Finding)
 
 
-def parse(
-    blocks: Iterator[bytes], context: Context, tally: Tally, limits: Limits = DEFAULT
-) -> Parsed:
+def parse(blocks: Blocks, context: Context, tally: Tally, limits: Limits = DEFAULT) -> Parsed:
     """All findings of a text, in any of their forms, in order."""
     return read_each(values(blocks, _LISTS, limits), lambda one: _read(one, context, tally))
 

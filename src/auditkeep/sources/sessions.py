@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from auditkeep.clock import Clock, to_datetime
 from auditkeep.ids import GLOBAL_REGION
+from auditkeep.sources import aws
 from auditkeep.sources.pull import NotYet
 from auditkeep.sources.refusals import asking, throttles
 
@@ -185,12 +186,11 @@ class _Made:
     def session(self) -> Any:
         """A session of botocore; the service models are read once for all of them."""
         from botocore.loaders import Loader  # noqa: PLC0415 - heavy
-        from botocore.session import Session  # noqa: PLC0415 - heavy
 
         with self._lock:
             if self._loader is None:
                 self._loader = Loader(include_default_search_paths=True)
-            session = Session()
+            session = aws.session()
             session.register_component("data_loader", self._loader)
             return session
 
@@ -211,14 +211,7 @@ class _Made:
         return client
 
     def _make(self, service: str, region: str) -> Any:
-        from botocore.config import Config  # noqa: PLC0415 - heavy
-
-        patience = Config(
-            connect_timeout=10,
-            read_timeout=60,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-            user_agent_extra="auditkeep",
-        )
+        patience = aws.config(ATTEMPTS)
         nobody = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}
         return self.session().create_client(service, region_name=region, config=patience, **nobody)
 

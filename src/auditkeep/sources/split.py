@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from auditkeep.sources import scanner
 from auditkeep.sources.batch import DEFAULT, Batch, Form, Limits, Single
 from auditkeep.sources.records import UNREADABLE, Rejected
-from auditkeep.sources.window import Window
+from auditkeep.sources.window import Blocks, Window
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,7 +31,7 @@ OPEN_OBJECT, OPEN_LIST, CLOSE_LIST, COMMA = b"{[],"
 class Splitter(Generic[T, R]):
     """Iterate once: batches, singles and rejections in the order of the text."""
 
-    def __init__(self, blocks: Iterator[bytes], form: Form[T, R], limits: Limits = DEFAULT) -> None:
+    def __init__(self, blocks: Blocks, form: Form[T, R], limits: Limits = DEFAULT) -> None:
         self._window = Window(blocks)
         self._form = form
         self._limits = limits
@@ -235,10 +235,11 @@ class Splitter(Generic[T, R]):
         while window.size < self._limits.window and window.more():
             pass
         text, at = window.text, window.at
-        if window.ended:
+        most = at + 2 * self._limits.window  # of a text that is here as a whole
+        if window.ended and most >= len(text):
             end = text.rfind(b"]", at)
         elif self._meeting:
-            end = text.rfind(self._meeting, at) + 1
+            end = text.rfind(self._meeting, at, most) + 1
         else:
             return None
         if end <= at:

@@ -14,6 +14,7 @@ from auditkeep.sources.batch import Batch, Form, Limits, Single
 from auditkeep.sources.holders import MAX_DEPTH
 from auditkeep.sources.records import UNREADABLE, Rejected, Tally, unreadable
 from auditkeep.sources.split import Splitter
+from auditkeep.sources.window import Blocks
 
 T = TypeVar("T")
 
@@ -23,11 +24,9 @@ Lists = Mapping[str, list[Raw] | UnsetType]
 _RAWS = msgspec.json.Decoder(list[Raw]).decode
 
 
-def values(
-    blocks: Iterator[bytes], lists: frozenset[str], limits: Limits
-) -> Iterator[Single | Rejected]:
+def values(blocks: Blocks, lists: frozenset[str], limits: Limits) -> Iterator[Single | Rejected]:
     """All values of a text, in order; `lists` as in `Form`."""
-    form: Form[Raw, Raw] = Form(_RAWS, Raw, lambda raw, head: raw == head, lists, lambda _: "")
+    form: Form[Raw, Raw] = Form(_RAWS, Raw, lambda raw, head: raw == head, lists, lambda _: b"")
     for item in Splitter(blocks, form, limits):
         if isinstance(item, Batch):
             for index, raw in enumerate(item.heads):

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from auditkeep.errors import InputError
 from auditkeep.sources import scanner
 
+Blocks = Iterator[bytes | bytearray]
+"""A text, piece by piece; a piece that is a bytearray is its reader's to change."""
+
 
 class Window:
     """`text[at:]` is what has not been read yet, as far as it is here.
@@ -15,7 +18,7 @@ class Window:
 
     __slots__ = ("_blocks", "at", "ended", "failure", "line_feeds", "text")
 
-    def __init__(self, blocks: Iterator[bytes]) -> None:
+    def __init__(self, blocks: Blocks) -> None:
         self._blocks = blocks
         self.text = bytearray()
         self.at = 0
@@ -37,6 +40,9 @@ class Window:
         if block is None:
             self.ended = True
             return False
+        if not self.text and isinstance(block, bytearray):
+            self.text = block  # a whole text, given away by who unpacked it
+            return True
         keep = max(0, self.at - 1)
         self.text = self.text[keep:] + block
         self.at -= keep
