@@ -14,6 +14,8 @@ from auditkeep.clock import Instant
 from auditkeep.db.tx import Tx
 from auditkeep.evidence.manual import Outside
 from auditkeep.ids import Tenant
+from auditkeep.lake import governance
+from auditkeep.lake.governance import Authority
 from auditkeep.lake.lake import Lake
 from auditkeep.library.library import Library
 from auditkeep.operations.caches import Caches
@@ -67,6 +69,10 @@ class Call:
     """What was fetched for it from outside, by URL; see `operations.before`."""
     doubts: list[str] = field(default_factory=list)
     """Sentences for the caller that AWS's answer has no member for; they go into a header."""
+
+    def authority(self, action: str, subject: str = "") -> Authority:
+        """What this request may take away, or changes of what is kept: who asks, and when."""
+        return governance.authority(action, self.principal.arn, self.request_id, subject, self.now)
 
 
 def pair(

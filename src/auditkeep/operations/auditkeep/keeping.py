@@ -24,9 +24,7 @@ def put_keep_policy(call: Call, ask: ak.PutKeepPolicyRequest) -> ak.PutKeepPolic
     call.tx.lock_tenant()
     accounts.require_active(call.tx)
     if keeping.of(call.tx).policy != ask.policy:
-        given = governance.authority(
-            governance.PUT_KEEP_POLICY, call.principal.arn, call.request_id, ask.policy, call.now
-        )
+        given = call.authority(governance.PUT_KEEP_POLICY, ask.policy)
         governance.record_given(call.tx, call.deps.lake, given, [given], call.now)
         keeping.choose(call.tx, ask.policy, call.now)
     return ak.PutKeepPolicyResponse(keeping=kept(call))

@@ -179,13 +179,7 @@ def delete_assessment(call: Call, ask: am.DeleteAssessmentRequest) -> am.DeleteA
     require_assessment_free(call, assessment)
     lens.delete(call.tx, assessment.id)
     selection.delete(call.tx, assessment.id)
-    asked = governance.authority(
-        governance.DELETE_ASSESSMENT,
-        call.principal.arn,
-        call.request_id,
-        assessment.id,
-        call.now,
-    )
+    asked = call.authority(governance.DELETE_ASSESSMENT, assessment.id)
     lake = call.deps.lake
     matched = keeping.of(call.tx).policy == governance.MATCHED
     if matched:  # facts that it alone saw go too, behind this request (`workflows.unseen`)

@@ -42,9 +42,7 @@ def begin(call: Call) -> None:
         return
     holds.require_none(call.tx)
     _end_shares(call)
-    authority = governance.authority(
-        governance.DEREGISTER_ACCOUNT, call.principal.arn, call.request_id, "", call.now
-    )
+    authority = call.authority(governance.DEREGISTER_ACCOUNT)
     lake, settings = call.deps.lake, call.deps.settings
     governance.record_given(call.tx, lake, authority, [authority], call.now)
     asked = erasure.begin(call.tx, new_id(), authority.id, call.now, settings.erase_minutes)

@@ -117,13 +117,7 @@ def delete_assessment_report(
     require_report_free(call, report)
     store.delete(call.tx, report.id)
     log_part(call, assessment, "ASSESSMENT_REPORT", report.name, "DELETE")
-    asked = governance.authority(
-        governance.DELETE_REPORT,
-        call.principal.arn,
-        call.request_id,
-        f"{assessment.id}/{report.id}",
-        call.now,
-    )
+    asked = call.authority(governance.DELETE_REPORT, f"{assessment.id}/{report.id}")
     destroy_class(call.tx, call.deps.lake, store.klass(report), asked, call.now)
     return am.DeleteAssessmentReportResponse()
 
