@@ -1,9 +1,10 @@
 """Fixtures all rooms share: a database, a tenant, a clock, and the corpus of real files."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import botocore.loaders
 import botocore.session
@@ -15,6 +16,9 @@ from auditkeep.clock import FixedClock, parse
 from auditkeep.db.database import Database
 from auditkeep.ids import Tenant
 from auditkeep.lake.lake import Lake
+
+if TYPE_CHECKING:
+    from tests.operations.world import World
 
 ROOT = Path(__file__).parent.parent
 
@@ -113,6 +117,22 @@ def tenant() -> Tenant:
 @pytest.fixture
 def clock() -> FixedClock:
     return FixedClock(parse("2026-05-01T12:00:00Z"))
+
+
+@pytest.fixture
+def world_with(tmp_path: Path) -> "Iterator[Callable[..., World]]":
+    """Make a deployment of other settings."""
+    from tests.operations.world import World
+
+    made: list[World] = []
+
+    def make(**settings: Any) -> World:
+        made.append(World(tmp_path / str(len(made)), **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture(scope="session")

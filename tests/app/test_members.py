@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -30,20 +29,6 @@ def told(*accounts: str, manager: str = HOME, all_features: bool = True) -> Orga
         id="o-abcdefghij", manager=manager, all_features=all_features,
         members=tuple(Member(a, f"name {a}", f"{a}@example.org") for a in (manager, *accounts)),
     )  # fmt: skip
-
-
-@pytest.fixture
-def world_with(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Make a deployment of other settings."""
-    made: list[World] = []
-
-    def make(**settings: Any) -> World:
-        made.append(World(tmp_path / str(len(made)), **settings))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 @pytest.fixture

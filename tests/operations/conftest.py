@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -100,22 +100,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     assert made.open.id != made.over.id  # both are made now, and not while a refusal is awaited
     yield made
     made.close()
-
-
-@pytest.fixture
-def world_with(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Make a deployment of other settings."""
-    from tests.operations.world import World
-
-    made: list[World] = []
-
-    def make(**settings: Any) -> World:
-        made.append(World(tmp_path / str(len(made)), **settings))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 @pytest.fixture
