@@ -9,14 +9,14 @@ the processor: cloud and client are one process, and what else the machine does 
 import gc
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from bench.result import Result
 from botocore import xform_name
 from tests.simulator.cloud import Simulator
+from tests.sources.asking import Simulated
 
 from auditkeep.clock import Day, day_of
-from auditkeep.ids import GLOBAL_REGION, Tenant
+from auditkeep.ids import Tenant
 from auditkeep.mapping import calls
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
@@ -30,23 +30,11 @@ SOURCES = 100
 ROUNDS = 5
 
 
-class Clients:
-    def __init__(self, cloud: Simulator) -> None:
-        self._cloud = cloud
-        self._made: dict[tuple[str, str], Any] = {}
-
-    def client(self, service: str, region: str) -> Any:
-        region = "us-east-1" if region == GLOBAL_REGION else region
-        if (service, region) not in self._made:
-            self._made[service, region] = self._cloud.client(service, region, ACCOUNT)
-        return self._made[service, region]
-
-
 def run(scale: float) -> Iterator[Result]:
     keywords = sorted(calls.documented())[:SOURCES]
     with Simulator(page_size=20, trust=True) as cloud:
         _fill(cloud, keywords, max(1, round(40 * scale)))
-        clients = Clients(cloud)
+        clients = Simulated(cloud, ACCOUNT)
         asks = [_ask(cloud, keyword) for keyword in keywords]
         requests, found = _collect(clients, asks)  # warms both, and says what there is to do
         bare, ours = [], []
@@ -86,7 +74,7 @@ def _ask(cloud: Simulator, keyword: str) -> Ask:
     return Ask("AWS_API_Call", ACCOUNT, REGION, keyword, slot=slot)
 
 
-def _collect(clients: Clients, asks: list[Ask]) -> tuple[list[tuple[str, Request]], int]:
+def _collect(clients: Simulated, asks: list[Ask]) -> tuple[list[tuple[str, Request]], int]:
     """Every call that was made, with the region it was made in, and how much was read."""
     puller, cutter = ApiCalls(), Cutter(b"k" * 32)
     context = Context(Tenant(ACCOUNT, REGION), Interest.everything(), cutter)
@@ -101,7 +89,7 @@ def _collect(clients: Clients, asks: list[Ask]) -> tuple[list[tuple[str, Request
     return made, found
 
 
-def _bare(clients: Clients, requests: list[tuple[str, Request]]) -> None:
+def _bare(clients: Simulated, requests: list[tuple[str, Request]]) -> None:
     for region, request in requests:
         client = clients.client(request.service, region)
         getattr(client, xform_name(request.operation))(**request.parameters)

@@ -47,10 +47,13 @@ class Simulated:
 
     cloud: Simulator
     account: str
+    made: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def client(self, service: str, region: str) -> Any:
-        home = "us-east-1" if region == GLOBAL_REGION else region
-        return self.cloud.client(service, home, self.account)
+        region = "us-east-1" if region == GLOBAL_REGION else region
+        if (service, region) not in self.made:
+            self.made[service, region] = self.cloud.client(service, region, self.account)
+        return self.made[service, region]
 
 
 @dataclass

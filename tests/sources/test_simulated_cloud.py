@@ -8,11 +8,11 @@ import pytest
 from tests.conftest import ROOT, missing
 from tests.simulator.cloud import Simulator
 from tests.simulator.estate import ASSOCIATION, USAGE
+from tests.sources.asking import Simulated
 from tests.sources.reading import EVERYTHING
 
 from auditkeep.clock import Day, day_of
 from auditkeep.errors import NotCollected
-from auditkeep.ids import GLOBAL_REGION
 from auditkeep.observations import Observation
 from auditkeep.sources.apicalls import ApiCalls
 from auditkeep.sources.pull import Ask, Denied
@@ -42,26 +42,12 @@ def cloud() -> Iterator[Simulator]:
         yield running
 
 
-class Clients:
-    """An account's own clients, one a service and region."""
-
-    def __init__(self, cloud: Simulator) -> None:
-        self._cloud = cloud
-        self._made: dict[tuple[str, str], Any] = {}
-
-    def client(self, service: str, region: str) -> Any:
-        region = "us-east-1" if region == GLOBAL_REGION else region
-        if (service, region) not in self._made:
-            self._made[service, region] = self._cloud.client(service, region, ACCOUNT)
-        return self._made[service, region]
-
-
 def ask(cloud: Simulator, keyword: str) -> Ask:
     slot = Day(day_of(cloud.clock.now()))
     return Ask("AWS_API_Call", ACCOUNT, REGION, keyword, slot=slot)
 
 
-def pulled(cloud: Simulator, clients: Clients, keyword: str) -> list[Observation]:
+def pulled(cloud: Simulator, clients: Simulated, keyword: str) -> list[Observation]:
     found = []
     for page in PULLER.get(clients, ask(cloud, keyword)):
         for one in PULLER.parse(page, EVERYTHING, Tally()):
@@ -98,7 +84,7 @@ def fill(cloud: Simulator, calls: dict[str, Any]) -> None:
 def test_each_documented_call_brings_each_resource_once(cloud: Simulator) -> None:
     calls = documented()
     fill(cloud, calls)
-    clients = Clients(cloud)
+    clients = Simulated(cloud, ACCOUNT)
     for keyword in calls:
         found = pulled(cloud, clients, keyword)
         names = {o.resources[0].value for o in found}
@@ -113,7 +99,7 @@ def test_an_answer_that_breaks_off_is_never_taken_for_a_shorter_one(
     cloud: Simulator, keyword: str
 ) -> None:
     fill(cloud, {k: c for k, c in documented().items() if k == keyword})
-    clients = Clients(cloud)
+    clients = Simulated(cloud, ACCOUNT)
     cut = cloud.faults.add("cut", turns={2})
     pages = PULLER.get(clients, ask(cloud, keyword))
     first = next(pages)
@@ -130,7 +116,7 @@ def test_a_denial_names_the_action_that_is_missing(cloud: Simulator) -> None:
     cloud.faults.add("denied", "s3:GetEncryptionConfiguration")
     cloud.estate.put(ACCOUNT, REGION, "s3:ListBuckets", "logs")
     with pytest.raises(Denied) as failed:
-        pulled(cloud, Clients(cloud), "s3_GetBucketEncryption")
+        pulled(cloud, Simulated(cloud, ACCOUNT), "s3_GetBucketEncryption")
     assert failed.value.action == "s3:GetEncryptionConfiguration"
 
 
@@ -150,5 +136,5 @@ def test_what_goes_wrong_has_its_reason(
 ) -> None:
     cloud.faults.add(kind)
     with pytest.raises(NotCollected) as failed:
-        pulled(cloud, Clients(cloud), keyword)
+        pulled(cloud, Simulated(cloud, ACCOUNT), keyword)
     assert failed.value.reason == reason
