@@ -13,6 +13,7 @@ from sqlalchemy import Row, and_, or_
 
 from auditkeep.clock import Instant
 from auditkeep.collection.targets import Ended, Missed, Place
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import collection_gaps
 from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant, named_id
@@ -20,7 +21,6 @@ from auditkeep.ids import Tenant, named_id
 NOTHING, OPENED, ALL = 0, 1, 2
 """What owners know of a gap: nothing, that it opened, all of it."""
 
-_IN = 500
 _OPEN = collection_gaps.c.closes_at.is_(None)
 
 
@@ -131,8 +131,8 @@ def told(tx: Tx, some: Iterable[Gap]) -> None:
     for gap in some:
         known.setdefault(OPENED if gap.closes_at is None else ALL, []).append(gap.id)
     for what, ids in known.items():
-        for start in range(0, len(ids), _IN):
-            chosen = t.id.in_(ids[start : start + _IN])
+        for those in in_pieces(ids):
+            chosen = t.id.in_(those)
             tx.run(tx.update(collection_gaps).where(chosen).values(told=what))
 
 

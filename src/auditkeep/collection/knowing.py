@@ -12,11 +12,10 @@ from auditkeep.collection.coverage import Coverage, Looking
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.plan import Reason
 from auditkeep.collection.targets import Place, Target
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import rollups
 from auditkeep.db.tx import Tx
 from auditkeep.lake.rollups import still_count
-
-_IN = 500
 
 
 def of_assessment(
@@ -55,10 +54,8 @@ def looking(tx: Tx, assessment_id: str) -> Iterator[Looking]:
 def _newest(tx: Tx, keys: Collection[str]) -> dict[str, Instant]:
     """The last event time that was kept of each match key."""
     t = rollups.c
-    wanted = sorted(keys)
     found: dict[str, Instant] = {}
-    for start in range(0, len(wanted), _IN):
-        some = wanted[start : start + _IN]
+    for some in in_pieces(sorted(keys)):
         query = tx.select(t.match_key, func.max(t.last_time)).where(
             t.match_key.in_(some), still_count(tx)
         )

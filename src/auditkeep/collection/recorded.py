@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from auditkeep.clock import DAY, Instant, day_of
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import rollups
 from auditkeep.db.tx import Tx
 from auditkeep.evidence.lens import FOREVER
@@ -38,7 +39,6 @@ def records(
         for header in headers(tx, lake, [View(keys, None, None, start, end)])
         if header.id[4:] in wanted
     )
-    for begin in range(0, len(found), _AT_ONCE):
-        some = [id_ for _, id_ in found[begin : begin + _AT_ONCE]]
+    for some in in_pieces([id_ for _, id_ in found], _AT_ONCE):
         kept = find(tx, lake, some)
         yield from (kept[id_] for id_ in some if id_ in kept)

@@ -17,6 +17,7 @@ import msgspec
 from auditkeep.clock import DAY, MINUTE, Instant
 from auditkeep.collection import targets
 from auditkeep.collection.plan import HOME, TRAIL
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import lens_intervals, trail_objects, trail_places, trails
 from auditkeep.db.tx import Tx
 from auditkeep.errors import SetupError
@@ -34,7 +35,6 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.{1,512}")
 _REGION = re.compile(r"[a-z]{2}[a-z0-9-]{3,30}")
-_IN = 500
 _OTHERS = ("api:", "config:", "securityhub:", "pinned:", "run:", "digest:")
 """Match keys that no event of CloudTrail has."""
 
@@ -282,8 +282,7 @@ def object_id(question: bytes, bucket: str, key: str, etag: str) -> bytes:
 def known(tx: Tx, ids: Sequence[bytes]) -> set[bytes]:
     """Which of these objects were read."""
     found: set[bytes] = set()
-    for start in range(0, len(ids), _IN):
-        some = ids[start : start + _IN]
+    for some in in_pieces(ids):
         rows = tx.all(tx.select(trail_objects.c.id).where(trail_objects.c.id.in_(some)))
         found.update(bytes(row.id) for row in rows)
     return found
