@@ -165,18 +165,6 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
 @pytest.fixture
 def lake(db: Database, tmp_path: Path) -> Lake:
     """A lake over `db`, with keys and objects of its own below `tmp_path`."""
-    from auditkeep.crypto.keystore import KeyStore
-    from auditkeep.crypto.providers.local import LocalKeyProvider
-    from auditkeep.crypto.signing import SigningKey
-    from auditkeep.lake.objects import LocalObjects
-    from auditkeep.tlog.note import Signer
+    from tests.lakes import new_lake
 
-    keys = tmp_path / "keys"
-    return Lake.open(
-        db=db,
-        data=tmp_path,
-        objects=LocalObjects(tmp_path / "objects"),
-        provider=LocalKeyProvider.create(keys / "master.key"),
-        keystore=KeyStore(keys / "buckets"),
-        signer=Signer("auditkeep.test/log", SigningKey.create(keys / "log.key")),
-    )
+    return new_lake(db, tmp_path)

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.evidence.making import NOW, fact, keep, register
+from tests.lakes import new_lake
 
 from auditkeep.clock import DAY, MINUTE, Day, Instant, day_of
 from auditkeep.db.database import Database
@@ -98,23 +99,10 @@ def opening(draw: st.DrawFn) -> Opening:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     """One lake for all examples; each example is a tenant of its own."""
-    from auditkeep.crypto.keystore import KeyStore
-    from auditkeep.crypto.providers.local import LocalKeyProvider
-    from auditkeep.crypto.signing import SigningKey
-    from auditkeep.lake.objects import LocalObjects
-    from auditkeep.tlog.note import Signer
-
     folder: Path = tmp_path_factory.mktemp("lake")
     database = Database(f"sqlite:///{folder / 'audit.db'}")
     database.migrate()
-    yield Lake.open(
-        db=database,
-        data=folder,
-        objects=LocalObjects(folder / "objects"),
-        provider=LocalKeyProvider.create(folder / "master.key"),
-        keystore=KeyStore(folder / "buckets"),
-        signer=Signer("auditkeep.test/log", SigningKey.create(folder / "log.key")),
-    )
+    yield new_lake(database, folder)
     database.close()
 
 

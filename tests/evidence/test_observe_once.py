@@ -17,27 +17,22 @@ import pytest
 from sqlalchemy import LargeBinary, func
 from tests.databases import opened
 from tests.evidence.making import NOW
+from tests.lakes import new_lake
 from tests.operations.making import ask_for, framework_of, items_of, shown
 
 from auditkeep import settings
 from auditkeep.access.principals import Principal
 from auditkeep.accounts import store as accounts
 from auditkeep.clock import DAY, MINUTE, Instant
-from auditkeep.crypto.keystore import KeyStore
-from auditkeep.crypto.providers.local import LocalKeyProvider
-from auditkeep.crypto.signing import SigningKey
 from auditkeep.db import schema
 from auditkeep.ids import Tenant
 from auditkeep.lake.append import Unit, append
-from auditkeep.lake.lake import Lake
-from auditkeep.lake.objects import LocalObjects
 from auditkeep.lake.seal import seal
 from auditkeep.library.library import Library
 from auditkeep.observations import Observation, Provenance, Resource
 from auditkeep.operations.auditkeep.backfill import start_backfill
 from auditkeep.operations.auditmanager import assessments, evidence, insights
 from auditkeep.operations.call import Call, Deps
-from auditkeep.tlog.note import Signer
 from auditkeep.wire.links import Links
 from auditkeep.wire.models import auditmanager as am
 
@@ -63,14 +58,7 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.db = opened(f"sqlite:///{folder / 'audit.db'}")
-        self.lake = Lake.open(
-            db=self.db,
-            data=folder,
-            objects=LocalObjects(folder / "objects"),
-            provider=LocalKeyProvider.create(folder / "master.key"),
-            keystore=KeyStore(folder / "buckets"),
-            signer=Signer("auditkeep.test/log", SigningKey.create(folder / "log.key")),
-        )
+        self.lake = new_lake(self.db, folder)
         self.deps = Deps(
             settings=settings.load(folder),
             library=Library.load(),

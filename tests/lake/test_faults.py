@@ -12,22 +12,20 @@ from sqlalchemy import text
 from tests.conftest import missing
 from tests.lake.checking import check_log, check_proofs, check_rows
 from tests.lake.making import EVERYTHING, NOW, TENANT, add, observation, register, some
+from tests.lakes import new_lake
 
 from auditkeep.crypto.keystore import KeyStore
 from auditkeep.crypto.providers.local import LocalKeyProvider
-from auditkeep.crypto.signing import SigningKey
 from auditkeep.db.database import Database
 from auditkeep.db.schema import batches
 from auditkeep.errors import KeyUnusable, NewerSchema, StorageFull
 from auditkeep.lake import append as append_module
 from auditkeep.lake.blobs import put_blob
 from auditkeep.lake.lake import Lake
-from auditkeep.lake.objects import LocalObjects
 from auditkeep.lake.read import observations
 from auditkeep.lake.seal import seal
 from auditkeep.lake.sequencer import Sequencer
 from auditkeep.observations import Observation
-from auditkeep.tlog.note import Signer
 
 MIB = 1 << 20
 
@@ -106,15 +104,7 @@ def lake_on(folder: Path) -> Lake:
     db = Database(f"sqlite:///{folder / 'audit.db'}")
     db.migrate()
     register(db)
-    keys = folder / "keys"
-    return Lake.open(
-        db=db,
-        data=folder,
-        objects=LocalObjects(folder / "objects"),
-        provider=LocalKeyProvider.create(keys / "master.key"),
-        keystore=KeyStore(keys / "buckets"),
-        signer=Signer("auditkeep.test/log", SigningKey.create(keys / "log.key")),
-    )
+    return new_lake(db, folder)
 
 
 def bulky(number: int) -> list[Observation]:

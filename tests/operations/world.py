@@ -19,26 +19,21 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 from tests.databases import opened
+from tests.lakes import new_lake
 from tests.operations.in_process import Api
 
 from auditkeep import settings as settings_room
 from auditkeep.access.credentials import AccessKey
 from auditkeep.clock import MINUTE, SECOND, FixedClock, Instant, parse
 from auditkeep.collection.keeping import LensKeeper
-from auditkeep.crypto.keystore import KeyStore
-from auditkeep.crypto.providers.local import LocalKeyProvider
-from auditkeep.crypto.signing import SigningKey
 from auditkeep.db import schema
 from auditkeep.evidence.metering import LensMeter
 from auditkeep.ids import Tenant, new_id
 from auditkeep.lake.append import Unit, append
-from auditkeep.lake.lake import Lake
-from auditkeep.lake.objects import LocalObjects
 from auditkeep.library.library import Library
 from auditkeep.observations import Observation, Provenance
 from auditkeep.operations.call import Deps
 from auditkeep.reports import store as reports
-from auditkeep.tlog.note import Signer
 from auditkeep.wire.links import Links
 
 HOME, MEMBER, OTHER = "111122223333", "222233334444", "999988887777"
@@ -108,19 +103,10 @@ class World:
     def __init__(self, folder: Path, database: str = "", **settings: Any) -> None:
         folder.mkdir(exist_ok=True)
         self.db = opened(database or f"sqlite:///{folder / 'audit.db'}")
-        keys = folder / "keys"
         chosen = settings_room.load(folder).model_copy(update=settings)
         meter = LensMeter()
-        lake = Lake.open(
-            db=self.db,
-            data=folder,
-            objects=LocalObjects(folder / "objects"),
-            provider=LocalKeyProvider.create(keys / "master.key"),
-            keystore=KeyStore(keys / "buckets"),
-            signer=Signer("auditkeep.test/log", SigningKey.create(keys / "log.key")),
-            meter=meter,
-            keeper=LensKeeper(meter, _library(), chosen),
-        )
+        keeper = LensKeeper(meter, _library(), chosen)
+        lake = new_lake(self.db, folder, meter=meter, keeper=keeper)
         self.clock = FixedClock(parse("2026-05-01T12:00:00Z"))
         self.deps = Deps(
             settings=chosen,
