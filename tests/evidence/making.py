@@ -32,6 +32,7 @@ def fact(
     verdict: str | None = None,
     resources: Sequence[str] = (),
     raw: bytes = b"{}",
+    position: str = "0",
     actor: str | None = None,
 ) -> Observation:
     """An observation like no other."""
@@ -44,16 +45,22 @@ def fact(
         region=region,
         raw=raw,
         reader="test/1",
-        position="0",
+        position=position,
         verdict=verdict,
-        resources=tuple(Resource(value=r) for r in resources),
+        resources=tuple(Resource(value=r, verdict=verdict) for r in resources),
         event_name=match_key.rpartition(":")[2],
         event_source="iam.amazonaws.com",
         actor=actor,
     )
 
 
-def keep(tx: Tx, lake: Lake, observations: Sequence[Observation], klass: str = "facts") -> int:
+def keep(
+    tx: Tx,
+    lake: Lake,
+    observations: Sequence[Observation],
+    klass: str = "facts",
+    now: Instant = NOW,
+) -> int:
     """One batch; its number."""
     done = append(
         tx,
@@ -62,7 +69,7 @@ def keep(tx: Tx, lake: Lake, observations: Sequence[Observation], klass: str = "
         klass=klass,
         observations=observations,
         provenance=PROVENANCE,
-        now=NOW,
+        now=now,
     )
     assert done.batch_no is not None
     return done.batch_no

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import func
+from tests.evidence.making import fact, keep
 
 from auditkeep.access.principals import Principal
 from auditkeep.clock import SECOND, Instant
@@ -15,8 +16,6 @@ from auditkeep.db import schema
 from auditkeep.frameworks import store as frameworks
 from auditkeep.frameworks.model import Control, ControlSet, Framework, Keyword, MappingSource
 from auditkeep.ids import new_id
-from auditkeep.lake.append import Unit, append
-from auditkeep.observations import Observation, Provenance, Resource
 from auditkeep.operations.auditmanager import assessments, evidence, selection
 from auditkeep.operations.call import Call
 from auditkeep.wire import codec
@@ -144,33 +143,21 @@ def observe(
 ) -> None:
     """Keep one observation of each of these event times."""
     observations = [
-        Observation(
-            source=source,
-            natural_key=(new_id(),),
-            event_time=time,
+        fact(
+            time,
             match_key=match_key,
             account=account,
             region=region,
-            raw=b'{"eventID":"%d"}' % number,
-            reader="test/1",
-            position=str(number),
+            source=source,
             verdict=verdict,
-            resources=tuple(Resource(value=r, verdict=verdict) for r in resources),
-            event_name=match_key.rpartition(":")[2],
-            event_source="iam.amazonaws.com",
+            resources=resources,
+            raw=b'{"eventID":"%d"}' % number,
+            position=str(number),
             actor=f"arn:aws:sts::{account}:assumed-role/Admin/jane",
         )
         for number, time in enumerate(times)
     ]
-    append(
-        call.tx,
-        call.deps.lake,
-        unit=Unit(new_id(), "test"),
-        klass="facts",
-        observations=observations,
-        provenance=Provenance(how="file", collector="test", run="run", software="test"),
-        now=call.now,
-    )
+    keep(call.tx, call.deps.lake, observations, now=call.now)
 
 
 def again(call: Call, made: Any) -> Any:
