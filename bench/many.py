@@ -13,11 +13,10 @@ those of days, or of looks, that lie side by side. What assessments cost once, w
 when a server starts, is told by itself: each one's definition is read then.
 """
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -26,7 +25,7 @@ from typing import Any
 from bench.result import Result
 from tests.e2e import organisation
 from tests.e2e.auditing import CALLS, WATCH, Assessment, Audit, Sets
-from tests.e2e.collecting import TENANT, Rounded, collector, deployment, environment
+from tests.e2e.collecting import TENANT, Rounded, asking, collector, deployment
 from tests.simulator.cloud import Simulator
 
 from auditkeep.app.parts import Parts
@@ -92,7 +91,7 @@ class Place:
         cloud = stack.enter_context(
             Simulator(organisation.make(), at=organisation.BEGINS, trust=True)
         )
-        with _environment(cloud):
+        with asking(cloud):
             parts = deployment(cloud, Path(folder) / "audit")
             stack.callback(parts.db.close)
             handlers = {KIND: Asking(collector(parts)).handler()}
@@ -109,14 +108,14 @@ class Place:
         """Go on to a day, and plan it."""
         at = Instant(organisation.midnight(day - 1) + 5 * MINUTE)
         self.cloud.clock.at = max(at, Instant(organisation.BEGINS + SECOND))
-        with _environment(self.cloud):
+        with asking(self.cloud):
             self._planned = _seconds(self.rounded.queue)
         self._looks, self._collecting = [], self._planned
 
     def go_on(self) -> bool:
         """Up to the next batch, and a look behind it; False when nothing more is due."""
         reached, due = self._reached(), True
-        with _environment(self.cloud):
+        with asking(self.cloud):
             while due and self._reached() == reached:
                 started = time.thread_time()
                 due = self.pump.step()
@@ -230,14 +229,3 @@ def _seconds(work: Callable[[], object]) -> float:
     started = time.thread_time()
     work()
     return time.thread_time() - started
-
-
-@contextmanager
-def _environment(cloud: Simulator) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(environment(cloud))
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

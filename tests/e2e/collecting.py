@@ -78,21 +78,17 @@ def collector(parts: Parts) -> Collector:
     )
 
 
-def environment(cloud: Simulator) -> dict[str, str]:
-    """What tells botocore where AWS is, and who asks."""
+@contextmanager
+def asking(cloud: Simulator) -> Iterator[None]:
+    """While it lasts, this process asks a simulated cloud for whatever it asks of AWS."""
     key = cloud.key(organisation.MANAGER, "collector")
-    return {
+    told = {
         "AWS_ENDPOINT_URL": cloud.url,
         "AWS_ACCESS_KEY_ID": key.id,
         "AWS_SECRET_ACCESS_KEY": key.secret,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-
-
-@contextmanager
-def asking(cloud: Simulator) -> Iterator[None]:
-    """While it lasts, this process asks a simulated cloud for whatever it asks of AWS."""
-    with patch.dict(os.environ, environment(cloud)):
+    with patch.dict(os.environ, told):
         yield
 
 
