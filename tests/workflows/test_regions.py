@@ -10,7 +10,7 @@ import pytest
 from tests.workflows.collect_house import HERE, ONE, TWO, A, House
 
 from auditkeep.clock import DAY, MINUTE, SystemClock
-from auditkeep.collection import accounts, coverage, knowing, regions
+from auditkeep.collection import accounts, coverage, knowing
 from auditkeep.collection.accounts import Asked
 from auditkeep.collection.coverage import Coverage, Looking
 from auditkeep.collection.plan import Reason
@@ -23,8 +23,7 @@ from auditkeep.sources.aggregator import Aggregators, Where
 from auditkeep.sources.pull import Clients, Denied, Expired
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.asking import Asking
-from auditkeep.workflows.collect import KIND
-from auditkeep.workflows.regions import AskingRegions
+from auditkeep.workflows.collect import KIND, asks_for_regions, regions_key
 from auditkeep.workflows.rounds import Rounds
 
 FAR = "af-south-1"
@@ -47,9 +46,7 @@ class Switching(House):
         super().restart()
         self.collector = replace(self.collector, regions=self._say)
         self.rounds = Rounds(self.collector)
-        handlers = {
-            KIND: Asking(self.collector).handler(), regions.JOB: AskingRegions(self.collector).handler(),
-        }  # fmt: skip
+        handlers = {KIND: Asking(self.collector).handler()}
         self.pump = Pump(self.jobs, handlers, self.clock, threads=1)
 
     def _say(self, clients: Clients) -> frozenset[str]:
@@ -198,17 +195,31 @@ def test_credentials_that_are_over_are_renewed_once(house: Switching) -> None:
     assert (house.clients.renewed, house.places()) == (1, {HERE})
 
 
+def test_an_account_says_first_and_is_asked_nothing_meanwhile(house: Switching) -> None:
+    house.look_wide(RULE, EVENT)
+    house.rounds.queue()
+    now = house.clock.now()
+    first = house.jobs.claim([KIND], now)
+    assert first is not None
+    assert asks_for_regions(first.key)
+    assert house.jobs.claim([KIND], now) is None
+    house.jobs.finish(first, now)
+    after = house.jobs.claim([KIND], now)
+    assert after is not None
+    assert not asks_for_regions(after.key)
+
+
 @pytest.mark.parametrize("sees", [True, False])
 def test_whom_an_aggregator_sees_need_not_say(house: Switching, *, sees: bool) -> None:
     seeing = Seeing("all" if sees else None)
     house.collector = replace(house.collector, aggregators=seeing)
-    asking = AskingRegions(house.collector)
+    asking = Asking(house.collector)
     house.look_wide(RULE)
-    asking.run(house.tenant, f"{ONE}/now")
+    asking.run(house.tenant, regions_key(ONE, "now"))
     assert house.times == (0 if sees else 1)
     # what only the account itself can tell of is asked of it
     house.look_wide(CALL)
-    asking.run(house.tenant, f"{ONE}/now")
+    asking.run(house.tenant, regions_key(ONE, "now"))
     assert house.times == (1 if sees else 2)
 
 

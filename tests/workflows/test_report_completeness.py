@@ -14,7 +14,7 @@ from tests.workflows.collect_house import Made, Nobody
 from tests.workflows.test_report import House, blank, library
 
 from auditkeep.clock import DAY, MINUTE, FixedClock, Instant
-from auditkeep.collection import regions, trails
+from auditkeep.collection import trails
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.trails import Progress, Trail
 from auditkeep.db.database import Database
@@ -29,7 +29,6 @@ from auditkeep.work.jobs import DatabaseJobs
 from auditkeep.work.pump import Pump
 from auditkeep.workflows.asking import Asking
 from auditkeep.workflows.collect import KIND, Collector
-from auditkeep.workflows.regions import AskingRegions
 from auditkeep.workflows.report import build_report
 from auditkeep.workflows.rounds import Rounds
 
@@ -68,9 +67,7 @@ class Collecting(House):
 
     def begin(self) -> None:
         self.rounds = Rounds(self.collector)
-        handlers = {
-            KIND: Asking(self.collector).handler(), regions.JOB: AskingRegions(self.collector).handler(),
-        }  # fmt: skip
+        handlers = {KIND: Asking(self.collector).handler()}
         self.pump = Pump(DatabaseJobs(self.db), handlers, self.clock, threads=1)
 
     def asked_in(self, *names: str, on: dict[str, frozenset[str]]) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 
 from auditkeep.app.parts import Parts
 from auditkeep.clock import Clock
-from auditkeep.collection import backfills, regions
+from auditkeep.collection import backfills
 from auditkeep.collection.looks import Plans
 from auditkeep.observations import SourceType
 from auditkeep.settings import Settings
@@ -28,7 +28,6 @@ from auditkeep.workflows.asking import Asking
 from auditkeep.workflows.backfill import Backfilling
 from auditkeep.workflows.collect import KIND, Collector
 from auditkeep.workflows.gap_notices import GapNotices
-from auditkeep.workflows.regions import AskingRegions
 from auditkeep.workflows.rounds import Rounds, repeating
 
 ASIDE = 4
@@ -105,7 +104,6 @@ def handlers_of(collector: Collector, notices: GapNotices) -> Mapping[str, Handl
     return {
         KIND: Asking(collector).handler(),
         backfills.JOB: Backfilling(collector).handler(),
-        regions.JOB: AskingRegions(collector).handler(),
         gap_notices.KIND: notices.handler(),
     }
 

@@ -27,9 +27,6 @@ from auditkeep.db.tx import Tx
 from auditkeep.observations import SourceType
 from auditkeep.sources.refusals import always_on
 
-JOB = "regions"
-"""Jobs that ask an account for its regions; their keys are ACCOUNT/ROUND."""
-
 OFTEN = 60 * MINUTE
 """How often an account is asked, at most."""
 

@@ -1,4 +1,5 @@
-"""Asking: one job asks one source of one account and region all that is due, and keeps it.
+"""Asking: one job asks one source of one account and region all that is due, and keeps it; or it
+asks an account which regions it has (`workflows.regions`), before any other of its jobs.
 
 Jobs are made by `workflows.rounds` and run by any worker. What a job does follows from the state of
 its targets (`collection.targets`) and the plan as it is now, never from the job: it may run twice,
@@ -45,8 +46,9 @@ from auditkeep.sources.pull import (
 from auditkeep.sources.sessions import AccountClients, Who
 from auditkeep.work.pump import Handler
 from auditkeep.workflows import pages
-from auditkeep.workflows.collect import PATIENCE, Collector, place_of
+from auditkeep.workflows.collect import PATIENCE, Collector, asks_for_regions, place_of
 from auditkeep.workflows.pages import Pages
+from auditkeep.workflows.regions import AskingRegions
 
 PAUSED = Trouble("paused", "", "Somebody paused the collection of this account.")
 NOBODY_KNOWS = Trouble("no-collector", "", "This version cannot ask this source.")
@@ -65,6 +67,9 @@ class Asking:
 
     def run(self, tenant: Tenant, key: str) -> None:
         """Ask what is due at one place; NotCollected where trying again soon may help."""
+        if asks_for_regions(key):
+            self._regions.run(tenant, key)
+            return
         work = self._open(tenant, key)
         if work is None:
             return
@@ -77,10 +82,17 @@ class Asking:
 
     def give_up(self, tenant: Tenant, key: str, reason: str) -> None:
         """The last try failed: what is still due is a gap now."""
+        if asks_for_regions(key):
+            self._regions.give_up(tenant, key)
+            return
         work = self._open(tenant, key)
         if work is not None:
             work.leave(Trouble(*(work.run.trouble or ("failed", "", reason))))
             work.conclude("given up")
+
+    @property
+    def _regions(self) -> AskingRegions:
+        return AskingRegions(self.parts)
 
     def _open(self, tenant: Tenant, key: str) -> "_Work | None":
         """What a job finds: nothing to do where nobody looks any more."""

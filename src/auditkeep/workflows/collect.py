@@ -31,7 +31,10 @@ from auditkeep.sources.sessions import AccountClients, Who
 from auditkeep.work.retry import Retry
 
 KIND = "collect"
-"""Jobs that ask what is due; keys are ACCOUNT/REGION/SOURCE/WHEN."""
+"""Jobs that ask what is due; keys are ACCOUNT/REGION/SOURCE/WHEN, or ACCOUNT/regions/WHEN of those
+that ask which regions an account has. They are of one kind because lanes are, too: while an account
+is asked for its regions, it is asked nothing else.
+"""
 
 PATIENCE = Retry(tries=8, first=2 * SECOND, longest=5 * MINUTE, spread=0.5, lane=(Throttled,))
 """Of an account that throttles or cannot be reached; then it is a gap, until the next round."""
@@ -44,6 +47,7 @@ SHORT: Mapping[SourceType, str] = {
 }
 """How sources are called in the keys of jobs, and on the command line."""
 
+_REGIONS = "regions"
 _SOURCES: Mapping[str, SourceType] = {short: source for source, short in SHORT.items()}
 
 
@@ -122,7 +126,16 @@ def job_key(place: Place, when: str) -> str:
     return "/".join((place.account, place.region, SHORT[place.source], when))
 
 
+def regions_key(account: str, when: str) -> str:
+    """The key of the job that asks an account for its regions, for a round."""
+    return f"{account}/{_REGIONS}/{when}"
+
+
+def asks_for_regions(key: str) -> bool:
+    return key.split("/")[1] == _REGIONS
+
+
 def place_of(key: str) -> Place:
-    """The place that a job asks."""
+    """The place that a job asks, of those that ask one."""
     account, region, source, _ = key.split("/", 3)
     return Place(account, region, _SOURCES[source])

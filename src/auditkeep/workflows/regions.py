@@ -22,8 +22,7 @@ from auditkeep.ids import Tenant
 from auditkeep.sources.aggregator import or_none
 from auditkeep.sources.pull import Expired, NotYet, Throttled, Unreachable
 from auditkeep.sources.sessions import AccountClients, Who
-from auditkeep.work.pump import Handler
-from auditkeep.workflows.collect import PATIENCE, Collector
+from auditkeep.workflows.collect import Collector
 from auditkeep.workflows.rounds import due_places, in_turn, queue
 
 
@@ -32,9 +31,6 @@ class AskingRegions:
     """Asks with the parts that collecting has."""
 
     parts: Collector
-
-    def handler(self) -> Handler:
-        return Handler(self.run, self.give_up, PATIENCE)
 
     def run(self, tenant: Tenant, key: str) -> None:
         """Ask one account; NotCollected where trying again soon may help."""
@@ -57,8 +53,8 @@ class AskingRegions:
             on = None  # what is asked there will meet it too, and tell it
         self._said(tenant, account, on)
 
-    def give_up(self, tenant: Tenant, key: str, reason: str) -> None:
-        del reason
+    def give_up(self, tenant: Tenant, key: str) -> None:
+        """The last try failed: it does not say."""
         self._said(tenant, _account(key), None)
 
     def _seen(self, place: Place, through: Who | None) -> bool:

@@ -24,7 +24,7 @@ from auditkeep.db.tx import Tx
 from auditkeep.ids import Tenant
 from auditkeep.repeating import Repeating
 from auditkeep.work.jobs import enqueue
-from auditkeep.workflows.collect import KIND, Collector, job_key
+from auditkeep.workflows.collect import KIND, Collector, job_key, regions_key
 
 AT_ONCE = 5_000
 """Jobs that one transaction queues: writers wait for it on SQLite."""
@@ -81,8 +81,8 @@ class Rounds:
         if asking:
             with self.collector.db.write(tenant) as tx:
                 for account in asking:
-                    key = f"{account}/{_time(round_)}"
-                    enqueue(tx, regions.JOB, key, Instant(now - SECOND), lane=account)
+                    key = regions_key(account, _time(round_))
+                    enqueue(tx, KIND, key, Instant(now - SECOND), lane=account)
         for some in _chunks(in_turn(due), AT_ONCE):
             with self.collector.db.write(tenant) as tx:
                 queue(tx, some, now, every)
