@@ -177,3 +177,31 @@ def test_assessments_that_look_alike_are_counted_once(
         alone = insights.of_one(tx, lake, memo, each, TODAY, last_batch_no(tx))
         assert alone == seen.own.get(each.id, plain)
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize(("together", "readings"), [(100_000, 1), (5, 3), (0, 4)])
+def test_a_pages_folders_are_read_together_and_not_too_many_at_once(
+    tx: Tx, lake: Lake, monkeypatch: pytest.MonkeyPatch, together: int, readings: int
+) -> None:
+    reach = Reach(frozenset({ACCOUNT}), None)
+    for ordinal, keys in enumerate(({"b"}, {"b", "config:RULE"}, {"c"}, {"c", "b"}), 2):
+        lens.open_for_control(tx, A, ordinal, keys, reach, Instant(NOW - DAY))
+    for key, resources in (("b", ["x", "y"]), ("c", ["z"]), ("b", ["y"])):
+        keep(tx, lake, [fact(_minute(5), match_key=key, resources=resources)])
+    lenses = lens.load(tx, A, range(2, 6), None)
+    alone = [folders.folder(tx, lake, FolderMemo(9), one, TODAY) for one in lenses]
+    read: list[int] = []
+
+    def counted(*arguments: Any, **how: Any) -> Any:
+        read.extend([len(arguments[2])] if how else [])
+        return count(*arguments, **how)
+
+    monkeypatch.setattr(folders, "count", counted)
+    monkeypatch.setattr(folders, "TOGETHER", together)
+    memo = FolderMemo(9)
+    for _ in range(2):
+        page = folders.page(tx, lake, memo, lenses, after=None, limit=9, today=TODAY)
+        assert page == alone
+        assert len(read) == readings
+        assert sum(read) == 4
+        assert [one.counts.distinct for one in page] == [2, 2, 1, 3]

@@ -4,10 +4,11 @@ A folder exists while its lens sees something on its day. Lists run newest day f
 day, by ordinal. Days are visited in windows that grow until a page is full, so that a page costs
 what it shows. Counts that need observations to be read are kept in a `FolderMemo`, under what the
 folder's lens sees of the day and how far the lake has come there: assessments that look the same
-way at the same day share them, and a later batch makes a new entry.
+way at the same day share them, and a later batch makes a new entry. What is not known of a page's
+folders of a day is read at once, for what one control sees most others see too.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditkeep.clock import Day, day_of
@@ -25,6 +26,10 @@ WIDEST = 366
 """Days of the widest window: a longer silence is crossed in steps of this."""
 
 
+TOGETHER = 100_000
+"""Resources of the folders that are counted together: their names are held in memory meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """A folder that is not empty; `author` is known where its first evidence was manual."""
@@ -39,8 +44,19 @@ class Folder:
         return self.ordinal, self.day
 
 
-FolderMemo = Memo[tuple[Counts, str | None]]
+_Known = tuple[Counts, str | None]
+FolderMemo = Memo[_Known]
 """Counts and author of folders, under what their lenses see and how far the lake has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A folder, before it is counted."""
+
+    lens: Lens
+    """On its day."""
+    rows: Sequence[Rollup]
+    key: Hashable
 
 
 def page(
@@ -61,10 +77,8 @@ def page(
         if after is not None and day == after[1]:
             left = [lens for lens in lenses if lens.ordinal > after[0]]
         seen = sorted(p for p, c in count(tx, lake, left, rows).items() if c.total)
-        for ordinal, _ in seen[: limit - len(found)]:
-            one = _folder(tx, lake, memo, by_ordinal[ordinal], day, rows)
-            if one is not None:
-                found.append(one)
+        shown = [by_ordinal[ordinal] for ordinal, _ in seen[: limit - len(found)]]
+        found += _folders(tx, lake, memo, shown, day, rows)
         if len(found) == limit:
             break
     return found
@@ -73,25 +87,62 @@ def page(
 def folder(tx: Tx, lake: Lake, memo: FolderMemo, lens: Lens, day: Day) -> Folder | None:
     """One folder, or None while its lens sees nothing on that day."""
     rows = rollups(tx, match_keys=lens.match_keys, first_day=day, last_day=day)
-    return _folder(tx, lake, memo, lens, day, rows)
+    found = _folders(tx, lake, memo, [lens], day, rows)
+    return found[0] if found else None
 
 
-def _folder(
-    tx: Tx, lake: Lake, memo: FolderMemo, lens: Lens, day: Day, rows: Sequence[Rollup]
-) -> Folder | None:
-    daily = lens.on(day)
-    mine = [r for r in rows if r.match_key in daily.match_keys]
-    if not mine:
-        return None
-    key = _memo_key(tx, daily, day, mine)
-    known = memo.get(key)
-    if known is None:
-        counts = count(tx, lake, [daily], mine, distinct=True).get((lens.ordinal, day), Counts())
-        author = _author(tx, lake, daily) if counts.first_source == "MANUAL" else None
-        known = counts, author
-        memo.put(key, known)
-    counts, author = known
-    return Folder(lens.ordinal, day, counts, author) if counts.total else None
+def _folders(
+    tx: Tx, lake: Lake, memo: FolderMemo, lenses: Sequence[Lens], day: Day, rows: Sequence[Rollup]
+) -> list[Folder]:
+    """The folders of a day that are not empty, in the order of their lenses."""
+    by_key: dict[str, list[Rollup]] = {}
+    for row in rows:
+        by_key.setdefault(row.match_key, []).append(row)
+    asked = [one for lens in lenses if (one := _asked(tx, lens.on(day), day, by_key)) is not None]
+    answers = [(one, memo.get(one.key)) for one in asked]
+    counted: dict[int, _Known] = {}
+    for some in _portions([one for one, known in answers if known is None]):
+        for one, fresh in _counted(tx, lake, some, day):
+            memo.put(one.key, fresh)
+            counted[one.lens.ordinal] = fresh
+    found = []
+    for one, known in answers:
+        counts, author = counted[one.lens.ordinal] if known is None else known
+        if counts.total:
+            found.append(Folder(one.lens.ordinal, day, counts, author))
+    return found
+
+
+def _asked(tx: Tx, daily: Lens, day: Day, by_key: Mapping[str, list[Rollup]]) -> _Asked | None:
+    """What a folder is made of; None where there is nothing."""
+    mine = [row for key in by_key.keys() & daily.match_keys for row in by_key[key]]
+    return _Asked(daily, mine, _memo_key(tx, daily, day, mine)) if mine else None
+
+
+def _portions(asked: Sequence[_Asked]) -> Iterator[list[_Asked]]:
+    """Folders that may be counted together."""
+    some: list[_Asked] = []
+    size = 0
+    for one in asked:
+        resources = sum(row.resources for row in one.rows)
+        if some and size + resources > TOGETHER:
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += resources
+    if some:
+        yield some
+
+
+def _counted(
+    tx: Tx, lake: Lake, asked: Sequence[_Asked], day: Day
+) -> Iterator[tuple[_Asked, _Known]]:
+    rows = {id(row): row for one in asked for row in one.rows}
+    found = count(tx, lake, [one.lens for one in asked], rows.values(), distinct=True)
+    for one in asked:
+        counts = found.get((one.lens.ordinal, day), Counts())
+        author = _author(tx, lake, one.lens) if counts.first_source == "MANUAL" else None
+        yield one, (counts, author)
 
 
 def _memo_key(tx: Tx, daily: Lens, day: Day, rows: Sequence[Rollup]) -> Hashable:
