@@ -53,3 +53,17 @@ def test_what_is_not_shown_is_numbered() -> None:
 def test_where_all_is_shown_nothing_more_is_spoken_of() -> None:
     data = completeness.section(COMPLETE, str)
     assert {data[name] for name in data if name.startswith("more_")} == {""}
+
+
+def test_regions_that_are_off_are_named_beside_what_was_due() -> None:
+    off = replace(place(1), region="af-south-1", expected=0, off=True)
+    places = tuple(replace(off, account=f"{number:012d}") for number in range(7))
+    with Spool() as lines:
+        gathering = Gathering(replace(STATED, places=(place(1), *places, off)), lines)
+        statement = gathering.statement(Tenant("111122223333", "us-east-1"), HEADING, "a")
+        shown = gathering.shown(statement, {})
+    assert len(shown.off) == 8
+    said = completeness.section(shown, str)["sentences"][-1]
+    assert "in regions that an account has not switched on: 000000000000 af-south-1, " in said
+    assert said.endswith("000000000004 af-south-1 and 3 more.")
+    assert not any("switched on" in s for s in completeness.section(COMPLETE, str)["sentences"])

@@ -95,10 +95,10 @@ class Collecting(House):
             self.pump.drain()
             self.clock.advance(self.deps.settings.collect_minutes * MINUTE)
 
-    def trailed(self) -> None:
-        """A trail brings the events of the second account from now on."""
+    def trailed(self, *, since: Instant | None = None) -> None:
+        """A trail brings the events of the second account, from now on or since earlier."""
         now = self.clock.now()
-        read = Progress(read_from=now, read_to=Instant(now + DAY))
+        read = Progress(read_from=since or now, read_to=Instant(now + DAY))
         folder = f"AWSLogs/o-exampleorg/{TWO}/CloudTrail/us-east-1/"
         with self.lake.db.write(self.tenant) as tx:
             trails.save(tx, Trail(name="main", bucket="central-logs"), now)
@@ -213,6 +213,19 @@ def test_what_was_missed_before_a_trail_stays_told(house: Collecting, tmp_path: 
     assert gap["controls"] == [1]
     assert (lines[0]["state"], lines[0]["lost_gaps"]) == ("missing", 1)
     assert (lines[0]["expected"], lines[0]["answered"]) == (2, 2)
+
+
+def test_what_a_trail_still_brought_is_not_missing(house: Collecting, tmp_path: Path) -> None:
+    house.trail.troubles[(TWO, "")] = [Denied("No.", action="cloudtrail:LookupEvents")] * 9
+    begun = house.clock.now()
+    where = house.made()
+    house.collect()
+    house.trailed(since=begun)
+    house.collect()
+    house.select(where)
+    _, lines = house.reported(where, tmp_path)
+    assert [(gap["account"], gap["filled"]) for gap in kinds(lines, "gap")] == [(TWO, True)]
+    assert (lines[0]["state"], lines[0]["lost_gaps"]) == ("nothing-missing", 0)
 
 
 def test_where_a_region_is_off_nothing_is_due(house: Collecting, tmp_path: Path) -> None:

@@ -11,17 +11,19 @@ is to say which regions it has switched on says so first.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from auditkeep.clock import SECOND, Day, Instant, day_name, day_of, day_start, to_datetime
-from auditkeep.collection import gaps, regions, targets
-from auditkeep.collection.plan import Plan
+from auditkeep.collection import gaps, regions, targets, trails
+from auditkeep.collection.gaps import Gap
+from auditkeep.collection.plan import EVENTS, HOME, Plan, Question
 from auditkeep.collection.targets import NEVER_ASKED, Ended, Place, Target
+from auditkeep.collection.trails import Progress
 from auditkeep.crypto.asking import begun_again
 from auditkeep.db.schema import tenants
 from auditkeep.db.tx import Tx
-from auditkeep.ids import Tenant
+from auditkeep.ids import GLOBAL_REGION, Tenant
 from auditkeep.repeating import Repeating
 from auditkeep.work.jobs import enqueue
 from auditkeep.workflows.collect import KIND, Collector, job_key, regions_key
@@ -101,9 +103,10 @@ class Rounds:
         return regions.to_ask(plan, known, elsewhere, now, collector.every)
 
     def _let_go(self, tenant: Tenant, plan: Plan, now: Instant) -> None:
-        """Close the gaps of what nobody looks at any more."""
+        """Close the gaps of what nobody is asked for any more; a trail may have filled them."""
         with self.collector.db.read(tenant) as tx:
             lasting = gaps.listed(tx, only_open=True)
+            far = trails.read_places(tx) if lasting else {}
         if not lasting:
             return
         looked_at = {
@@ -113,8 +116,9 @@ class Rounds:
         }
         for gap in lasting:
             if (gap.place, gap.what) not in looked_at:
+                filled = _brought(gap, far)
                 with self.collector.db.write(tenant) as tx:
-                    gaps.close(tx, gap, Ended(now, filled=False))
+                    gaps.close(tx, gap, Ended(now, filled=filled))
                     self.collector.told(tx, gap, False)
 
     def _tenants(self) -> list[Tenant]:
@@ -122,6 +126,16 @@ class Rounds:
             query = tx.select(tenants.c.account, tenants.c.region)
             rows = tx.all(query.where(tenants.c.status == "ACTIVE"))
         return sorted(Tenant(r.account, r.region) for r in rows)
+
+
+def _brought(gap: Gap, far: Mapping[tuple[str, str], Progress]) -> bool:
+    """Whether a trail has brought what is missing: it was read from the beginning of the gap on."""
+    place = gap.place
+    if Question(place.source, gap.what) != EVENTS:
+        return False
+    region = HOME if place.region == GLOBAL_REGION else place.region
+    progress = far.get((place.account, region))
+    return progress is not None and progress.read_from <= gap.opens_at
 
 
 def due_places(
