@@ -132,7 +132,10 @@ def test_who_is_asked_again_and_when() -> None:
     fresh, stale = Known(asked_at=now), Known(asked_at=Instant(now - OFTEN))
     assert to_ask({ONE: stale, TWO: fresh}) == [ONE]
     # one that nobody asks there, or only about regions that are on for everybody, need not say
-    assert to_ask({}, "AWS_Config") == []
+    whole = planned(None, "config:X")
+    assert to_ask({}, "AWS_Config", plan=whole) == []
+    # but where one was off, that may have changed
+    assert to_ask({}, "AWS_Config") == [ONE]
     alone = make(
         [Look(Reason("assessment", "a", "1"), frozenset({"config:X"}), frozenset({ONE}),
               frozenset({HERE}), OPENED)],

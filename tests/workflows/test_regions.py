@@ -75,6 +75,12 @@ class Switching(House):
             made.asked.clear()
         return found
 
+    def asked_where(self) -> list[tuple[str, str]]:
+        """Region and source of what is asked by now."""
+        with self.lake.db.read(self.tenant) as tx:
+            plan = self.collector.plans.of(tx, self.clock.now())
+        return sorted((r, d.question.source) for _, r, d in plan.questions())
+
     def covered(self) -> Coverage:
         now = self.clock.now()
         looking = Looking(Reason("assessment", A, "1"), "a", self.keys, ())
@@ -221,6 +227,16 @@ def test_whom_an_aggregator_sees_need_not_say(house: Switching, *, sees: bool) -
     house.look_wide(CALL)
     asking.run(house.tenant, regions_key(ONE, "now"))
     assert house.times == (1 if sees else 2)
+
+
+def test_a_region_that_an_aggregator_sees_by_now_is_on(house: Switching) -> None:
+    house.look_wide(RULE)
+    house.collect()
+    assert [r for r, _ in house.asked_where()] == [HERE]
+    house.collector = replace(house.collector, aggregators=Seeing("all"))
+    Asking(house.collector).run(house.tenant, regions_key(ONE, "now"))
+    assert [r for r, _ in house.asked_where()] == [FAR, HERE]
+    assert house.times == 1
 
 
 def test_a_paused_account_is_not_asked_for_its_regions(house: Switching) -> None:

@@ -8,11 +8,12 @@
     unknown          known                                   unknown
 
 An account is asked again with each round, at most once an hour, and only where a region that may be
-off is looked at and asked of the account itself. What a plan is made of does not depend on it:
-`applied` takes out of a plan what is off, and `regions_version` tells when that is another.
+off is looked at and asked of the account itself, or where one was off when it said so last. What a
+plan is made of does not depend on it: `applied` takes out of a plan what is off, and
+`regions_version` tells when that is another.
 """
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -135,17 +136,23 @@ def _on_since(duty: Duty, off_until: Instant) -> Duty:
 
 
 def concerned(plan: Plan, elsewhere: Container[SourceType]) -> Iterator[Place]:
-    """Where a region may be off in which an account itself is asked, or would be.
+    """Where it matters whether a region is on: where one may be off in which an account itself is
+    asked, and where one was off, whoever would tell of it.
 
     `elsewhere` are sources that another account tells of.
     """
-    for territory in (*plan.territories, *plan.left_out):
-        if always_on(territory.region):
-            continue
-        sources = {d.question.source for d in territory.duties if d.question != TRAIL}
-        for source in sorted(s for s in sources if s not in elsewhere):
-            for account in territory.accounts:
-                yield Place(account, territory.region, source)
+    for territory in plan.territories:
+        if not always_on(territory.region):
+            asked = {d.question.source for d in territory.duties if d.question != TRAIL}
+            yield from _places(territory, (s for s in asked if s not in elsewhere))
+    for territory in plan.left_out:
+        yield from _places(territory, {d.question.source for d in territory.duties})
+
+
+def _places(territory: Territory, sources: Iterable[SourceType]) -> Iterator[Place]:
+    for source in sorted(sources):
+        for account in territory.accounts:
+            yield Place(account, territory.region, source)
 
 
 def to_ask(

@@ -37,10 +37,16 @@ class AskingRegions:
         account = _account(key)
         with self.parts.db.read(tenant) as tx:
             asked = accounts.find(tx, account)
-            plan = self.parts.plans.whole(tx, self.parts.clock.now()).of_account(account)
+            known = regions.find(tx, account)
+            plan = self.parts.plans.of(tx, self.parts.clock.now()).of_account(account)
             places = list(concerned(plan, self.parts.asked_elsewhere))
             through = {place: self.parts.through(tx, tenant, place) for place in places}
-        if asked.paused or all(self._seen(place, through[place]) for place in places):
+        if asked.paused or not places:
+            return
+        if all(self._seen(place, through[place]) for place in places):
+            if known is not None and known.said is not None:
+                seen = {place.region for place in places}
+                self._said(tenant, account, known.said.on | seen)
             return
         clients = self.parts.clients(self.parts.who(tenant, asked))
         try:
