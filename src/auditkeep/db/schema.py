@@ -404,6 +404,7 @@ delegations = _owned(
     _sealed("created_by"),
     _int("created_at"),
     _int("updated_at"),
+    Index("delegations_assessment", "account", "region", "assessment_id"),
     key=("id",),
 )
 

@@ -6,6 +6,7 @@ become migrations of their own.
 
 from alembic import op
 
+from auditkeep.db import planning
 from auditkeep.db.schema import metadata
 
 revision = "0001"
@@ -14,3 +15,4 @@ down_revision = None
 
 def upgrade() -> None:
     metadata.create_all(op.get_bind())
+    planning.tell(op.get_bind())
