@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -201,6 +202,46 @@ def test_what_people_hand_in_counts_for_its_control_alone(call: Call) -> None:
     )
     assert get(call)["inconclusiveEvidenceCount"] == 3
     assert get_of(call, first["metadata"]["id"])["inconclusiveEvidenceCount"] == 2
+
+
+def test_what_is_shown_of_all_is_the_sum_of_what_is_shown_of_each(call: Call) -> None:
+    """Of some that look alike, one with evidence by hand, one that ended, and one of its own."""
+    alike = [assessment(call, sets={"One": ["a", "b"], "Two": ["a"]}) for _ in range(4)]
+    made = [*alike, assessment(call, sets={"One": ["b", "c"]})]
+    tomorrow = at(call, Instant(call.now + DAY))
+    fail(tomorrow, "iam:CreateUser", 2)
+    observe(tomorrow, soon(tomorrow), match_key="s3:CreateBucket")
+    manual.batch_import_evidence(
+        tomorrow,
+        am.BatchImportEvidenceToAssessmentControlRequest(
+            assessment_id=alike[1]["metadata"]["id"],
+            control_set_id="Two",
+            control_id=alike[1]["framework"]["controlSets"][1]["controls"][0]["id"],
+            manual_evidence=(am.ManualEvidence(text_response="Done."),),
+        ),
+    )
+    later = at(call, Instant(tomorrow.now + 5 * MINUTE))
+    end(later, alike[2]["metadata"]["id"])
+    ids = [one["metadata"]["id"] for one in made]
+
+    def added(rows: Sequence[Any]) -> list[int]:
+        names = COUNTS[:3]
+        return [sum(r["evidenceInsights"][name] for r in rows) for name in names]
+
+    each = [get_of(later, one) for one in ids]
+    assert [get(later)[name] for name in COUNTS[:4]] == [
+        sum(one[name] for one in each) for name in COUNTS[:4]
+    ]
+    assert [get(later)[name] for name in COUNTS[:4]] == [16, 0, 6, 8]
+    (domain,) = domains(later)["controlDomainInsights"]
+    by_one = [row for one in ids for row in domains_of(later, one)]
+    assert added([domain]) == added(by_one) == [16, 0, 6]
+    assert domain["controlsCountByNoncompliantEvidence"] == 8
+    assert domain["totalControlsCount"] == 3 * 3 + 2  # of those that are ACTIVE
+    whole = listed(later, "UNCATEGORIZED")["controlInsightsMetadata"]
+    parts = [row for one in ids for row in listed_of(later, "UNCATEGORIZED", one)]
+    assert added(whole) == added(parts) == [16, 0, 6]
+    assert [c["name"] for c in whole] == ["a", "b"]
 
 
 def test_assessments_that_began_at_different_times_see_what_each_may(call: Call) -> None:
