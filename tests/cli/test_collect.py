@@ -14,9 +14,10 @@ from tests.simulator.estate import Estate
 
 from auditkeep import app
 from auditkeep.clock import MINUTE, Instant, SystemClock, iso
-from auditkeep.collection import regions
+from auditkeep.collection import policy, regions
 from auditkeep.evidence import lens
 from auditkeep.evidence.lens import Reach
+from auditkeep.frameworks import keys
 from auditkeep.ids import GLOBAL_REGION, Tenant
 from auditkeep.settings import load
 
@@ -145,3 +146,63 @@ def test_what_is_due_is_asked_of_aws_and_kept(run: Run, looked_at: Path, cloud: 
     asked = [f"{c.service}:{c.operation}" for c in cloud.history.calls()]
     assert asked.count("iam:ListUsers") == 2
     assert told(run, looked_at, "run")["runs"] == 0
+
+
+def framework_of_rules(data: Path) -> tuple[str, frozenset[str]]:
+    """A shipped framework that looks at Config rules: its id, and those rules' match keys."""
+    with app.opened(load(data), SystemClock()) as parts:
+        library = parts.deps.library
+        framework = next(f for f in library.frameworks.values() if "800-53" in f.name)
+        controls = [library.controls[c] for c in framework.control_ids()]
+        found = (keys.match_keys_of(c, library.group) for c in controls)
+        return framework.id, policy.rules_of(frozenset[str]().union(*found))
+
+
+def look_at(data: Path, match_keys: frozenset[str]) -> None:
+    with app.opened(load(data), SystemClock()) as parts, parts.db.write(TENANT) as tx:
+        reach = Reach(frozenset({ACCOUNT}), frozenset({"us-east-1"}))
+        lens.open_for_control(tx, A, 1, match_keys, reach, parts.clock.now())
+
+
+def missing(run: Run, data: Path, framework: str) -> tuple[int, str, str]:
+    words_of = ("collect", "conformance-pack", "--framework", framework, "--missing")
+    return run(*words_of, *words(data))
+
+
+@pytest.mark.server
+def test_no_rule_is_missing_where_config_said_nothing(
+    run: Run, data: Path, cloud: Simulator
+) -> None:
+    framework, wanted = framework_of_rules(data)
+    code, out, error = missing(run, data, framework)
+    assert (code, out) == (1, "")
+    assert "not known" in error
+    assert "nobody looks" in error
+
+    look_at(data, wanted)
+    code, out, error = missing(run, data, framework)
+    assert (code, out) == (1, "")
+    assert f"{ACCOUNT} us-east-1 (It has not been asked yet.)" in error
+
+    cloud.estate.recorder(ACCOUNT, "us-east-1", Instant(1), on=False)
+    run("collect", "run", *words(data))
+    code, out, error = missing(run, data, framework)
+    assert (code, out) == (1, "")
+    assert "no recorder is on" in error
+
+
+@pytest.mark.server
+def test_rules_are_missing_that_config_named_as_not_there(
+    run: Run, data: Path, cloud: Simulator
+) -> None:
+    framework, wanted = framework_of_rules(data)
+    some = sorted(wanted)[:5]
+    look_at(data, frozenset(some))
+    identifiers = [key.removeprefix("config:") for key in some]
+    cloud.estate.rule(ACCOUNT, "us-east-1", "renamed", identifier=identifiers[0])
+    run("collect", "run", *words(data))
+    code, out, error = missing(run, data, framework)
+    assert code == 0
+    made = [r["Properties"]["Source"] for r in json.loads(out)["Resources"].values()]
+    assert [source["SourceIdentifier"] for source in made] == identifiers[1:]
+    assert f"{len(wanted) - len(some)} of its rules were never asked for" in error

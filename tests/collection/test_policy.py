@@ -85,14 +85,15 @@ def test_who_is_asked_about_all_allows_that_and_nobody_else() -> None:
     }
 
 
-def test_a_conformance_pack_holds_the_managed_rules_that_are_missing() -> None:
+def test_a_conformance_pack_holds_the_managed_rules_and_no_others() -> None:
     keys = [
         "config:S3_BUCKET_ACL_PROHIBITED",
         "config:Custom_mine",
         "config:IAM_X",
         "iam:CreateUser",
     ]
-    made = conformance_pack(FRAMEWORK, keys, present=["IAM_X"])
+    made = conformance_pack(FRAMEWORK, keys)
+    assert made["Resources"].pop("IamX")["Properties"]["ConfigRuleName"] == "iam-x"
     assert made["Resources"] == {
         "S3BucketAclProhibited": {
             "Type": "AWS::Config::ConfigRule",
@@ -102,5 +103,5 @@ def test_a_conformance_pack_holds_the_managed_rules_that_are_missing() -> None:
             },
         }
     }
-    with pytest.raises(SetupError, match="needs no Config rule"):
+    with pytest.raises(SetupError, match="looks at no managed Config rule"):
         conformance_pack(FRAMEWORK, ["iam:CreateUser"])

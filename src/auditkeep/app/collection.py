@@ -1,7 +1,8 @@
 """What an operator is shown of collecting, and does: plan, coverage, gaps, runs by hand."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from auditkeep.app.collecting import collector_of, event_store, handlers_of, notices_of, pullers
@@ -9,13 +10,22 @@ from auditkeep.app.keeping import kept
 from auditkeep.app.parts import Parts
 from auditkeep.assessments import store
 from auditkeep.clock import MINUTE, iso
-from auditkeep.collection import accounts, baseline, gaps, knowing, regions, targets
+from auditkeep.collection import (
+    accounts,
+    baseline,
+    gaps,
+    knowing,
+    missing_rules,
+    regions,
+    targets,
+)
 from auditkeep.collection.accounts import Asked
 from auditkeep.collection.coverage import OFF, Coverage
 from auditkeep.collection.gaps import Gap
 from auditkeep.collection.looks import Plans
+from auditkeep.collection.missing_rules import Missing
 from auditkeep.collection.plan import TRAIL, Plan, Question, Reason
-from auditkeep.collection.policy import actions, conformance_pack, policy, stackset
+from auditkeep.collection.policy import actions, conformance_pack, policy, rules_of, stackset
 from auditkeep.collection.regions import Known
 from auditkeep.collection.targets import Place
 from auditkeep.crypto.asking import begun_again
@@ -335,8 +345,16 @@ def stackset_of(parts: Parts, tenant: Tenant, principal: str) -> dict[str, Any]:
     )
 
 
-def pack_of(parts: Parts, tenant: Tenant, framework_id: str, *, missing: bool) -> dict[str, Any]:
-    """The Config rules of a framework; with `missing`, those that were not there lately."""
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A conformance pack's template, and what its reader should know beside it."""
+
+    template: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def pack_of(parts: Parts, tenant: Tenant, framework_id: str, *, missing: bool) -> Pack:
+    """The Config rules of a framework; with `missing`, those that Config said are not there."""
     library = parts.deps.library
     with parts.db.read(tenant) as tx:
         try:
@@ -344,13 +362,43 @@ def pack_of(parts: Parts, tenant: Tenant, framework_id: str, *, missing: bool) -
         except NotFound as error:
             raise SetupError(str(error)) from error
         controls = frameworks.get_controls(tx, library, framework.control_ids())
-        states = targets.every(tx) if missing else {}
-    wanted = frozenset[str]().union(
-        *(keys.match_keys_of(c, library.group) for c in controls.values())
-    )
-    absent = {k for state in states.values() for k in state.faults}
-    present = wanted - absent if missing else frozenset[str]()
-    return conformance_pack(framework, wanted, {k.removeprefix("config:") for k in present})
+        wanted = rules_of(
+            frozenset[str]().union(
+                *(keys.match_keys_of(c, library.group) for c in controls.values())
+            )
+        )
+        said = None
+        if missing and wanted:
+            plan = Plans(library, parts.settings).of(tx, parts.clock.now())
+            said = missing_rules.of(wanted, plan, targets.every(tx))
+    if said is None:
+        return Pack(conformance_pack(framework, wanted), ())
+    notes = tuple(_unsaid(said))
+    if said.keys:
+        return Pack(conformance_pack(framework, said.keys), notes)
+    if not said.answered:
+        raise SetupError(
+            f"Which rules of '{framework.name}' are missing is not known, because AWS Config was "
+            f"not asked yet or did not answer. {' '.join(notes)} Without --missing the pack has "
+            "every rule."
+        )
+    known = " as far as AWS Config has answered" if notes else ""
+    found = f"'{framework.name}' needs no Config rule that is not there already{known}."
+    raise SetupError(" ".join((found, *notes)))
+
+
+def _unsaid(said: Missing) -> Iterator[str]:
+    """What is not known of the rules that are missing, in sentences."""
+    if said.silent:
+        named = (f"{p.account} {p.region} ({why})" for p, why in said.silent[:_SHOWN])
+        more = len(said.silent) - _SHOWN
+        others = f", and {more:,} more" if more > 0 else ""
+        yield f"Nothing is known of {', '.join(named)}{others}."
+    if said.unasked:
+        yield (
+            f"{len(said.unasked):,} of its rules were never asked for, because nobody looks at "
+            "them: make an assessment, or name the framework with 'auditkeep collect baseline'."
+        )
 
 
 def summary(rows: Iterable[dict[str, Any]]) -> dict[str, int]:

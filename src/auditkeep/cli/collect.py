@@ -217,7 +217,7 @@ def conformance_pack(
     account: Account,
     region: Region = DEFAULT_REGION,
     missing: Annotated[
-        bool, Parameter(negative="", help="Only rules that were not there when asked last.")
+        bool, Parameter(negative="", help="Only rules that Config said are not there.")
     ] = False,
     out: Annotated[Path | None, Parameter(help="A file to write it to.")] = None,
 ) -> int:
@@ -227,7 +227,9 @@ def conformance_pack(
 
     with deployment(data) as parts:
         found = pack_of(parts, Tenant(account, region), framework, missing=missing)
-    return _write(found, out)
+    for note in found.notes:
+        print(note, file=sys.stderr)
+    return _write(found.template, out)
 
 
 def worker(*, data: Data) -> int:

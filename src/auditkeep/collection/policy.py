@@ -136,19 +136,22 @@ def _attached(description: str, document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def conformance_pack(
-    framework: Framework, match_keys: Iterable[str], present: Iterable[str] = ()
-) -> dict[str, Any]:
-    """The managed Config rules that a framework looks at, without those that are there already.
+def rules_of(match_keys: Iterable[str]) -> frozenset[str]:
+    """The match keys of AWS's managed Config rules among some.
 
-    Rules of one's own (`Custom_…`) are left out: only who wrote them knows what they do. SetupError
-    for a framework that looks at no managed rule that is missing.
+    Rules of one's own (`Custom_…`) are left out: only who wrote them knows what they do.
     """
-    there = frozenset(present)
-    found = (_IDENTIFIER.fullmatch(key) for key in match_keys)
-    wanted = sorted({m[1] for m in found if m} - there)
+    return frozenset(key for key in match_keys if _IDENTIFIER.fullmatch(key))
+
+
+def conformance_pack(framework: Framework, match_keys: Iterable[str]) -> dict[str, Any]:
+    """The managed Config rules among some match keys, as a template that switches them on.
+
+    SetupError for a framework that looks at none.
+    """
+    wanted = sorted(key.partition(":")[2] for key in rules_of(match_keys))
     if not wanted:
-        raise SetupError(f"'{framework.name}' needs no Config rule that is not there already.")
+        raise SetupError(f"'{framework.name}' looks at no managed Config rule.")
     if len(wanted) > MOST_RULES:
         raise SetupError(f"{len(wanted)} rules are more than a region may have ({MOST_RULES}).")
     return {
