@@ -78,6 +78,25 @@ def test_a_rule_that_is_not_there_is_the_lack_of_controls_that_look_at_it() -> N
     )  # fmt: skip
 
 
+def test_a_match_key_that_only_stands_in_for_another_lacks_for_who_names_it_alone() -> None:
+    own, other = "config:Custom_OrgConfigRule-restricted-ssh", "config:INCOMING_SSH_DISABLED"
+    named = look(own, other)
+    (duty,) = (d for *_, d in make([named], REACH).questions())
+    assert duty.spare == {other}
+    alone = look(other, reason=Reason("assessment", "a", "2"))
+    plan = make([named, alone], REACH)
+    (duty,) = (d for *_, d in plan.questions())
+    assert duty.spare == frozenset()
+    missing = ("switched-off", "", "No rule is INCOMING_SSH_DISABLED.")
+    state = Target(done_at=Instant(NOW - HOUR), faults={other: missing})
+    controls = [
+        Looking(REASON, "X", named.match_keys, ()),
+        Looking(alone.reason, "Y", alone.match_keys, ()),
+    ]
+    first, second = coverage.of(controls, plan, {rules(): state}, {}, NOW, asks=True, every=HOUR)
+    assert (first.state, second.state) == ("collecting", "silent")
+
+
 def test_a_slot_that_passed_unasked_is_nobody_s_work() -> None:
     old = Target(slot=day_from_name("2026-05-02"), done_at=parse("2026-05-02T00:00:00Z"))
     found = covered([look(VPCS)], {calls(): old})

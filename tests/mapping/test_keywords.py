@@ -46,13 +46,26 @@ TYPES = ("AWS_Cloudtrail", "AWS_Config", "AWS_Security_Hub", "AWS_API_Call")
         (
             "AWS_Config",
             "Custom_OrgConfigRule-s3-bucket-versioning-enabled",
-            {"config:Custom_OrgConfigRule-s3-bucket-versioning-enabled"},
+            {
+                "config:Custom_OrgConfigRule-s3-bucket-versioning-enabled",
+                "config:S3_BUCKET_VERSIONING_ENABLED",
+            },
         ),
         (
             "AWS_Config",
             "Custom_OrgConfigRule-s3-bucket-versioning-enabled-dbgzf8ba",
-            {"config:Custom_OrgConfigRule-s3-bucket-versioning-enabled"},
+            {
+                "config:Custom_OrgConfigRule-s3-bucket-versioning-enabled-dbgzf8ba",
+                "config:Custom_OrgConfigRule-s3-bucket-versioning-enabled",
+                "config:S3_BUCKET_VERSIONING_ENABLED",
+            },
         ),
+        (
+            "AWS_Config",
+            "Custom_restricted-ssh-conformance-pack",
+            {"config:Custom_restricted-ssh-conformance-pack", "config:INCOMING_SSH_DISABLED"},
+        ),
+        ("AWS_Config", "Custom_restricted-ssh", {"config:Custom_restricted-ssh"}),
         ("AWS_Security_Hub", "IAM.4", {"securityhub:IAM.4"}),
         ("AWS_Security_Hub", "1.12", {"securityhub:IAM.4"}),
         ("AWS_Security_Hub", "CIS.1.12", {"securityhub:IAM.4"}),

@@ -36,6 +36,26 @@ def test_a_rule_is_known_by_identifier_or_stripped_name(
     assert config.rule_key(name, identifier=identifier, managed=managed) == key
 
 
+@pytest.mark.parametrize("word", ["disabled", "required", "attached", "v2", "2fa4all2"])
+def test_a_keyword_finds_the_rule_whose_name_ends_in_a_word(word: str) -> None:
+    rule = config.rule_key(f"OrgConfigRule-incoming-ssh-{word}-dbgzf8ba", managed=False)
+    keyword = f"Custom_OrgConfigRule-incoming-ssh-{word}"
+    assert rule == f"config:{keyword}"
+    assert rule in config.keyword_keys(keyword)
+
+
+def test_a_word_of_a_name_is_no_random_suffix() -> None:
+    keys = config.keyword_keys("Custom_OrgConfigRule-incoming-ssh-disabled")
+    assert keys == {"config:Custom_OrgConfigRule-incoming-ssh-disabled"}
+
+
+def test_what_stands_in_for_a_keyword_s_own_key_is_spare() -> None:
+    keys = config.keyword_keys("Custom_OrgConfigRule-restricted-ssh-dbgzf8ba")
+    own = "config:Custom_OrgConfigRule-restricted-ssh-dbgzf8ba"
+    assert config.spare(keys) == keys - {own}
+    assert config.spare(["config:INCOMING_SSH_DISABLED", "iam:CreateUser"]) == frozenset()
+
+
 @pytest.mark.parametrize(
     ("name", "arn", "copy"),
     [

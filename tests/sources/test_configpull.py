@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 from tests.simulator.cloud import STARTS, Simulator
+from tests.simulator.estate import RULE
 from tests.sources.asking import Simulated, Stubbed, until
 from tests.sources.reading import EVERYTHING, Read, read, read_pages
 
 from auditkeep.clock import MINUTE, Instant, iso, parse
+from auditkeep.mapping import config as mapping
 from auditkeep.mapping.interest import Interest
+from auditkeep.mapping.keywords import match_keys
 from auditkeep.sources import config
 from auditkeep.sources.configpull import ConfigEvaluations, aggregators
 from auditkeep.sources.pull import Ask, Page, SwitchedOff
@@ -194,6 +197,54 @@ def test_names_of_conformance_packs_and_organisations_lose_their_suffix(cloud: S
     got = pages(cloud, ask(wanted=Interest.of([key])))
     assert got[0].faults == ()
     assert got[1].requests[1].parameters["ConfigRuleName"] == "OrgConfigRule-mine-dbgzf8ba"
+
+
+ORGANISATION = "Custom_OrgConfigRule-s3-bucket-versioning-enabled"
+
+
+def asked_by(*words: str) -> Ask:
+    keys = [k for word in words for k in match_keys("AWS_Config", word)]
+    return ask(wanted=Interest.of(keys), spare=mapping.spare(keys))
+
+
+def test_an_organisation_s_managed_rule_is_found_by_its_documented_keyword(
+    cloud: Simulator,
+) -> None:
+    cloud.estate.rule(
+        ACCOUNT, REGION, "OrgConfigRule-s3-bucket-versioning-enabled-dbgzf8ba", identifier=MANAGED
+    )
+    got = pages(cloud, asked_by(ORGANISATION))
+    assert got[0].faults == ()
+    assert {o.match_key for o in told(got).observations} == {KEY}
+
+
+def test_an_organisation_s_rule_whose_name_ends_in_a_word_is_found(cloud: Simulator) -> None:
+    name = "OrgConfigRule-incoming-ssh-disabled"
+    cloud.estate.rule(ACCOUNT, REGION, f"{name}-dbgzf8ba")
+    cloud.estate.evaluate(
+        ACCOUNT, REGION, f"{name}-dbgzf8ba", "AWS::EC2::SecurityGroup", "sg-1", "COMPLIANT",
+        Instant(STARTS - MINUTE),
+    )  # fmt: skip
+    got = pages(cloud, asked_by(f"Custom_{name}"))
+    assert got[0].faults == ()
+    assert told(got).only.match_key == f"config:Custom_{name}"
+
+
+def test_a_rule_that_is_there_under_no_name_of_its_keyword_is_one_fault(cloud: Simulator) -> None:
+    cloud.estate.remove(ACCOUNT, REGION, RULE, "versioned", STARTS)
+    (fault,) = pages(cloud, asked_by(ORGANISATION))[0].faults
+    assert fault.resource == f"config:{ORGANISATION}"
+    both = pages(cloud, asked_by(ORGANISATION))[0].faults
+    assert len(both) == 1
+    alone = pages(cloud, ask(wanted=Interest.of([KEY])))[0].faults
+    assert [f.resource for f in alone] == [KEY]
+
+
+def test_who_names_a_managed_rule_like_an_own_one_is_told_how_it_is_called(
+    cloud: Simulator,
+) -> None:
+    (fault,) = pages(cloud, asked_by("Custom_versioned"))[0].faults
+    assert fault.sentence.endswith(f"A rule of that name is there that controls call {MANAGED}.")
 
 
 # --- through an aggregator --------------------------------------------------------------------

@@ -178,8 +178,11 @@ def _lateness(duty: Duty, state: Target, now: Instant, slack: int) -> tuple[bool
 
 def missing_of(duty: Duty, state: Target, keys: frozenset[str]) -> Iterator[tuple[str, Why]]:
     """What of an answer is missing for a control's own match keys."""
+    if not state.faults:
+        return
+    needed = keys - config.spare(keys)
     for name, why in state.faults.items():
-        if name in keys and name in duty.match_keys:
+        if name in needed and name in duty.match_keys:
             yield name, why
 
 

@@ -27,6 +27,7 @@ from auditkeep.clock import Day, Instant
 from auditkeep.evidence import slots
 from auditkeep.evidence.slots import Every
 from auditkeep.ids import GLOBAL_REGION
+from auditkeep.mapping import config
 from auditkeep.mapping.places import GLOBAL_SERVICES
 from auditkeep.observations import SourceType
 
@@ -127,6 +128,8 @@ class Duty:
     """When the last look at it opened: state that was read before is no evidence for that one."""
     off_until: Instant = NEVER
     """Until when its region was off for the account: nothing was due there before."""
+    spare: frozenset[str] = frozenset()
+    """Match keys that nobody looks at but as others of theirs (`mapping.config`)."""
 
     def slots_due(self, done: Day | None, today: Day) -> list[Day]:
         """The slots to ask for now, oldest first.
@@ -320,12 +323,14 @@ class _Asked:
     rhythms: set[Rhythm] = field(default_factory=set)
     reasons: set[Reason] = field(default_factory=set)
     openings: set[Instant] = field(default_factory=set)
+    needed: set[str] = field(default_factory=set)
 
     def merge(self, other: "_Asked") -> None:
         self.match_keys |= other.match_keys
         self.rhythms |= other.rhythms
         self.reasons |= other.reasons
         self.openings |= other.openings
+        self.needed |= other.needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +350,7 @@ class _Bundle:
     ) -> "_Bundle":
         found: tuple[dict[Question, _Asked], dict[Question, _Asked]] = ({}, {})
         for look in looks:
+            spare = config.spare(look.match_keys)
             for key in look.match_keys:
                 question = question_of(key)
                 if question is None:
@@ -352,6 +358,8 @@ class _Bundle:
                 asked = found[_has_no_region(question, key, everywhere)]
                 one = asked.setdefault(question, _Asked())
                 one.match_keys.add(key)
+                if key not in spare:
+                    one.needed.add(key)
                 one.reasons.add(look.reason)
                 one.openings.add(look.opens_at)
                 if question.scheduled:
@@ -406,6 +414,7 @@ def _duties(bundles: list[_Bundle], asking: tuple[int, ...], at: _At) -> tuple[D
             reasons=frozenset(one.reasons),
             opens_at=min(one.openings),
             newest=max(one.openings),
+            spare=frozenset(one.match_keys - one.needed),
         )
         for question, one in sorted(merged.items(), key=lambda p: (p[0].source, p[0].what))
     )

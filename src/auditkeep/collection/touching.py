@@ -12,6 +12,7 @@ from auditkeep.collection.gaps import Gap
 from auditkeep.collection.plan import EVENTS, TRAIL, Duty, Look, Plan, Question, Reason, question_of
 from auditkeep.collection.targets import Place
 from auditkeep.evidence.lens import FOREVER, Lens
+from auditkeep.mapping import config
 
 
 def looks(lenses: Iterable[Lens], now: Instant) -> Iterator[Look]:
@@ -84,7 +85,7 @@ class Touching:
             and i.accounts is not None
             and gap.place.account in i.accounts
             and (
-                gap.what in i.match_keys
+                gap.what in i.match_keys - config.spare(i.match_keys)
                 or (
                     gap.what in _whole(question)[1]
                     and any(question_of(k) == question for k in i.match_keys)

@@ -4,9 +4,15 @@ A managed rule is known by its identifier, whatever a user named it. A rule of o
 `Custom_` and its name, without the random suffix that organisation rules and conformance packs
 add. Copies that other services keep (`securityhub-*` above all) are ignored, because their
 findings arrive by themselves. Names are case sensitive.
+
+A keyword says what a rule is called, and not whose it is: one that names a rule of an organisation
+or a conformance pack means AWS's own rule of that default name, too (AWS documents both spellings),
+and one with a random suffix is meant without it. Of such keys the keyword's own comes first, the
+others stand in for it: a rule under any of them is the rule that was named.
 """
 
 import re
+from collections.abc import Iterable
 
 from auditkeep.mapping import catalogue
 
@@ -18,6 +24,8 @@ _OWN_SERVICES = frozenset(
     {"config-conforms.amazonaws.com", "config-multiaccountsetup.amazonaws.com"}
 )
 _PACK = re.compile(r"(.+-conformance-pack)-[a-z0-9]{8,9}")
+_DEPLOYED = re.compile(r"OrgConfigRule-(.+)|(.+)-conformance-pack")
+_KEY = f"config:{CUSTOM}"
 
 
 def rule_key(name: str, *, identifier: str | None = None, managed: bool | None = None) -> str:
@@ -54,9 +62,37 @@ def is_copy(name: str, arn: str = "") -> bool:
 
 
 def keyword_keys(keyword: str) -> frozenset[str]:
-    if keyword.startswith(CUSTOM):
-        return frozenset({f"config:{CUSTOM}{stripped(keyword.removeprefix(CUSTOM))}"})
-    return frozenset({f"config:{keyword}"})
+    key = f"config:{keyword}"
+    return frozenset({key, *stand_ins(key)})
+
+
+def stand_ins(key: str) -> frozenset[str]:
+    """The other match keys under which the rule may be found that a keyword's own key names.
+
+    What ends a name without a digit is taken for a word of it, and not for a random suffix:
+    `…-disabled` and `…-required` are as long as one.
+    """
+    if not key.startswith(_KEY):
+        return frozenset()
+    name = key.removeprefix(_KEY)
+    short = stripped(name)
+    if not any(c.isdigit() for c in name.removeprefix(short)):
+        short = name
+    identifier = default_identifier(short)
+    found = {f"{_KEY}{short}", *((f"config:{identifier}",) if identifier else ())}
+    return frozenset(found - {key})
+
+
+def default_identifier(name: str) -> str | None:
+    """AWS's own rule that an organisation or a conformance pack deploys under this name."""
+    deployed = _DEPLOYED.fullmatch(name)
+    return catalogue.config().names.get(deployed[1] or deployed[2]) if deployed else None
+
+
+def spare(keys: Iterable[str]) -> frozenset[str]:
+    """Those match keys that only stand in for others of them: no rule need have them."""
+    some = frozenset(keys)
+    return frozenset(other for key in some for other in stand_ins(key)) & some
 
 
 def keywords() -> list[str]:

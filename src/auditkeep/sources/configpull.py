@@ -210,16 +210,38 @@ def _wanted(listed: list[Turned], ask: Ask) -> Iterator[Rule]:
 
 def _missing(listed: list[Turned], ask: Ask) -> Iterator[Fault]:
     """What is looked at and judged by no rule there."""
-    there = {key for key, _ in _all(listed)}
+    found = list(_all(listed))
+    for key in _lacking({key for key, _ in found}, ask):
+        name = key.partition(":")[2]
+        yield Fault(
+            key,
+            "switched-off",
+            f"No rule of AWS Config in {ask.region} of {ask.account} is {name}: "
+            f"nothing judges it.{_otherwise(name, found)}",
+        )
+
+
+def _lacking(there: set[str], ask: Ask) -> Iterator[str]:
+    """What is looked at and there under none of its match keys."""
     for key in sorted(ask.wanted.keys or ()):
-        if key.startswith("config:") and key not in there:
-            name = key.partition(":")[2]
-            yield Fault(
-                key,
-                "switched-off",
-                f"No rule of AWS Config in {ask.region} of {ask.account} is {name}: "
-                "nothing judges it.",
-            )
+        if (
+            key.startswith("config:")
+            and key not in ask.spare
+            and there.isdisjoint({key, *mapping.stand_ins(key)})
+        ):
+            yield key
+
+
+def _otherwise(name: str, found: list[tuple[str, Rule]]) -> str:
+    """How a control names the rule that there is by this name, or by more than it."""
+    if not name.startswith(mapping.CUSTOM):
+        return ""
+    wanted = name.removeprefix(mapping.CUSTOM)
+    short = mapping.stripped(wanted)
+    for key, rule in found:
+        if {rule.name, mapping.stripped(rule.name)} & {wanted, short}:
+            return f" A rule of that name is there that controls call {key.partition(':')[2]}."
+    return ""
 
 
 class _Items:
@@ -294,14 +316,13 @@ def _at(rule: tuple[str, str, str] | None) -> dict[str, str] | None:
 
 def _unnamed(there: set[str], ask: Ask) -> Iterator[Fault]:
     """What is looked at, and is the default name of no rule that an aggregator sees."""
-    for key in sorted(ask.wanted.keys or ()):
-        if key.startswith("config:") and key not in there:
-            yield Fault(
-                key,
-                "switched-off",
-                f"The aggregator {ask.what} sees no rule in {ask.region} of {ask.account} that is "
-                f"{key.partition(':')[2]} by its default name.",
-            )
+    for key in _lacking(there, ask):
+        yield Fault(
+            key,
+            "switched-off",
+            f"The aggregator {ask.what} sees no rule in {ask.region} of {ask.account} that is "
+            f"{key.partition(':')[2]} by its default name.",
+        )
 
 
 def _history(client: Any, ask: Ask, start: dict[str, str]) -> Iterator[Page]:

@@ -72,7 +72,7 @@ class Ask:
     (None: look at the current state); a source that is late goes back further by itself. `until`
     bounds a look into the past. `at` makes it a first look: what is so at that moment is an
     observation of that moment, however long it has been so. `wanted` are the match keys that are
-    worth asking for.
+    worth asking for; `spare` those of them that need not be there, as another stands in for each.
     """
 
     source: SourceType
@@ -84,6 +84,7 @@ class Ask:
     until: Instant | None = None
     at: Instant | None = None
     wanted: Interest = field(default_factory=Interest.everything)
+    spare: frozenset[str] = frozenset()
 
     @cached_property
     def digest(self) -> bytes:

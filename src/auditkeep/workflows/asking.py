@@ -207,6 +207,7 @@ class _Work:
             since=todo.since,
             at=todo.at,
             wanted=Interest.of(todo.duty.match_keys, self._pages.context.interest.version),
+            spare=todo.duty.spare,
         )
 
     def _fail(self, todo: Todo, error: NotCollected) -> Trouble | None:

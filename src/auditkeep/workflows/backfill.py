@@ -107,6 +107,7 @@ class _Fetching:
             since=self.fetch.start,
             until=self.fetch.end,
             wanted=Interest.of(self.duty.match_keys, self._context.interest.version),
+            spare=self.duty.spare,
         )
         for page in puller.get(clients, ask, self.fetch.resume):
             self._keep(puller, page)
