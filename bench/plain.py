@@ -14,7 +14,7 @@ from typing import Any, cast
 import orjson
 
 from auditkeep.ids import Tenant
-from auditkeep.mapping import cloudtrail
+from auditkeep.mapping import cloudtrail, event_flags
 from auditkeep.sources.secrets import SECRET_NAMES
 
 _SECRET = tuple(b"".join(words).decode() for words in SECRET_NAMES)
@@ -33,16 +33,16 @@ def ingest(packed: bytes, tenant: Tenant, wanted: frozenset[str], now: str) -> t
     kept = 0
     for number, record in enumerate(found):
         key = cloudtrail.event_key(record.get("eventSource", ""), record.get("eventName", ""))
-        if key not in wanted or key in cloudtrail.EXCLUDED or not _changes(record):
+        if key not in wanted or key in cloudtrail.EXCLUDED or not _changes(record, key):
             continue
         kept += 1
         _leaf(record, key, number, tenant, now)
     return len(found), kept
 
 
-def _changes(record: dict[str, Any]) -> bool:
+def _changes(record: dict[str, Any], key: str) -> bool:
     return (
-        not record.get("readOnly")
+        (not record.get("readOnly") or key in event_flags.listed())
         and record.get("managementEvent") is not False
         and record.get("eventCategory") in (None, "Management")
     )

@@ -109,9 +109,10 @@ def test_events_on_lines_are_found_with_their_line() -> None:
 
 
 LEFT_OUT = [
-    ({"readOnly": True}, "read-only"),
-    ({"readOnly": "true"}, "read-only"),
-    ({"readOnly": "True"}, "read-only"),
+    ({"readOnly": True, "eventName": "DescribeInstances"}, "read-only"),
+    ({"readOnly": "true", "eventName": "DescribeInstances"}, "read-only"),
+    ({"readOnly": "True", "eventName": "DescribeInstances"}, "read-only"),
+    ({"readOnly": True, "eventName": "NobodyListsThis"}, "read-only"),
     ({"readOnly": ..., "eventName": "DescribeInstances"}, "read-only"),
     ({"readOnly": ..., "eventName": "ListUsers"}, "read-only"),
     ({"eventCategory": "Data"}, "not a management event"),
@@ -169,6 +170,27 @@ def test_where_every_record_is_kept_it_is_kept_under_a_key_that_no_control_has(
     (key,) = {one.match_key for one in found.observations}
     assert key.startswith(PREFIX)
     assert parse(event(), context).only.match_key == "ec2:RunInstances"
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("kms", "Encrypt"),
+        ("sts", "AssumeRoleWithSAML"),
+        ("bedrock", "InvokeModel"),
+        ("ses", "VerifyEmailIdentity"),
+    ],
+)
+@pytest.mark.parametrize("flag", [True, "true", ...])
+@pytest.mark.parametrize("interest", ["named", "all"])
+def test_what_the_list_of_keywords_has_is_evidence_whatever_its_flag_says(
+    source: str, name: str, flag: Any, interest: str
+) -> None:
+    key = f"{source}:{name}"
+    wanted = Interest.of([key]) if interest == "named" else Interest.every_record()
+    context = Context(Tenant("111122223333", "us-east-1"), wanted, Cutter(b"k"))
+    told = event(eventSource=f"{source}.amazonaws.com", eventName=name, readOnly=flag)
+    assert parse(told, context).only.match_key == key
 
 
 def test_read_only_events_are_admitted_when_asked_for() -> None:

@@ -12,7 +12,9 @@ from tests.sources.trail_making import event
 from auditkeep.clock import DAY, FixedClock, Instant, parse
 from auditkeep.errors import SetupError
 from auditkeep.ids import GLOBAL_REGION
+from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
+from auditkeep.sources import event_lake
 from auditkeep.sources.event_lake import EventLake, EventStore
 from auditkeep.sources.pull import Ask, Page, Refused, Unreachable
 from auditkeep.sources.records import Rejected, Tally
@@ -132,6 +134,23 @@ def test_a_store_has_the_events_of_many_accounts_and_regions() -> None:
     assert "FROM EXAMPLE-f852-4e8f WHERE" in first
     assert "recipientAccountId = '222233334444' AND awsRegion = 'eu-west-1'" in first
     assert "awsRegion = 'us-east-1'" in last
+
+
+def test_what_is_evidence_though_flagged_as_a_read_is_asked_for_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = ["kms:Encrypt", "sts:AssumeRoleWithSAML", "lambda:InvokeAsync", "iam:CreateUser"]
+    asked = ask(wanted=Interest.of(keys))
+    assert (
+        puller()
+        .statement(asked, SINCE, UNTIL)
+        .endswith(
+            " AND (readOnly = false OR eventName IN ('AssumeRoleWithSAML', 'Encrypt')"
+            " OR eventSource IN ('lambda.amazonaws.com'))"
+        )
+    )
+    monkeypatch.setattr(event_lake, "MOST_NAMES", 2)
+    assert "readOnly" not in puller().statement(asked, SINCE, UNTIL)
 
 
 def test_rows_without_an_event_are_rejected() -> None:

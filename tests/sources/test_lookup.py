@@ -10,6 +10,7 @@ from tests.sources.reading import EVERYTHING, read
 
 from auditkeep.clock import MINUTE, Instant
 from auditkeep.errors import NotCollected
+from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
 from auditkeep.sources import cloudtrail, lookup
 from auditkeep.sources.lookup import LookupEvents
@@ -114,6 +115,61 @@ def test_events_that_change_nothing_are_not_asked_for(cloud: Cloud) -> None:
     assert len(ids(list(puller().get(cloud, ask(since=since))))) == 1
     everything = LookupEvents(reads=True, pause=lambda _: None)
     assert b"DescribeInstances" in b"".join(p.body for p in everything.get(cloud, ask(since=since)))
+
+
+FLAGGED = Interest.of(["kms:Encrypt", "sts:AssumeRoleWithSAML", "ec2:RunInstances"])
+
+
+def flagged(cloud: Cloud) -> None:
+    """Three that are evidence, of which two are flagged as reads; and one that is none."""
+    cloud.happened(11)
+    for minutes, service, name in (
+        (12, "kms", "Encrypt"),
+        (13, "kms", "Decrypt"),
+        (14, "sts", "AssumeRoleWithSAML"),
+    ):
+        at = Instant(cloud.now - minutes * MINUTE)
+        cloud.simulator.estate.event(ACCOUNT, REGION, service, name, at, readOnly=True)
+
+
+def test_what_is_evidence_though_flagged_as_a_read_is_asked_for_by_name(cloud: Cloud) -> None:
+    flagged(cloud)
+    asked = ask(since=Instant(cloud.now - HOUR), wanted=FLAGGED)
+    pauses: list[float] = []
+    (page,) = LookupEvents(pause=pauses.append).get(cloud, asked)
+    told = [r.parameters["LookupAttributes"][0]["AttributeValue"] for r in page.requests]
+    assert told == ["false", "AssumeRoleWithSAML", "Encrypt"]
+    assert pauses == [0.5, 0.5]
+    assert len(set(ids([page]))) == 3
+    # who looks at neither asks for neither
+    (alone,) = puller().get(cloud, ask(since=asked.since, wanted=Interest.of(["ec2:RunInstances"])))
+    assert len(alone.requests) == 1
+
+
+def test_the_past_is_asked_for_by_name_as_well_and_gone_on_with(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "CALLS", 1)
+    monkeypatch.setattr(lookup, "WINDOW_BY_NAME", 12 * HOUR)
+    flagged(cloud)
+    asked = ask(since=Instant(cloud.now - 14 * HOUR), until=cloud.now, wanted=FLAGGED)
+    whole = list(puller().get(cloud, asked))
+    # three windows of changes, two of each name
+    assert len(whole) == 3 + 2 * 2
+    assert len(set(ids(whole))) == 3
+    for number, page in enumerate(whole[:-1]):
+        rest = list(puller().get(cloud, asked, page.resume))
+        assert [p.requests for p in rest] == [p.requests for p in whole[number + 1 :]]
+
+
+def test_where_many_names_are_looked_at_all_there_is_is_asked_for(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "MOST_NAMES", 2)
+    flagged(cloud)
+    (page,) = puller().get(cloud, ask(since=Instant(cloud.now - HOUR), wanted=FLAGGED))
+    assert {"LookupAttributes" in r.parameters for r in page.requests} == {False}
+    assert len(set(ids([page]))) == 3
 
 
 def test_calls_keep_to_two_a_second(cloud: Cloud) -> None:

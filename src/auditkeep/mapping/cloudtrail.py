@@ -26,7 +26,7 @@ EXCLUDED = frozenset(
 )
 """Match keys AWS excludes by name, whatever `readOnly` says (spec 3.4)."""
 
-_VERSIONED_NAMES = frozenset({"lambda", "cloudfront"})
+VERSIONED_NAMES = frozenset({"lambda", "cloudfront"})
 _API_VERSION = re.compile(r"\d{4}_?\d{2}_?\d{2}(v\d+)?$")
 """These two write the API's date behind the operation: `CreateFunction20150331`."""
 
@@ -51,7 +51,7 @@ def prefix_of(name: str) -> str:
 def event_key(source: str, name: str) -> str:
     """The match key of an event, from its `eventSource` and `eventName`."""
     prefix = prefix_of(source)
-    return f"{prefix}:{without_version(name) if prefix in _VERSIONED_NAMES else name}"
+    return f"{prefix}:{without_version(name) if prefix in VERSIONED_NAMES else name}"
 
 
 def without_version(name: str) -> str:

@@ -2,7 +2,8 @@
 
 Kept are management events that change something and that some control could use: never data,
 Insights or network activity events, nor the seven that AWS leaves out by name, nor (unless asked
-for) read-only ones. An event that no control could use is looked at no further than its name.
+for) read-only ones (`mapping.event_flags` says which are). An event that no control could use is
+looked at no further than its name.
 Where every record is kept, those are kept too, under keys that no control has (`mapping.leftout`).
 
 What is kept of a record are its bytes as they stood in the file, after cuts. Its natural key is its
@@ -19,7 +20,7 @@ from msgspec import Raw
 
 from auditkeep.clock import Instant
 from auditkeep.ids import is_account
-from auditkeep.mapping import cloudtrail, places
+from auditkeep.mapping import cloudtrail, event_flags, places
 from auditkeep.mapping.interest import Interest
 from auditkeep.mapping.leftout import NAMELESS, left_out
 from auditkeep.observations import Observation, Resource
@@ -52,12 +53,6 @@ NOT_MANAGEMENT = "not a management event"
 
 _MANAGEMENT = frozenset({None, "Management"})
 _NOT_CALLS = frozenset({"AwsCloudTrailInsight", "AwsVpceEvent"})
-
-_READS = re.compile(
-    "(?:Get|List|Describe|Head|BatchGet|BatchDescribe|Lookup|Search|Query|Scan|Select|Check|"
-    "Preview|Simulate|Validate|Verify|Estimate|Discover|View|Download)(?=[A-Z0-9]|$)"
-)
-"""Names of calls that change nothing, for old events that do not say `readOnly`."""
 
 _ARN_BEGINS = b'"arn:aws'
 _ARN = re.compile(rb'"(arn:aws[a-z-]{0,20}:[^"\\\s]{5,1800})"(?!\s*:)')
@@ -150,11 +145,15 @@ class _Names:
 
 
 class _Kind(msgspec.Struct, frozen=True, gc=False):
-    """What source and name say of an event: its match key, and why it is not evidence, if so."""
+    """What source and name say of an event: its match key, and why it is not evidence, if so.
+
+    `listed`: it is evidence whatever its flag `readOnly` says.
+    """
 
     key: str
     unwanted: str | None
     prefix: str
+    listed: bool = False
 
 
 _INSIGHT = _Kind(NAMELESS, None, "cloudtrail")
@@ -177,7 +176,8 @@ class _Kinds(dict[tuple[str, str], _Kind]):
             unwanted = NO_CONTROL
         elif key in cloudtrail.EXCLUDED:
             unwanted = EXCLUDED
-        kind = self[names] = _Kind(key, unwanted, key.partition(":")[0])
+        prefix, _, _ = key.partition(":")
+        kind = self[names] = _Kind(key, unwanted, prefix, key in event_flags.listed())
         return kind
 
 
@@ -263,7 +263,7 @@ class _Reader:
             kind = _INSIGHT
         else:
             kind = self._kinds[event.event_source, event.event_name]
-            reason = kind.unwanted or self._unwanted(event)
+            reason = kind.unwanted or self._unwanted(event, kind)
         if reason is not None:
             if not self._context.interest.left_out:
                 self._tally.unmatched[reason] += 1
@@ -277,7 +277,7 @@ class _Reader:
             return Rejected(position, f"its eventTime {event.event_time!r:.60} is no time")
         return self._observation(event, raw, position, kind, at)
 
-    def _unwanted(self, event: _Event) -> str | None:
+    def _unwanted(self, event: _Event, kind: _Kind) -> str | None:
         """Why an event of a wanted kind is not evidence, or None if it is."""
         if (
             event.event_category not in _MANAGEMENT
@@ -285,7 +285,12 @@ class _Reader:
             or (event.management_event is not True and _is(event.management_event, value=False))
         ):
             return NOT_MANAGEMENT
-        if event.read_only is not False and not self._context.reads and _is_read(event):
+        if (
+            event.read_only is not False
+            and not kind.listed
+            and not self._context.reads
+            and _is_read(event)
+        ):
             return READ_ONLY
         return None
 
@@ -351,7 +356,7 @@ def _is(flag: bool | str | None, *, value: bool) -> bool:
 
 def _is_read(event: _Event) -> bool:
     if event.read_only is None:
-        return _READS.match(event.event_name or "") is not None
+        return event_flags.READS.match(event.event_name or "") is not None
     return _is(event.read_only, value=True)
 
 

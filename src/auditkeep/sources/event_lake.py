@@ -1,7 +1,9 @@
 """CloudTrail Lake: events by SQL, from an event data store (`StartQuery`, `GetQueryResults`).
 
 Source: AWS CloudTrail user guide, "CloudTrail Lake queries". The column `eventJson` holds an event
-as CloudTrail wrote it, so that it is the same observation as from a log file. One store, in one
+as CloudTrail wrote it, so that it is the same observation as from a log file. Asked for are events
+that change something, and those that are evidence though their flag says that they only read
+(`mapping.event_flags`), as far as somebody looks at them. One store, in one
 account and region, has the events of many: the clients are its account's, and the account and
 region of an `Ask` choose among them. The time asked for is cut into days, one query each. A query
 that is still running is looked at again, more and more seldom; its results are paged by token for
@@ -19,6 +21,7 @@ import msgspec
 from auditkeep.clock import DAY, MINUTE, Clock, Instant, to_datetime
 from auditkeep.errors import SetupError
 from auditkeep.ids import GLOBAL_REGION
+from auditkeep.mapping.event_flags import ByName, asked_by_name
 from auditkeep.observations import Observation, SourceType
 from auditkeep.sources import cloudtrail
 from auditkeep.sources.answers import answer_of, body_of, canonical, exchange, exchanges_of
@@ -36,6 +39,9 @@ ROWS = 1000
 PATIENCE_SECONDS = 15 * 60.0
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
+
+MOST_NAMES = 150
+"""Names in one query, whose text AWS bounds; where there are more, all events are asked for."""
 
 HOME = "us-east-1"
 """Whose events those of services without a region are."""
@@ -146,7 +152,7 @@ class EventLake:
         """The query of one window; all in it is made of numbers and checked names."""
         region = HOME if ask.region == GLOBAL_REGION else ask.region
         begin, until = (f"{to_datetime(at):%Y-%m-%d %H:%M:%S}" for at in (start, end))
-        only = "" if self._reads else " AND readOnly = false"
+        only = "" if self._reads else _only(asked_by_name(ask.wanted.keys))
         return (
             f"SELECT eventJson FROM {self.store.id} WHERE eventTime >= '{begin}' AND eventTime < "
             f"'{until}' AND eventCategory = 'Management' AND recipientAccountId = '{ask.account}' "
@@ -213,3 +219,15 @@ class EventLake:
             self._pause(pause)
             waited += pause
             pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _only(besides: ByName) -> str:
+    """Which events a query asks for: those that change something, and some by name."""
+    if len(besides.names) + len(besides.sources) > MOST_NAMES:
+        return ""
+    parts = ["readOnly = false"]
+    for column, values in (("eventName", besides.names), ("eventSource", besides.sources)):
+        if values:
+            listed = ", ".join(f"'{value}'" for value in values)
+            parts.append(f"{column} IN ({listed})")
+    return f" AND {parts[0]}" if len(parts) == 1 else f" AND ({' OR '.join(parts)})"

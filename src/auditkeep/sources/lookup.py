@@ -5,18 +5,25 @@ days, newest first, at most 50 a call and two calls a second. Each event is in t
 CloudTrail wrote it (`CloudTrailEvent`, JSON in a string), so that it is the same observation as
 from a log file and is kept once.
 
-The time asked for is cut into windows, oldest first. A page is what some calls of one window
-answered; after it one goes on by the service's token, or, where that is no longer good, at the
-window's beginning. Events appear late and in no order: each look begins `LATE` before the last one.
+Asked for are events that change something, and then those that are evidence though their flag says
+that they only read (`mapping.event_flags`): by their names, as far as somebody looks at them, or,
+where that would be `MOST_NAMES` and more, by asking for all there is. A call takes one condition.
+
+The time asked for is cut into windows, oldest first. A page is what some calls answered, of one
+window or of several that follow each other; after it one goes on by the service's token, or, where
+that is no longer good, at the window's beginning. Events appear late and in no order: each look
+begins `LATE` before the last one.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from auditkeep.clock import DAY, MINUTE, Instant, to_datetime
+from auditkeep.mapping.event_flags import asked_by_name
+from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation, SourceType
 from auditkeep.sources import cloudtrail
 from auditkeep.sources.answers import answer_of, body_of, canonical, exchange, exchanges_of
@@ -31,6 +38,10 @@ ACTION = "cloudtrail:LookupEvents"
 KEPT = 90 * DAY
 LATE = 30 * MINUTE
 WINDOW = 6 * 60 * MINUTE
+WINDOW_BY_NAME = 10 * DAY
+"""Of what is asked by name: events of one name are few."""
+MOST_NAMES = 40
+"""So many calls more, at two a second, are not worth what they save."""
 AT_ONCE = 50
 CALLS = 20
 """Calls of one page: a thousand events, a few megabytes."""
@@ -40,11 +51,16 @@ _STALE = frozenset({"InvalidNextTokenException", "InvalidNextToken"})
 
 
 class _Place(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where to go on: a window (its end is 0 while it is open) and a token in it."""
+    """Where to go on: a window (its end is 0 while it is open) and a token in it.
+
+    `by` is the condition its events are asked by, as `EventName/Encrypt`; "" stands for the first
+    thing that is asked for, and sorts before all others.
+    """
 
     start: Instant
     end: Instant
     token: str = ""
+    by: str = ""
 
 
 _PLACE = msgspec.json.Decoder(_Place)
@@ -66,14 +82,15 @@ class LookupEvents:
     def get(self, clients: Clients, ask: Ask, resume: str | None = None) -> Iterator[Page]:
         """Pages from `ask.since` on (None: the newest page only) up to `ask.until`, or now."""
         client = clients.client(SERVICE, ask.region)
+        names = [] if self._reads or ask.since is None else _conditions(ask.wanted)
+        changes = not self._reads and len(names) < MOST_NAMES
         if ask.since is None:
-            yield next(
-                self._window(client, ask, _Place(Instant(0), ask.until or Instant(0)), last=True)
-            )
+            newest = _Place(Instant(0), ask.until or Instant(0))
+            yield next(self._pages(client, ask, [newest], changes=changes))
             return
         at: _Place | None = _PLACE.decode(resume) if resume else None
-        for place, last in _windows(ask.since, ask.until, at):
-            yield from self._window(client, ask, place, last=last)
+        places = list(_places(ask.since, ask.until, ["", *names] if changes else [""], at))
+        yield from self._pages(client, ask, places, changes=changes)
 
     def parse(self, page: Page, context: Context, tally: Tally) -> Parsed:
         for number, call in enumerate(exchanges_of(page.body)):
@@ -85,36 +102,44 @@ class LookupEvents:
                     else type(found)(position, found.reason)
                 )
 
-    def _window(self, client: Any, ask: Ask, place: _Place, *, last: bool) -> Iterator[Page]:
+    def _pages(
+        self, client: Any, ask: Ask, places: list[_Place], *, changes: bool
+    ) -> Iterator[Page]:
         calls: list[tuple[Request, bytes]] = []
-        token = place.token
-        while True:
-            request = Request(SERVICE, OPERATION, self._parameters(place, token))
-            answer = self._call(client, request)
-            if answer is None:
-                # the token is over: what was kept of the window is kept, the rest is asked anew
-                calls, token = [], ""
-                continue
-            token = answer.get("NextToken") or ""
-            calls.append((request, canonical(answer_of(answer))))
-            if not token or len(calls) >= CALLS:
-                following = _Place(place.start, place.end, token) if token else None
-                yield _page(ask, self.reader, calls, place, following, last=last)
-                if following is None:
-                    return
-                calls = []
-            self._pause(PAUSE_SECONDS)
+        for number, place in enumerate(places):
+            following: _Place | None = place
+            begun = len(calls)
+            while following is not None:
+                if number or following is not place:
+                    self._pause(PAUSE_SECONDS)
+                asked = self._parameters(following, changes=changes)
+                request = Request(SERVICE, OPERATION, asked)
+                answer = self._call(client, request)
+                if answer is None:
+                    # the token is over: what was kept of the window is kept, the rest is asked anew
+                    del calls[begun:]
+                    following = msgspec.structs.replace(place, token="")
+                    continue
+                calls.append((request, canonical(answer_of(answer))))
+                token = answer.get("NextToken")
+                following = msgspec.structs.replace(place, token=token) if token else None
+                then = following or next(iter(places[number + 1 :]), None)
+                if then is None or len(calls) >= CALLS:
+                    yield _page(ask, self.reader, calls, then)
+                    calls, begun = [], 0
 
-    def _parameters(self, place: _Place, token: str) -> dict[str, Any]:
+    def _parameters(self, place: _Place, *, changes: bool) -> dict[str, Any]:
         asked: dict[str, Any] = {"MaxResults": AT_ONCE}
         if place.start:
             asked["StartTime"] = place.start
         if place.end:
             asked["EndTime"] = place.end
-        if not self._reads:
-            asked["LookupAttributes"] = [{"AttributeKey": "ReadOnly", "AttributeValue": "false"}]
-        if token:
-            asked["NextToken"] = token
+        by = place.by or ("ReadOnly/false" if changes else "")
+        if by:
+            key, _, value = by.partition("/")
+            asked["LookupAttributes"] = [{"AttributeKey": key, "AttributeValue": value}]
+        if place.token:
+            asked["NextToken"] = place.token
         return asked
 
     def _call(self, client: Any, request: Request) -> dict[str, Any] | None:
@@ -133,39 +158,45 @@ class LookupEvents:
         return answer
 
 
+def _conditions(wanted: Interest) -> list[str]:
+    """What is asked for besides events that change something, in order."""
+    found = asked_by_name(wanted.keys)
+    return [
+        *(f"EventName/{name}" for name in found.names),
+        *(f"EventSource/{source}" for source in found.sources),
+    ]
+
+
 def windows(since: Instant, until: Instant | None) -> list[tuple[Instant, Instant]]:
     """What will be asked for, oldest first: for whoever counts how much there is to do."""
-    return [(p.start, p.end) for p, _ in _windows(since, until, None)]
+    return [(p.start, p.end) for p in _places(since, until, [""], None)]
 
 
-def _windows(
-    since: Instant, until: Instant | None, at: _Place | None
-) -> Iterator[tuple[_Place, bool]]:
-    """Each window, and whether it is the last; from `at` on, if something is known already."""
-    start = Instant(max(0, since - LATE))
-    if until is None:
-        yield at if at is not None else _Place(start, Instant(0)), True
-        return
-    while start < until:
-        end = Instant(min(start + WINDOW, until))
-        if at is None or at.start == start:
-            yield _Place(start, end, at.token if at else ""), end >= until
-            at = None
-        start = end
+def _places(
+    since: Instant, until: Instant | None, conditions: Iterable[str], at: _Place | None
+) -> Iterator[_Place]:
+    """Each window of each condition; from `at` on, if something is known already."""
+    begin = Instant(max(0, since - LATE))
+    for by in conditions:
+        if at is not None and by < at.by:
+            continue
+        inside = at if at is not None and by == at.by else None
+        if until is None:
+            yield inside or _Place(begin, Instant(0), by=by)
+            continue
+        start = begin
+        while start < until:
+            end = Instant(min(start + (WINDOW_BY_NAME if by else WINDOW), until))
+            if inside is None or inside.start <= start:
+                token = inside.token if inside is not None and inside.start == start else ""
+                yield _Place(start, end, token, by)
+            start = end
 
 
 def _page(
-    ask: Ask,
-    reader: str,
-    calls: list[tuple[Request, bytes]],
-    place: _Place,
-    following: _Place | None,
-    *,
-    last: bool,
+    ask: Ask, reader: str, calls: list[tuple[Request, bytes]], following: _Place | None
 ) -> Page:
     body = body_of([exchange(request, answer) for request, answer in calls])
-    if following is None and not last:
-        following = _Place(place.end, Instant(0))
     resume = None if following is None else msgspec.json.encode(following).decode()
     requests = tuple(request for request, _ in calls)
     return Page(ask, unit_of(ask, reader, body), body, requests, resume)

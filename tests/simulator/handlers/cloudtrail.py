@@ -15,7 +15,9 @@ _KEPT = 90 * DAY
 _STATEMENT = re.compile(
     r"SELECT eventJson FROM (?P<store>[\w-]+) WHERE eventTime >= '(?P<begin>[^']+)' AND eventTime < "
     r"'(?P<end>[^']+)' AND eventCategory = 'Management' AND recipientAccountId = '(?P<account>\d+)' "
-    r"AND awsRegion = '(?P<region>[\w-]+)'(?P<writes> AND readOnly = false)?"
+    r"AND awsRegion = '(?P<region>[\w-]+)'"
+    r"(?P<writes> AND \(?readOnly = false(?: OR eventName IN \((?P<names>[^)]*)\))?"
+    r"(?: OR eventSource IN \((?P<sources>[^)]*)\))?\)?)?"
 )
 """All of SQL that is understood here."""
 
@@ -87,7 +89,7 @@ def _query_results(ask: Ask) -> Output:
         return [
             [{"eventJson": json.dumps(e.record)}]
             for e in ask.estate.events(asked["account"], asked["region"])
-            if begin <= e.at < min(end, at) and not (asked["writes"] and e.record["readOnly"])
+            if begin <= e.at < min(end, at) and _selected(asked, e.record)
         ]
 
     page, more = ask.page(rows, ask.params.get("NextToken"), limit=ask.params["MaxQueryResults"])
@@ -97,6 +99,13 @@ def _query_results(ask: Ask) -> Output:
         "QueryStatistics": {"TotalResultsCount": len(rows(ask.at))},
         "NextToken": more,
     }
+
+
+def _selected(asked: re.Match[str], record: Output) -> bool:
+    if not asked["writes"] or not record["readOnly"]:
+        return True
+    told = (("names", "eventName"), ("sources", "eventSource"))
+    return any(f"'{record[member]}'" in (asked[part] or "").split(", ") for part, member in told)
 
 
 def _time(text: str) -> Instant:
