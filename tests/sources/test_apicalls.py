@@ -462,9 +462,44 @@ def test_names_alone_become_objects() -> None:
             b"aHVzaGh1c2",
             1,
         ),
+        (
+            "directconnect_DescribeVirtualInterfaces",
+            "DescribeVirtualInterfaces",
+            {
+                "virtualInterfaces": [
+                    {
+                        "virtualInterfaceId": "dxvif-1",
+                        "authKey": "hush",
+                        "customerRouterConfig": "<bgp_auth_key>hush</bgp_auth_key>",
+                        "bgpPeers": [{"bgpPeerId": "p", "authKey": "hush"}],
+                    }
+                ]
+            },
+            b"hush",
+            3,
+        ),
+        (
+            "batch_DescribeJobDefinitions",
+            "DescribeJobDefinitions",
+            {
+                "jobDefinitions": [
+                    {
+                        "jobDefinitionName": "j",
+                        "jobDefinitionArn": "arn:aws:batch:::j",
+                        "revision": 1,
+                        "type": "container",
+                        "containerProperties": {
+                            "environment": [{"name": "DB", "value": "hush"}],
+                        },
+                    }
+                ]
+            },
+            b"hush",
+            1,
+        ),
     ],
 )
-def test_what_the_model_calls_sensitive_is_cut(
+def test_what_the_model_calls_sensitive_or_its_name_tells_is_cut(
     keyword: str, operation: str, answer: dict[str, Any], secret: bytes, cuts: int
 ) -> None:
     clients = Stubbed()

@@ -6,14 +6,15 @@ whose answers are secrets, credentials, or leave to fetch something: each with i
 
 The rules, in order: no table names it; the service and the operation exist; its verb reads; its
 name does not tell that its answer is a secret; its answer is no stream; what it needs can be
-supplied. What a model marks as sensitive, and members named like secrets, are cut from the
-evidence of those that remain.
+supplied. What a model marks as sensitive, and what is or may be a secret by its name (`withheld`),
+is cut from the evidence of those that remain; an answer of nothing else is not asked for.
 """
 
 import re
 from functools import cache
 from typing import Any
 
+from auditkeep.mapping import withheld
 from auditkeep.mapping.calls import Call, Feed, Paging, Refusal
 from auditkeep.mapping.feeds import FEEDS
 from auditkeep.mapping.places import GLOBAL_SERVICES
@@ -76,6 +77,7 @@ DENIED: dict[str, str] = {
     "glue:GetConnection": "its answer holds the connection's password",
     "glue:GetConnections": "its answer holds the connections' passwords",
     "iam:CreateAccessKey": "it creates credentials and answers with them",
+    "iot:GetRegistrationCode": "its answer lets whoever holds it register certificates",
     "kms:Decrypt": "its answer is what was encrypted",
     "kms:GenerateDataKey": "its answer is a key",
     "kms:GetParametersForImport": "its answer lets whoever holds it import key material",
@@ -127,26 +129,6 @@ HARMLESS = frozenset(
     }
 )
 """Operations with such a word whose answers are about secrets and hold none."""
-
-_SECRET_MEMBER = re.compile(
-    r"(?:accesstoken|authtoken|sessiontoken|secretaccesskey|secretkey|password|privatekey|userdata"
-    r"|presharedkey|signedurl|downloadurl|apikeyvalue)$"
-)
-"""How a member's name ends, in lower case, that holds a secret though no model says so."""
-
-_NO_SECRET = frozenset(
-    {
-        "comment",
-        "description",
-        "email",
-        "emailaddress",
-        "kmskeyid",
-        "kmsmasterkeyid",
-        "message",
-        "name",
-    }
-)
-"""Members, in lower case, that models mark as sensitive and an auditor must be able to read."""
 
 _ACTIONS = {
     "s3:GetBucketAccelerateConfiguration": "s3:GetAccelerateConfiguration",
@@ -205,6 +187,11 @@ def judge(keyword: str) -> Call | Refusal:
     return _judged(service, named[2])
 
 
+def reads(operation: str) -> bool:
+    """Whether an operation only reads, as far as its verb tells."""
+    return _READS.match(operation) is not None
+
+
 @cache
 def _session() -> Any:
     from botocore.session import get_session  # noqa: PLC0415 - heavy
@@ -225,7 +212,7 @@ def _judged(service: str, operation: str) -> Call | Refusal:
     model = _session().get_service_model(service)
     if operation not in model.operation_names:
         return Refusal("unknown", f"The service {service} has no operation '{operation}'.")
-    if not _READS.match(operation):
+    if not reads(operation):
         return Refusal(
             "not read-only",
             f"{name} is never asked: only operations that describe, get, list or search are.",
@@ -244,7 +231,12 @@ def _judged(service: str, operation: str) -> Call | Refusal:
             f"{name} cannot be asked: it needs {' and '.join(required)}, and Auditkeep does not "
             "know where to take that from.",
         )
-    return call_of(service, operation, feed)
+    call = call_of(service, operation, feed)
+    if "" in call.secrets:
+        return Refusal(
+            "secret", f"{name} is never asked: its answer is nothing but what AWS calls sensitive."
+        )
+    return call
 
 
 def action_of(service: str, operation: str) -> str:
@@ -272,7 +264,6 @@ def call_of(service: str, operation: str, feed: Feed | None = None) -> Call:
     model = _session().get_service_model(service)
     shape = model.operation_model(operation)
     lists = () if feed and not _pages(service, operation) else _lists(shape)
-    secrets = tuple(_secrets(shape.output_shape, lists))
     return Call(
         service=service,
         operation=operation,
@@ -282,7 +273,7 @@ def call_of(service: str, operation: str, feed: Feed | None = None) -> Call:
         lists=lists,
         paging=_paging(service, shape),
         feed=feed,
-        secrets=secrets,
+        secrets=_secrets(shape, lists),
     )
 
 
@@ -341,7 +332,7 @@ def _lists(shape: Any) -> tuple[tuple[str, str, str], ...]:
             if found is None:
                 break
         if found is not None and found.type_name == "list":
-            result.append((path, *_identity(path.rsplit(".", 1)[-1], shape.name, found.member)))
+            result.append((path, *_identity(shape, path.rsplit(".", 1)[-1], found.member)))
     return tuple(result)
 
 
@@ -349,16 +340,17 @@ _NO_RESOURCES = re.compile(r"failures|errors|unprocessed|warnings|responsemetada
 _ENDS = ("id", "identifier", "arn", "name", "url", "key")
 
 
-def _identity(list_name: str, operation: str, element: Any) -> tuple[str, str]:
+def _identity(shape: Any, list_name: str, element: Any) -> tuple[str, str]:
     """The members of an element that name it and that hold its ARN; "" where there is none."""
     if element.type_name != "structure":
         return "", ""
+    hidden = withheld.paths_of(shape.service_model.service_name, element)
     plain = {
         name.lower(): name
         for name, member in element.members.items()
-        if member.type_name == "string"
+        if member.type_name == "string" and name not in hidden
     }
-    things = [_singular(t) for t in (list_name, _READS.sub("", operation), element.name)]
+    things = [_singular(t) for t in (list_name, _READS.sub("", shape.name), element.name)]
     arn = _first(plain, [f"{t}arn" for t in things] + ["arn", "resourcearn"])
     named = [f"{t}{end}" for end in _ENDS for t in things]
     tail = [n for n in plain if n.endswith(_ENDS[:2])] + [n for n in plain if n.endswith("name")]
@@ -379,37 +371,15 @@ def _first(members: dict[str, str], wanted: list[str]) -> str:
     return next((members[name] for name in wanted if name in members), "")
 
 
-def _secrets(output: Any, lists: tuple[tuple[str, str, str], ...]) -> list[str]:
+def _secrets(shape: Any, lists: tuple[tuple[str, str, str], ...]) -> tuple[str, ...]:
     """Paths of members to cut, below an element where there are lists, else below the answer."""
+    service = shape.service_model.service_name
     if not lists:
-        return sorted(set(_sensitive(output, "", frozenset(), marked=False)))
+        return withheld.paths_of(service, shape.output_shape)
     found: set[str] = set()
     for path, _, _ in lists:
-        shape = output
+        below = shape.output_shape
         for name in path.split("."):
-            shape = shape.members[name]
-        found |= set(_sensitive(shape.member, "", frozenset(), marked=False))
-    return sorted(found)
-
-
-def _sensitive(shape: Any, path: str, seen: frozenset[str], *, marked: bool) -> list[str]:
-    """Dotted paths of the texts that are, or look like, secrets; `*` is every element."""
-    name = path.rpartition(".")[2].lower().replace("_", "")
-    marked = (marked or bool(shape.metadata.get("sensitive"))) and name not in _NO_SECRET
-    if shape.type_name in ("string", "blob"):
-        return [path] if marked or _SECRET_MEMBER.search(name) else []
-    if shape.name in seen:
-        return []
-    seen |= {shape.name}
-    members: list[tuple[str, Any]] = []
-    if shape.type_name == "structure":
-        members = list(shape.members.items())
-    elif shape.type_name == "list":
-        members = [("*", shape.member)]
-    elif shape.type_name == "map":
-        members = [("*", shape.value)]
-    return [
-        found
-        for member, inner in members
-        for found in _sensitive(inner, f"{path}.{member}" if path else member, seen, marked=marked)
-    ]
+            below = below.members[name]
+        found |= set(withheld.paths_of(service, below.member))
+    return tuple(sorted(found))
