@@ -3,14 +3,17 @@
     python tools/make_keywords.py ../shared
 
 Reads `spec/keywords-*.json` (AWS Audit Manager's lists), `facts/*.json` (Config and Security Hub
-identifiers, CloudTrail event names) and botocore (which names one service goes by). Every rule
+identifiers, CloudTrail event names), botocore (which names one service goes by) and moto (what AWS
+documents of the parameters of Config's managed rules). Every rule
 that chooses between sources which disagree stands here, beside its reason.
 """
 
+import gzip
 import json
 import re
 import sys
 from collections import Counter, defaultdict
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +115,19 @@ def config(shared: Path) -> dict[str, Any]:
     return {
         "keywords": sorted(r["keyword"] for r in listed),
         "names": dict(sorted(names.items())),
+        "parameters": parameters(),
     }
+
+
+def parameters() -> dict[str, dict[str, str | None]]:
+    """The parameters that a managed rule cannot do without, each with AWS's value if it has one."""
+    packed = (files("moto") / "config" / "resources" / "aws_managed_rules.json.gz").read_bytes()
+    rules = json.loads(gzip.decompress(packed))["ManagedRules"]
+    required = {
+        identifier: {p["Name"]: p.get("Default") for p in rule["Parameters"] if not p["Optional"]}
+        for identifier, rule in sorted(rules.items())
+    }
+    return {identifier: needed for identifier, needed in required.items() if needed}
 
 
 def securityhub(shared: Path) -> dict[str, Any]:

@@ -206,3 +206,30 @@ def test_rules_are_missing_that_config_named_as_not_there(
     made = [r["Properties"]["Source"] for r in json.loads(out)["Resources"].values()]
     assert [source["SourceIdentifier"] for source in made] == identifiers[1:]
     assert f"{len(wanted) - len(some)} of its rules were never asked for" in error
+
+
+def test_packs_are_written_to_a_folder_if_one_is_not_enough(run: Run, data: Path) -> None:
+    framework, wanted = framework_of_rules(data)
+    command = ("collect", "conformance-pack", "--framework", framework, *words(data))
+    code, out, error = run(*command)
+    assert (code, out) == (1, "")
+    assert "2 conformance packs" in error
+    assert "--to" in error
+
+    folder = data / "new" / "packs"
+    code, out, error = run(*command, "--to", str(folder))
+    assert code == 0
+    files = sorted(folder.iterdir())
+    stem = "nist-sp-800-53-rev-5-moderate-baseline"
+    assert [f.name for f in files] == [f"{stem}-1-of-2.json", f"{stem}-2-of-2.json"]
+    assert out == "".join(f"Written to {f}.\n" for f in files)
+    made = [json.loads(f.read_text()) for f in files]
+    assert sum(len(one["Resources"]) for one in made) == len(wanted)
+    told = [f"{stem}-{n}-of-2 needs a value of {name}:" for n, one in enumerate(made, 1)
+            for name in policy.to_fill_in(one)]  # fmt: skip
+    assert len(told) == 12
+    lines = error.splitlines()
+    assert all(line.startswith(start) for line, start in zip(lines, told, strict=True))
+    code, _, error = run(*command, "--to", str(files[0]))
+    assert code == 1
+    assert "cannot be made" in error

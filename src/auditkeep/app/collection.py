@@ -1,5 +1,6 @@
 """What an operator is shown of collecting, and does: plan, coverage, gaps, runs by hand."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,13 +26,14 @@ from auditkeep.collection.gaps import Gap
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.missing_rules import Missing
 from auditkeep.collection.plan import TRAIL, Plan, Question, Reason
-from auditkeep.collection.policy import actions, conformance_pack, policy, rules_of, stackset
+from auditkeep.collection.policy import actions, conformance_packs, policy, rules_of, stackset
 from auditkeep.collection.regions import Known
 from auditkeep.collection.targets import Place
 from auditkeep.crypto.asking import begun_again
 from auditkeep.errors import NotFound, SetupError
 from auditkeep.frameworks import keys
 from auditkeep.frameworks import store as frameworks
+from auditkeep.frameworks.model import Framework
 from auditkeep.ids import Tenant
 from auditkeep.operations.auditkeep.keeping import kept as kept_of
 from auditkeep.sources import aggregator
@@ -46,6 +48,9 @@ _SHOWN = 3
 
 _REASONS = 5
 """Reasons that a line of the plan names; it counts all."""
+
+_NAME = 80
+"""Characters of a framework's name in that of its packs: AWS allows 256 in all."""
 
 POLLED_A_MONTH = 365.25 / 12 * 24 * 60
 """Minutes of a month."""
@@ -346,14 +351,15 @@ def stackset_of(parts: Parts, tenant: Tenant, principal: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Pack:
-    """A conformance pack's template, and what its reader should know beside it."""
+class Packs:
+    """Templates of conformance packs, what to call them, and what is to be known beside them."""
 
-    template: dict[str, Any]
+    name: str
+    templates: list[dict[str, Any]]
     notes: tuple[str, ...]
 
 
-def pack_of(parts: Parts, tenant: Tenant, framework_id: str, *, missing: bool) -> Pack:
+def packs_of(parts: Parts, tenant: Tenant, framework_id: str, *, missing: bool) -> Packs:
     """The Config rules of a framework; with `missing`, those that Config said are not there."""
     library = parts.deps.library
     with parts.db.read(tenant) as tx:
@@ -371,11 +377,12 @@ def pack_of(parts: Parts, tenant: Tenant, framework_id: str, *, missing: bool) -
         if missing and wanted:
             plan = Plans(library, parts.settings).of(tx, parts.clock.now())
             said = missing_rules.of(wanted, plan, targets.every(tx))
+    name = _pack_name(framework)
     if said is None:
-        return Pack(conformance_pack(framework, wanted), ())
+        return Packs(name, conformance_packs(framework, wanted), ())
     notes = tuple(_unsaid(said))
     if said.keys:
-        return Pack(conformance_pack(framework, said.keys), notes)
+        return Packs(name, conformance_packs(framework, said.keys), notes)
     if not said.answered:
         raise SetupError(
             f"Which rules of '{framework.name}' are missing is not known, because AWS Config was "
@@ -385,6 +392,12 @@ def pack_of(parts: Parts, tenant: Tenant, framework_id: str, *, missing: bool) -
     known = " as far as AWS Config has answered" if notes else ""
     found = f"'{framework.name}' needs no Config rule that is not there already{known}."
     raise SetupError(" ".join((found, *notes)))
+
+
+def _pack_name(framework: Framework) -> str:
+    """A framework's name as a conformance pack may bear it, or else its id."""
+    plain = re.sub("[^a-z0-9]+", "-", framework.name.lower()).strip("-")[:_NAME]
+    return plain.strip("-") if plain[:1].isalpha() else f"framework-{framework.id}"
 
 
 def _unsaid(said: Missing) -> Iterator[str]:

@@ -1,14 +1,16 @@
 """`auditkeep collect …`: what is asked of AWS, what came of it, and what it needs."""
 
-import json as json_module
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from auditkeep.cli.opening import deployment, registered
 from auditkeep.cli.options import DEFAULT_REGION, Account, Data, Json, Region, report
+
+if TYPE_CHECKING:
+    from auditkeep.app.collection import Packs
 
 Framework = Annotated[str, Parameter(help="The framework's id.")]
 
@@ -219,17 +221,17 @@ def conformance_pack(
     missing: Annotated[
         bool, Parameter(negative="", help="Only rules that Config said are not there.")
     ] = False,
-    out: Annotated[Path | None, Parameter(help="A file to write it to.")] = None,
+    to: Annotated[Path | None, Parameter(help="A folder, for a file of each pack.")] = None,
 ) -> int:
-    """An AWS Config template that switches on the managed rules that a framework looks at."""
-    from auditkeep.app.collection import pack_of
+    """AWS Config templates that switch on the managed rules that a framework looks at."""
+    from auditkeep.app.collection import packs_of
     from auditkeep.ids import Tenant
 
     with deployment(data) as parts:
-        found = pack_of(parts, Tenant(account, region), framework, missing=missing)
+        found = packs_of(parts, Tenant(account, region), framework, missing=missing)
     for note in found.notes:
         print(note, file=sys.stderr)
-    return _write(found.template, out)
+    return _write_packs(found, to)
 
 
 def worker(*, data: Data) -> int:
@@ -243,10 +245,41 @@ def worker(*, data: Data) -> int:
     return 0
 
 
-def _write(document: dict[str, object], out: Path | None) -> int:
+def _write_packs(packs: "Packs", folder: Path | None) -> int:
+    from auditkeep.collection.policy import to_fill_in
     from auditkeep.errors import SetupError
 
-    text = json_module.dumps(document, indent=2) + "\n"
+    count = len(packs.templates)
+    if folder is None and count > 1:
+        raise SetupError(
+            f"This takes {count} conformance packs, because AWS limits the rules and bytes of "
+            "one: name a folder to write them to with --to."
+        )
+    if folder is not None:
+        _make(folder)
+    for number, template in enumerate(packs.templates, 1):
+        name = packs.name if count == 1 else f"{packs.name}-{number}-of-{count}"
+        _write(template, None if folder is None else folder / f"{name}.json")
+        for parameter in to_fill_in(template):
+            told = template["Parameters"][parameter]["Description"]
+            print(f"{name} needs a value of {parameter}: {told}", file=sys.stderr)
+    return 0
+
+
+def _make(folder: Path) -> None:
+    from auditkeep.errors import SetupError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(f"{folder} cannot be made: {error.strerror}.") from error
+
+
+def _write(document: dict[str, object], out: Path | None) -> int:
+    from auditkeep.collection.policy import text_of
+    from auditkeep.errors import SetupError
+
+    text = text_of(document)
     if out is None:
         sys.stdout.write(text)
         return 0

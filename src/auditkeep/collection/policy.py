@@ -2,12 +2,13 @@
 
     policy            least privilege: the actions that the plan's questions need, and no others
     stackset          CloudFormation: a role with that policy, a trust policy and an external id
-    conformance pack  AWS Config: the managed rules that a framework looks at
+    conformance packs AWS Config: the managed rules that a framework looks at
 
 Sources: IAM's policy grammar, AWS CloudFormation's `AWS::IAM::Role`, and AWS Config's templates of
 conformance packs (`AWS::Config::ConfigRule`). Pure: the actions come from the pullers.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -15,9 +16,19 @@ from typing import Any
 from auditkeep.collection.plan import Plan, Question
 from auditkeep.errors import SetupError
 from auditkeep.frameworks.model import Framework
+from auditkeep.mapping import config
 
 MOST_RULES = 1_000
 """Rules that one account may have in a region (AWS Config, service limits)."""
+
+_RULES_OF_A_PACK = 130
+"""Rules of one conformance pack (AWS Config, service limits); nobody can have it raised."""
+
+_PARAMETERS_OF_A_PACK = 60
+"""Values that one pack can be given (`PutConformancePack`, `ConformancePackInputParameters`)."""
+
+_BYTES_OF_A_PACK = 51_200
+"""Bytes of a pack's template that is sent as it is (`PutConformancePack`, `TemplateBody`)."""
 
 _STATEMENT = 6_000
 """Characters of one managed policy (IAM quotas: 6,144 without white space)."""
@@ -144,28 +155,68 @@ def rules_of(match_keys: Iterable[str]) -> frozenset[str]:
     return frozenset(key for key in match_keys if _IDENTIFIER.fullmatch(key))
 
 
-def conformance_pack(framework: Framework, match_keys: Iterable[str]) -> dict[str, Any]:
-    """The managed Config rules among some match keys, as a template that switches them on.
+def conformance_packs(framework: Framework, match_keys: Iterable[str]) -> list[dict[str, Any]]:
+    """The managed Config rules among some match keys, as templates that switch them on.
 
-    SetupError for a framework that looks at none.
+    As few as AWS's limits on one pack allow, in the order of the rules' identifiers. What a rule
+    cannot do without is a parameter of its template: with AWS's own default, or, where there is
+    none, to be filled in (`to_fill_in`). SetupError for a framework that looks at no managed rule.
     """
     wanted = sorted(key.partition(":")[2] for key in rules_of(match_keys))
     if not wanted:
         raise SetupError(f"'{framework.name}' looks at no managed Config rule.")
     if len(wanted) > MOST_RULES:
         raise SetupError(f"{len(wanted)} rules are more than a region may have ({MOST_RULES}).")
-    return {
-        "Resources": {
-            _logical(identifier): {
-                "Type": "AWS::Config::ConfigRule",
-                "Properties": {
-                    "ConfigRuleName": identifier.lower().replace("_", "-"),
-                    "Source": {"Owner": "AWS", "SourceIdentifier": identifier},
-                },
-            }
-            for identifier in wanted
+    packs: list[list[str]] = [[]]
+    for identifier in wanted:
+        if not _fits(_pack([*packs[-1], identifier])):
+            packs.append([])
+        packs[-1].append(identifier)
+    return [_pack(some) for some in packs]
+
+
+def text_of(document: Mapping[str, Any]) -> str:
+    """A policy or template as it is written, and as the limits count it."""
+    return json.dumps(document, indent=2) + "\n"
+
+
+def to_fill_in(template: Mapping[str, Any]) -> list[str]:
+    """The parameters of a template that have no default."""
+    return [name for name, one in template.get("Parameters", {}).items() if "Default" not in one]
+
+
+def _fits(template: dict[str, Any]) -> bool:
+    return (
+        len(template["Resources"]) <= _RULES_OF_A_PACK
+        and len(template.get("Parameters", {})) <= _PARAMETERS_OF_A_PACK
+        and len(text_of(template).encode()) <= _BYTES_OF_A_PACK
+    )
+
+
+def _pack(identifiers: Iterable[str]) -> dict[str, Any]:
+    parameters: dict[str, Any] = {}
+    resources: dict[str, Any] = {}
+    for identifier in identifiers:
+        name = config.default_name(identifier)
+        given: dict[str, Any] = {}
+        for needed, default in config.required_parameters(identifier).items():
+            parameter = f"{_logical(identifier)}Param{needed[0].upper()}{needed[1:]}"
+            given[needed] = {"Ref": parameter}
+            told = f"{needed} of {name}"
+            parameters[parameter] = (
+                {"Type": "String", "Description": f"{told}. AWS has no default: fill it in."}
+                if default is None
+                else {"Type": "String", "Description": f"{told}.", "Default": default}
+            )
+        resources[_logical(identifier)] = {
+            "Type": "AWS::Config::ConfigRule",
+            "Properties": {
+                "ConfigRuleName": name,
+                "Source": {"Owner": "AWS", "SourceIdentifier": identifier},
+                **({"InputParameters": given} if given else {}),
+            },
         }
-    }
+    return {**({"Parameters": parameters} if parameters else {}), "Resources": resources}
 
 
 def _logical(identifier: str) -> str:

@@ -17,10 +17,13 @@ class CloudTrailData(msgspec.Struct, frozen=True):
 
 
 class ConfigData(msgspec.Struct, frozen=True):
-    """`keywords`: identifiers AWS lists; `names`: a managed rule's default name -> identifier."""
+    """`keywords`: identifiers AWS lists; `names`: a managed rule's default name -> identifier;
+    `parameters`: what a rule cannot do without, by identifier and name, with AWS's default if any.
+    """
 
     keywords: list[str]
     names: dict[str, str]
+    parameters: dict[str, dict[str, str | None]]
 
 
 class SecurityHubData(msgspec.Struct, frozen=True):

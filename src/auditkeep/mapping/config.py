@@ -13,6 +13,7 @@ others stand in for it: a rule under any of them is the rule that was named.
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from auditkeep.mapping import catalogue
 
@@ -97,3 +98,18 @@ def spare(keys: Iterable[str]) -> frozenset[str]:
 
 def keywords() -> list[str]:
     return catalogue.config().keywords
+
+
+def default_name(identifier: str) -> str:
+    """The name that AWS gives a managed rule if nobody chooses another one."""
+    return _default_names().get(identifier) or identifier.lower().replace("_", "-")
+
+
+@cache
+def _default_names() -> dict[str, str]:
+    return {identifier: name for name, identifier in catalogue.config().names.items()}
+
+
+def required_parameters(identifier: str) -> dict[str, str | None]:
+    """What a managed rule cannot do without: each parameter with AWS's default, or with None."""
+    return catalogue.config().parameters.get(identifier, {})
