@@ -30,7 +30,7 @@ from auditkeep.collection.targets import (
     Target,
 )
 from auditkeep.evidence import slots
-from auditkeep.mapping import calls, config, keywords
+from auditkeep.mapping import calls, config, keywords, never_evidence
 
 State = Literal["by-hand", "nobody-asks", "waiting", "collecting", "partly", "silent"]
 
@@ -220,16 +220,19 @@ def _state(one: Looking, tally: _Tally, *, asks: bool) -> State:
 
 
 def doubts(sources: Iterable[tuple[str, str | None]]) -> Iterator[Doubt]:
-    """The keywords that no list knows, or that name a call which is never made."""
+    """The keywords that no list knows, or that name what is never asked for or no evidence."""
     for source, word in sources:
         if source not in _LISTED or word is None or word.startswith(config.CUSTOM):
             continue
+        never = never_evidence.why(word) if source == "AWS_Cloudtrail" else ""
         if keywords.is_listed(source, word):
+            if never:
+                yield Doubt(source, word, (), never)
             continue
         found = calls.find(word) if source == "AWS_API_Call" else None
         if isinstance(found, calls.Call):
             continue  # beyond AWS's list, but one that can be made
         near = tuple(keywords.suggest(source, word))
         meant = f" Did you mean {' or '.join(near)}?" if near else ""
-        known = f"No list of {source} knows '{word}'." if found is None else found.sentence
-        yield Doubt(source, word, near, known + meant)
+        known = never or f"No list of {source} knows '{word}'."
+        yield Doubt(source, word, near, (known if found is None else found.sentence) + meant)

@@ -1,11 +1,11 @@
-"""Keywords that no list knows, told to whoever can still mend them (spec section 12, point 19).
+"""Keywords that will find nothing, told to whoever can still mend them (spec section 12, point 19).
 
 AWS accepts any text of the allowed letters and then collects nothing for it, in silence. So do we,
-because a rule or an event may be newer than the lists, but not in silence: such a keyword is
-logged when its control is saved and listed by `auditkeep warnings`, and where the operator asks
-for strictness the control is refused. Names of custom rules (`Custom_…`) are never doubted, nor
-are API calls beyond AWS's list that Auditkeep can make; of one that it never makes, the reason is
-told.
+because a rule or an event may be newer than the lists, but not in silence: a keyword that no list
+knows, and one whose events are never evidence (`mapping.never_evidence`), is logged when its
+control is saved and listed by `auditkeep warnings`, and where the operator asks for strictness the
+control is refused. Names of custom rules (`Custom_…`) are never doubted, nor are API calls beyond
+AWS's list that Auditkeep can make; of one that it never makes, the reason is told.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from auditkeep.errors import InvalidRequest
 from auditkeep.frameworks.model import Control, MappingSource
-from auditkeep.mapping import calls, config, keywords
+from auditkeep.mapping import calls, config, keywords, never_evidence
 
 _LISTED = frozenset({"AWS_API_Call", "AWS_Cloudtrail", "AWS_Config", "AWS_Security_Hub"})
 """The source types whose keywords AWS publishes a list of."""
@@ -29,37 +29,49 @@ class Doubt:
     keyword: str
     suggestions: tuple[str, ...]
     reason: str = ""
-    """Why an API call is never made, as a sentence."""
+    """Why it never finds anything, as a sentence, where that is known."""
 
 
-def unknown_keywords(sources: Iterable[MappingSource]) -> Iterator[tuple[str, str]]:
-    """Source type and keyword of each source whose keyword no list knows."""
+def doubtful_keywords(sources: Iterable[MappingSource]) -> Iterator[tuple[str, str]]:
+    """Source type and keyword of each source whose keyword will probably never find anything."""
     for source in sources:
         word = source.keyword.value if source.keyword else None
         if source.type not in _LISTED or word is None or word.startswith(config.CUSTOM):
             continue
         if keywords.is_listed(source.type, word):
-            continue
-        if source.type != "AWS_API_Call" or isinstance(calls.find(word), calls.Refusal):
+            doubtful = bool(reason(source.type, word))
+        else:
+            doubtful = source.type != "AWS_API_Call" or bool(reason(source.type, word))
+        if doubtful:
             yield source.type, word
 
 
 def reason(source_type: str, word: str) -> str:
-    """Why an API call is never made, as a sentence; nothing for other keywords."""
+    """Why an API call is never made, or an event never evidence; nothing for other keywords."""
+    if source_type == "AWS_Cloudtrail":
+        return never_evidence.why(word)
     found = calls.find(word) if source_type == "AWS_API_Call" else None
     return found.sentence if isinstance(found, calls.Refusal) else ""
 
 
-def refuse_unknown(sources: Iterable[MappingSource]) -> None:
-    """InvalidRequest on the first keyword that no list knows, saying what may have been meant."""
-    for source_type, word in unknown_keywords(sources):
-        near = keywords.suggest(source_type, word)
-        meant = f" Did you mean {' or '.join(near)}?" if near else ""
-        why = reason(source_type, word)
-        meant = (f" {why}" if why else "") + meant
+def sentence(source_type: str, word: str) -> str:
+    """What is wrong with a doubtful keyword, why if that is known, and what may have been meant."""
+    near = keywords.suggest(source_type, word)
+    listed = keywords.is_listed(source_type, word)
+    parts = (
+        f"the keyword '{word}', which the list of {source_type} "
+        + ("has, but which never finds anything." if listed else "does not know."),
+        reason(source_type, word),
+        f"Did you mean {' or '.join(near)}?" if near else "",
+    )
+    return " ".join(filter(None, parts))
+
+
+def refuse_doubtful(sources: Iterable[MappingSource]) -> None:
+    """InvalidRequest on the first doubtful keyword, saying what may have been meant."""
+    for source_type, word in doubtful_keywords(sources):
         raise InvalidRequest.of_field(
-            "controlMappingSources",
-            f"hold the keyword '{word}', which the list of {source_type} does not know.{meant}",
+            "controlMappingSources", f"hold {sentence(source_type, word)}"
         )
 
 
@@ -75,5 +87,5 @@ def doubts(controls: Iterable[Control]) -> list[Doubt]:
             reason(source_type, word),
         )
         for c in controls
-        for source_type, word in unknown_keywords(c.sources)
+        for source_type, word in doubtful_keywords(c.sources)
     ]

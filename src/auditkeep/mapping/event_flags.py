@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from auditkeep.mapping import cloudtrail
+from auditkeep.mapping.data_events import DATA
 
 READS = re.compile(
     "(?:Get|List|Describe|Head|BatchGet|BatchDescribe|Lookup|Search|Query|Scan|Select|Check|"
@@ -68,7 +69,7 @@ def asked_by_name(keys: Iterable[str] | None) -> ByName:
         prefix, _, name = key.partition(":")
         if _CHANGES.match(name) or not _NAME.fullmatch(name):
             continue
-        if key not in listed() or key in cloudtrail.EXCLUDED:
+        if key not in listed() or key in DATA or key in cloudtrail.EXCLUDED:
             continue
         if prefix in cloudtrail.VERSIONED_NAMES:
             sources.add(prefix + cloudtrail.SOURCE_SUFFIX)

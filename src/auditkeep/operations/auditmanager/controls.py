@@ -18,7 +18,6 @@ from auditkeep.frameworks.wire import (
     to_wire_control,
     to_wire_control_metadata,
 )
-from auditkeep.mapping import keywords
 from auditkeep.operations.auditmanager.holding import require_control_free
 from auditkeep.operations.auditmanager.pages import time_key
 from auditkeep.operations.auditmanager.propagation import control_deleted, control_edited
@@ -129,25 +128,14 @@ def _check_sources(call: Call, sources: tuple[MappingSource, ...]) -> None:
     )
     rules.check_sources(sources, call.deps.library.group, most)
     if call.deps.settings.strict_keywords:
-        warnings.refuse_unknown(sources)
+        warnings.refuse_doubtful(sources)
 
 
 def _tell_doubts(call: Call, control: Control) -> None:
-    for source_type, word in warnings.unknown_keywords(control.sources):
-        near = keywords.suggest(source_type, word)
-        meant = f" Did you mean {' or '.join(near)}?" if near else ""
-        call.doubts.append(
-            f"The list of {source_type} does not know the keyword '{word}': it will probably "
-            f"collect nothing.{meant} {warnings.reason(source_type, word)}"
-        )
-        _LOG.warning(
-            "control %s names the keyword %r, which the list of %s does not know: it will "
-            "probably collect nothing. %s",
-            control.id,
-            word,
-            source_type,
-            warnings.reason(source_type, word),
-        )
+    for source_type, word in warnings.doubtful_keywords(control.sources):
+        said = warnings.sentence(source_type, word)
+        call.doubts.append(f"The control names {said} It will probably collect nothing.")
+        _LOG.warning("control %s names %s It will probably collect nothing.", control.id, said)
 
 
 def _shown(call: Call, control: Control) -> am.Control:
