@@ -14,7 +14,8 @@ from tests.simulator.estate import Estate
 
 from auditkeep import app
 from auditkeep.clock import MINUTE, Instant, SystemClock, iso
-from auditkeep.collection import policy, regions
+from auditkeep.collection import policy, regions, trails
+from auditkeep.db.schema import rollups
 from auditkeep.evidence import lens
 from auditkeep.evidence.lens import Reach
 from auditkeep.frameworks import keys
@@ -233,3 +234,20 @@ def test_packs_are_written_to_a_folder_if_one_is_not_enough(run: Run, data: Path
     code, _, error = run(*command, "--to", str(files[0]))
     assert code == 1
     assert "cannot be made" in error
+
+
+@pytest.mark.server
+def test_what_is_done_to_config_itself_is_had_from_cloudtrail_and_is_no_missing_rule(
+    run: Run, data: Path, cloud: Simulator
+) -> None:
+    opened = Instant(SystemClock().now() - MINUTE)
+    with app.opened(load(data), SystemClock()) as parts, parts.db.write(TENANT) as tx:
+        reach = Reach(frozenset({ACCOUNT}), frozenset({"us-east-1"}))
+        lens.open_for_control(tx, A, 1, {"config:StopConfigurationRecorder"}, reach, opened)
+        assert trails.looked_at_since(tx) == opened, "a trail is read for it"
+    happened = Instant(opened + MINUTE // 2)
+    cloud.estate.event(ACCOUNT, "us-east-1", "config", "StopConfigurationRecorder", happened)
+    assert told(run, data, "run") == {"jobs": 1, "runs": 1, "openGaps": 0}
+    with app.opened(load(data), SystemClock()) as parts, parts.db.read(TENANT) as tx:
+        kept = {row.match_key for row in tx.all(tx.select(rollups.c.match_key))}
+    assert "config:StopConfigurationRecorder" in kept

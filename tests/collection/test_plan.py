@@ -24,6 +24,7 @@ from auditkeep.collection.plan import (
 from auditkeep.evidence import slots
 from auditkeep.evidence.slots import Every
 from auditkeep.ids import GLOBAL_REGION
+from auditkeep.mapping import keywords
 
 OPENED = parse("2026-05-01T10:00:00Z")
 ONE, TWO, THREE = "111111111111", "222222222222", "333333333333"
@@ -68,6 +69,24 @@ def test_each_source_is_asked_where_it_can_be() -> None:
         (ONE, "eu-west-1", "AWS_Cloudtrail", ""),
         (ONE, GLOBAL_REGION, "AWS_Cloudtrail", ""),
     }
+
+
+def test_cloudtrail_is_asked_for_what_is_done_to_config_and_security_hub_themselves() -> None:
+    events = ("config:StopConfigurationRecorder", "securityhub:BatchImportFindings")
+    assert asked(make([look(*events)], REACH)) == {(ONE, "eu-west-1", "AWS_Cloudtrail", "")}
+    both = make([look("config:PutConfigRule", "config:Custom_Mine", "config:IAM_X")], REACH)
+    wanted = {d.question.source: d.match_keys for _, _, d in both.questions()}
+    assert wanted == {
+        "AWS_Cloudtrail": {"config:PutConfigRule"},
+        "AWS_Config": {"config:Custom_Mine", "config:IAM_X"},
+    }
+
+
+def test_every_keyword_of_a_source_is_asked_of_that_source() -> None:
+    for source in ("AWS_API_Call", "AWS_Cloudtrail", "AWS_Config", "AWS_Security_Hub"):
+        listed = keywords.keywords(source)
+        found = {k for word in listed for k in keywords.match_keys(source, word)}
+        assert {q and q.source for q in map(question_of, found)} == {source}
 
 
 def test_global_events_are_not_asked_for_twice_where_the_home_region_is_asked_anyway() -> None:

@@ -28,6 +28,7 @@ from auditkeep.evidence import slots
 from auditkeep.evidence.slots import Every
 from auditkeep.ids import GLOBAL_REGION
 from auditkeep.mapping import config
+from auditkeep.mapping.cloudtrail import is_event_of_a_source
 from auditkeep.mapping.places import GLOBAL_SERVICES
 from auditkeep.observations import SourceType
 
@@ -262,6 +263,8 @@ def question_of(match_key: str) -> Question | None:
     prefix, mark, name = match_key.partition(":")
     if not mark or prefix in _NEVER_ASKED:
         return None
+    if is_event_of_a_source(match_key):
+        return EVENTS
     source = _PREFIXES.get(prefix, "AWS_Cloudtrail")
     return Question(source, name if source == "AWS_API_Call" else "")
 

@@ -24,6 +24,7 @@ from auditkeep.errors import SetupError
 from auditkeep.evidence import lens
 from auditkeep.ids import GLOBAL_REGION, is_account
 from auditkeep.logs import redacted
+from auditkeep.mapping.cloudtrail import is_event_of_a_source
 from auditkeep.settings import require_outgoing
 from auditkeep.sources.digest_chain import Link
 from auditkeep.sources.trail_layout import aimed, owner_prefix
@@ -36,7 +37,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.{1,512}")
 _REGION = re.compile(r"[a-z]{2}[a-z0-9-]{3,30}")
 _OTHERS = ("api:", "config:", "securityhub:", "pinned:", "run:", "digest:")
-"""Match keys that no event of CloudTrail has."""
+"""How match keys begin that no event of CloudTrail has, but for those of these sources."""
 
 Digests = Literal["wait", "off"]
 
@@ -214,7 +215,10 @@ def looked_at_since(tx: Tx, after: int = -1) -> Instant | None:
 
 
 def _events(match_keys: str) -> bool:
-    return any(not key.startswith(_OTHERS) for key in msgspec.json.decode(match_keys))
+    return any(
+        is_event_of_a_source(key) or not key.startswith(_OTHERS)
+        for key in msgspec.json.decode(match_keys)
+    )
 
 
 def keep_progress(tx: Tx, trail: str, place: str, progress: Progress, now: Instant) -> None:

@@ -30,6 +30,8 @@ VERSIONED_NAMES = frozenset({"lambda", "cloudfront"})
 _API_VERSION = re.compile(r"\d{4}_?\d{2}_?\d{2}(v\d+)?$")
 """These two write the API's date behind the operation: `CreateFunction20150331`."""
 
+_SHARED = re.compile("(config|securityhub):[A-Z][a-z][A-Za-z0-9]*")
+
 _LOGGED_AS = {
     "s3:PutPublicAccessBlock": ("s3:PutBucketPublicAccessBlock", "s3:PutAccountPublicAccessBlock"),
     "s3:DeletePublicAccessBlock": (
@@ -69,6 +71,15 @@ def keyword_keys(keyword: str) -> frozenset[str]:
         return frozenset(event_key(p, keyword) for p in sources) or frozenset({keyword})
     key = event_key(prefix, name)
     return frozenset({key, *_LOGGED_AS.get(key, ())})
+
+
+def is_event_of_a_source(match_key: str) -> bool:
+    """Whether a key with another source's prefix is an event all the same.
+
+    CloudTrail logs what is done to AWS Config and to Security Hub. Their events are words joined
+    together, `PutConfigRule`, which no rule (`IAM_X`, `Custom_…`) and no control (`IAM.4`) is.
+    """
+    return _SHARED.fullmatch(match_key) is not None
 
 
 def keywords() -> list[str]:
