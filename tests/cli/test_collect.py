@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from tests.cli.conftest import ACCOUNT, Run
+from tests.operations.in_process import Api
 from tests.simulator.cloud import Simulator
 from tests.simulator.estate import Estate
 
 from auditkeep import app
 from auditkeep.clock import MINUTE, Instant, SystemClock, iso
-from auditkeep.collection import policy, regions, trails
+from auditkeep.collection import backfills, policy, regions, trails
+from auditkeep.collection.targets import Place
 from auditkeep.db.schema import rollups
 from auditkeep.evidence import lens
 from auditkeep.evidence.lens import Reach
@@ -251,3 +253,64 @@ def test_what_is_done_to_config_itself_is_had_from_cloudtrail_and_is_no_missing_
     with app.opened(load(data), SystemClock()) as parts, parts.db.read(TENANT) as tx:
         kept = {row.match_key for row in tx.all(tx.select(rollups.c.match_key))}
     assert "config:StopConfigurationRecorder" in kept
+
+
+@pytest.fixture
+def assessed(data: Path) -> tuple[str, str]:
+    """An assessment of one control, and the id of its framework, which is a custom one."""
+    keyword = {"keywordInputType": "SELECT_FROM_LIST", "keywordValue": "ec2_DescribeVpcs"}
+    source = {"sourceName": "VPCs", "sourceType": "AWS_API_Call", "sourceKeyword": keyword}
+    with app.opened(load(data), SystemClock()) as parts:
+        api = Api(parts.db, parts.deps, parts.clock)
+        client = api.client()
+        control = api.call(client.create_control, name="Networks", controlMappingSources=[source])[
+            "control"
+        ]["id"]
+        framework = api.call(
+            client.create_assessment_framework, name="Ours",
+            controlSets=[{"name": "Access", "controls": [{"id": control}]}],
+        )["framework"]["id"]  # fmt: skip
+        answer = api.call(
+            client.create_assessment, name="First", roles=[], frameworkId=framework,
+            assessmentReportsDestination={"destinationType": "S3", "destination": "s3://reports/x"},
+            scope={"awsAccounts": [{"id": ACCOUNT}]},
+        )  # fmt: skip
+    return str(answer["assessment"]["metadata"]["id"]), str(framework)
+
+
+def test_the_plan_calls_those_who_look_by_their_names(
+    run: Run, data: Path, assessed: tuple[str, str]
+) -> None:
+    told(run, data, "baseline", assessed[1])
+    (row,) = told(run, data, "plan")["plan"]
+    assert row["why"] == [
+        "assessment 'First', control Networks",
+        "baseline 'Ours', control Networks",
+    ]
+
+
+def test_a_backfill_says_what_it_began_and_how_far_it_is(
+    run: Run, data: Path, assessed: tuple[str, str]
+) -> None:
+    assessment, _ = assessed
+    command = ("backfill", assessment, *words(data))
+    code, out, error = run(*command, "--from", "2026-01-01", "--json")
+    assert code == 0, error
+    assert json.loads(out) == {
+        "assessment": assessment, "from": "2026-01-01T00:00:00.000000Z", "controls": 1, "fetches": 0,
+    }  # fmt: skip
+    assert json.loads(run(*command, "--json")[1]) == {"fetches": [], "notKept": []}
+
+    place, times = Place(ACCOUNT, "us-east-1", "AWS_Cloudtrail"), (Instant(0), Instant(MINUTE))
+    with app.opened(load(data), SystemClock()) as parts, parts.db.write(TENANT) as tx:
+        failed = backfills.Fetch(
+            "f", assessment, place, *times, "FAILED", None, 3, "Denied.", Instant(0)
+        )
+        backfills.save(tx, [failed])
+    code, out, _ = run(*command)
+    assert code == 1
+    assert "FAILED 111122223333 us-east-1 cloudtrail" in out
+    assert "3 Denied." in out
+    code, _, error = run("backfill", A, *words(data))
+    assert code == 1
+    assert A in error

@@ -17,6 +17,7 @@ from auditkeep.collection import (
     gaps,
     knowing,
     missing_rules,
+    naming,
     regions,
     targets,
 )
@@ -25,6 +26,7 @@ from auditkeep.collection.coverage import OFF, Coverage
 from auditkeep.collection.gaps import Gap
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.missing_rules import Missing
+from auditkeep.collection.naming import Named
 from auditkeep.collection.plan import TRAIL, Plan, Question, Reason
 from auditkeep.collection.policy import actions, conformance_packs, policy, rules_of, stackset
 from auditkeep.collection.regions import Known
@@ -62,7 +64,8 @@ def plan_of(parts: Parts, tenant: Tenant) -> dict[str, Any]:
     with parts.db.read(tenant) as tx:
         plan = Plans(parts.deps.library, parts.settings).of(tx, now)
         known = targets.every(tx)
-        names = {a.id: a.name for a in store.active(tx)}
+        looking = {r for t in plan.territories for d in t.duties for r in d.reasons}
+        names = naming.of(tx, parts.deps.library, looking)
         keeping = kept(kept_of(parts.operator(tx, tenant)))
         said = regions.listed(tx)
     rows: dict[Question, dict[str, Any]] = {}
@@ -133,7 +136,7 @@ def _by_name(item: tuple[Question, Any]) -> tuple[str, str]:
 
 
 def _planned(
-    question: Question, row: dict[str, Any], names: dict[str, str], parts: Parts
+    question: Question, row: dict[str, Any], names: Mapping[Reason, Named], parts: Parts
 ) -> dict[str, Any]:
     often = "with its trail" if question == TRAIL else "/".join(sorted(row["often"]))
     often = often or f"every {parts.settings.collect_minutes} min"
@@ -146,17 +149,13 @@ def _planned(
         "regions": sorted(row["regions"]),
         "callsPerMonth": round(row["calls"]),
         "controls": len(reasons),
-        "why": [_why(r, names, parts) for r in reasons[:_REASONS]],
+        "why": [_why(r, names) for r in reasons[:_REASONS]],
     }
 
 
-def _why(reason: Reason, names: dict[str, str], parts: Parts) -> str:
-    if reason.of == "assessment":
-        return f"assessment '{names.get(reason.id, reason.id)}', control {reason.control}"
-    framework = parts.deps.library.frameworks.get(reason.id)
-    control = parts.deps.library.controls.get(reason.control)
-    named = framework.name if framework else reason.id
-    return f"baseline '{named}', control {control.name if control else reason.control}"
+def _why(reason: Reason, names: Mapping[Reason, Named]) -> str:
+    named = names[reason]
+    return f"{reason.of} '{named.whole}', control {named.control}"
 
 
 def status_of(parts: Parts, tenant: Tenant, assessment_id: str | None) -> list[dict[str, Any]]:

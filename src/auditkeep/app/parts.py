@@ -116,16 +116,18 @@ class Parts:
             accounts.require_active(tx)
 
     @begun_again
-    def backfill(self, tenant: Tenant, assessment_id: str, start: Instant) -> int:
-        """Let an assessment see from `start` on, as the operator; see `start_backfill`."""
+    def backfill(self, tenant: Tenant, assessment_id: str, start: Instant) -> tuple[int, int]:
+        """Let an assessment see from `start` on, as the operator; see `start_backfill`.
+
+        How many controls see further back now, and how many fetches were queued.
+        """
         with self.db.write(tenant) as tx:
             accounts.require_active(tx)
             asked = {"assessmentId": assessment_id, "from": iso(start)}
             self.note(tx.system(), "StartBackfill", asked, tenant.account, tenant.region)
             call = self.operator(tx, tenant)
             controls = start_backfill(call, assessment_id, start)
-            fetch(call, assessment_id, start)
-            return controls
+            return controls, fetch(call, assessment_id, start)
 
     def seal_now(self, tenant: Tenant) -> int:
         """Move the whole tail into segments; how many were written."""

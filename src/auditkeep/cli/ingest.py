@@ -146,18 +146,34 @@ def _keys(files: list[Path]) -> "Keys":
 def backfill(
     assessment: Annotated[str, Parameter(help="The assessment's id.")],
     *,
-    start: Annotated[str, Parameter(name="--from", help="The first day or instant, ISO 8601.")],
+    start: Annotated[
+        str | None,
+        Parameter(
+            name="--from", help="The first day or instant, ISO 8601; without it, see how far it is."
+        ),
+    ] = None,
     data: Data,
     account: Account,
     region: Region = DEFAULT_REGION,
+    json: Json = False,
 ) -> int:
-    """Open an assessment's lens to the past: everything kept since then becomes evidence."""
+    """Open an assessment's lens to the past, or see how far that is.
+
+    Everything kept since then becomes evidence; what sources still know of that time is fetched by
+    `serve` or `worker`. Exit code 1 if a fetch has failed.
+    """
+    from auditkeep.app import backfilling
     from auditkeep.ids import Tenant
 
-    at = instant(start)
+    tenant = Tenant(account, region)
+    at = None if start is None else instant(start)
     with deployment(data) as parts:
-        parts.backfill(Tenant(account, region), assessment, at)
-    return 0
+        if at is not None:
+            report(backfilling.start(parts, tenant, assessment, at), as_json=json)
+            return 0
+        found = backfilling.shown(parts, tenant, assessment)
+    report(found, as_json=json)
+    return 1 if any(f["state"] == "FAILED" for f in found["fetches"]) else 0
 
 
 def seal(*, data: Data, account: Account, region: Region = DEFAULT_REGION) -> int:
