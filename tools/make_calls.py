@@ -23,6 +23,9 @@ DATA = Path(__file__).parent.parent / "src" / "auditkeep" / "mapping" / "data" /
 LISTS = {
     # a reservation is a request; the resources are what it started
     "ec2_DescribeInstances": (("Reservations.Instances", "InstanceId", ""),),
+    # ids are what people know these by, also where an ARN is beside them
+    "backup_ListBackupPlans": (("BackupPlansList", "BackupPlanId", "BackupPlanArn"),),
+    "cloudfront_ListDistributions": (("DistributionList.Items", "Id", "ARN"),),
     # elastic addresses of VPCs have an allocation, older ones only the address
     "ec2_DescribeAddresses": (("Addresses", "AllocationId|PublicIp", ""),),
     # answers hold names, summaries or both, depending on how old who answers is
@@ -83,6 +86,8 @@ def call(keyword: str, fact: dict[str, Any]) -> Call:
         feed=feed,
         within=WITHIN.get(keyword, ""),
         lists=LISTS.get(keyword, found.lists),
+        # AWS documents these one by one, and what names a resource of each was looked at
+        digested=(),
         paging=PAGING.get(keyword, found.paging),
     )
     if feed and not feed.named and keyword not in LISTS:

@@ -572,3 +572,166 @@ def test_an_answer_survives_its_way_through_bytes() -> None:
         "Size": 8,
         "VolumeId": "v",
     }
+
+
+# --- every element is one item ----------------------------------------------------------------
+
+
+def ssm_items(*found: tuple[str, str]) -> dict[str, Any]:
+    return {
+        "ComplianceItems": [
+            {"ResourceId": machine, "Id": patch, "ComplianceType": "Patch"}
+            for machine, patch in found
+        ]
+    }
+
+
+def test_elements_that_share_a_name_are_items_of_their_own_and_equal_ones_are_one() -> None:
+    clients = Stubbed()
+    answer = ssm_items(("i-1", "KB1"), ("i-2", "KB1"), ("i-1", "KB1"), ("i-1", "KB2"))
+    clients.answer("ssm", "ListComplianceItems", answer)
+    result = read(pages(clients, ask("ssm_ListComplianceItems")))
+    keys = [o.natural_key for o in result.observations]
+    assert keys[0] == keys[2]
+    assert len(set(keys)) == 3
+    shown = [o.resources[0].value for o in result.observations]
+    assert [name.partition("#")[0] for name in shown] == ["KB1", "KB1", "KB1", "KB2"]
+    assert all(o.natural_key[3] == o.resources[0].value for o in result.observations)
+
+
+def test_elements_of_one_owner_are_items_of_their_own() -> None:
+    clients = Stubbed()
+    images = [
+        {"registryId": ACCOUNT, "repositoryName": "repo", "imageDigest": f"sha256:{n}"}
+        for n in range(3)
+    ]
+    clients.answer("ecr", "DescribeRepositories", {"repositories": [{"repositoryName": "repo"}]})
+    clients.answer("ecr", "DescribeImages", {"imageDetails": images}, {"repositoryName": "repo"})
+    result = read(pages(clients, ask("ecr_DescribeImages")))
+    assert len({o.natural_key for o in result.observations}) == 3
+    assert {o.resources[0].value.partition("/")[0] for o in result.observations} == {"repo"}
+
+
+def test_elements_that_differ_by_a_secret_only_are_items_of_their_own() -> None:
+    clients = Stubbed()
+    jobs = [
+        {"Name": "etl", "DefaultArguments": {"--key": secret}} for secret in ("one", "two", "one")
+    ]
+    clients.answer("glue", "GetJobs", {"Jobs": jobs})
+    result = read(pages(clients, ask("glue_GetJobs")))
+    keys = [o.natural_key for o in result.observations]
+    assert keys[0] == keys[2] != keys[1]
+    assert len({o.raw for o in result.observations}) == 1
+
+
+def test_texts_that_two_lists_hold_are_items_of_their_own() -> None:
+    clients = Stubbed()
+    answer = {"ScaleUpModifications": ["m5"], "ScaleDownModifications": ["m5"]}
+    clients.answer("elasticache", "ListAllowedNodeTypeModifications", answer)
+    result = read(pages(clients, ask("elasticache_ListAllowedNodeTypeModifications")))
+    assert len({o.natural_key for o in result.observations}) == 2
+
+
+def test_pages_of_an_answer_without_lists_are_parts_of_it() -> None:
+    clients = Stubbed()
+
+    def stream(destination: str, *, more: bool) -> dict[str, Any]:
+        told = {
+            "DeliveryStreamName": "s",
+            "DeliveryStreamARN": "arn:aws:firehose:::s",
+            "DeliveryStreamStatus": "ACTIVE",
+            "DeliveryStreamType": "DirectPut",
+            "VersionId": "1",
+            "Destinations": [{"DestinationId": destination}],
+            "HasMoreDestinations": more,
+        }
+        return {"DeliveryStreamDescription": told}
+
+    listed = {"DeliveryStreamNames": ["s"], "HasMoreDeliveryStreams": False}
+    clients.answer("firehose", "ListDeliveryStreams", listed)
+    given = {"DeliveryStreamName": "s"}
+    clients.answer("firehose", "DescribeDeliveryStream", stream("d1", more=True), given)
+    given = {"DeliveryStreamName": "s", "ExclusiveStartDestinationId": "d1"}
+    clients.answer("firehose", "DescribeDeliveryStream", stream("d2", more=False), given)
+    found = names(pages(clients, ask("firehose_DescribeDeliveryStream")))
+    clients.done()
+    assert found[0] == "s"
+    assert found[1].startswith("s#")
+
+
+def test_what_says_more_than_a_list_is_kept_whole() -> None:
+    clients = Stubbed()
+    answer = {"State": "enabled", "ImageCriteria": [{"ImageProviders": ["amazon"]}]}
+    clients.answer("ec2", "GetAllowedImagesSettings", answer)
+    found = read(pages(clients, ask("ec2_GetAllowedImagesSettings"))).only
+    assert json.loads(found.raw) == answer
+    assert found.resources[0].value == ACCOUNT
+
+
+@pytest.mark.parametrize(
+    ("keyword", "answers", "given", "items"),
+    [
+        (
+            "cloudfront_ListFunctions",
+            [
+                {
+                    "FunctionList": {
+                        "NextMarker": "m",
+                        "MaxItems": 1,
+                        "Quantity": 1,
+                        "Items": [
+                            {
+                                "Name": "f",
+                                "FunctionConfig": {"Comment": "1", "Runtime": "cloudfront-js-2.0"},
+                                "FunctionMetadata": {
+                                    "FunctionARN": "arn:aws:cloudfront:::f",
+                                    "LastModifiedTime": asking.AT,
+                                },
+                            }
+                        ],
+                    }
+                },
+                {"FunctionList": {"MaxItems": 1, "Quantity": 0}},
+            ],
+            [{}, {"Marker": "m"}],
+            1,
+        ),
+        (
+            "lightsail_GetBuckets",
+            [
+                {"buckets": [{"arn": "a"}], "nextPageToken": "t"},
+                {"buckets": [{"arn": "b"}]},
+            ],
+            [{}, {"pageToken": "t"}],
+            2,
+        ),
+        (
+            "kinesisanalytics_ListApplications",
+            [
+                {
+                    "ApplicationSummaries": [
+                        {
+                            "ApplicationName": "one",
+                            "ApplicationARN": "arn:aws:kinesisanalytics:::one",
+                            "ApplicationStatus": "READY",
+                        }
+                    ],
+                    "HasMoreApplications": True,
+                },
+                {"ApplicationSummaries": [], "HasMoreApplications": False},
+            ],
+            [{}, {"ExclusiveStartApplicationName": "one"}],
+            1,
+        ),
+    ],
+)
+def test_pages_beyond_the_documented_calls_are_followed(
+    keyword: str, answers: list[dict[str, Any]], given: list[dict[str, Any]], items: int
+) -> None:
+    clients = Stubbed()
+    call = call_of(keyword)
+    for answer, parameters in zip(answers, given, strict=True):
+        clients.answer(call.service, call.operation, answer, parameters)
+    result = read(pages(clients, ask(keyword)))
+    clients.done()
+    assert len({o.natural_key for o in result.observations}) == items

@@ -45,7 +45,8 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     `lists` are the paths of the lists of resources in an answer (`a|b`: the first that holds any),
     each with the member that names a resource ("" where elements are its names themselves) and
     the one that holds its ARN; none where the answer is about the account or about the resource
-    it was fed. `secrets` are the paths below an element (or below the answer) of what is cut.
+    it was fed. `digested` are those of the paths whose elements may share a name: their content is
+    part of it. `secrets` are the paths below an element (or below the answer) of what is cut.
     `everywhere`: its service has no regions; `within` is the parameter that takes a region where
     a service of one region answers for all of them; `given` are parameters that are always sent.
     """
@@ -57,6 +58,7 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     within: str = ""
     given: dict[str, Any] = {}
     lists: tuple[tuple[str, str, str], ...] = ()
+    digested: tuple[str, ...] = ()
     paging: Paging | None = None
     feed: Feed | None = None
     secrets: tuple[str, ...] = ()
@@ -69,7 +71,7 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
 class Refusal(msgspec.Struct, frozen=True):
     """Why a keyword names no call that can be asked, as a sentence."""
 
-    reason: Literal["unknown", "not read-only", "secret", "parameters"]
+    reason: Literal["unknown", "not read-only", "secret", "parameters", "pages"]
     sentence: str
 
 

@@ -14,8 +14,8 @@ import re
 from functools import cache
 from typing import Any
 
-from auditkeep.mapping import withheld
-from auditkeep.mapping.calls import Call, Feed, Paging, Refusal
+from auditkeep.mapping import listing, models, withheld
+from auditkeep.mapping.calls import Call, Feed, Refusal
 from auditkeep.mapping.feeds import FEEDS
 from auditkeep.mapping.places import GLOBAL_SERVICES
 
@@ -166,8 +166,6 @@ account's own; a key has one policy, of this name."""
 _VERB_ACTIONS = frozenset({"apigateway", "apigatewayv2"})
 """Services whose actions are HTTP's methods: `apigateway:GET`."""
 
-_TOKENS = ("NextToken", "nextToken", "next_token", "Marker", "marker", "NextMarker", "nextMarker")
-
 
 def judge(keyword: str) -> Call | Refusal:
     """The call that a keyword names, or why it cannot be asked."""
@@ -193,23 +191,11 @@ def reads(operation: str) -> bool:
 
 
 @cache
-def _session() -> Any:
-    from botocore.session import get_session  # noqa: PLC0415 - heavy
-
-    return get_session()
-
-
-@cache
-def _available() -> frozenset[str]:
-    return frozenset(_session().get_available_services())
-
-
-@cache
 def _judged(service: str, operation: str) -> Call | Refusal:
     name = f"{service}:{operation}"
-    if service not in _available():
+    if service not in models.services():
         return Refusal("unknown", f"There is no service '{service}' in the AWS SDK for Python.")
-    model = _session().get_service_model(service)
+    model = models.session().get_service_model(service)
     if operation not in model.operation_names:
         return Refusal("unknown", f"The service {service} has no operation '{operation}'.")
     if not reads(operation):
@@ -231,6 +217,13 @@ def _judged(service: str, operation: str) -> Call | Refusal:
             f"{name} cannot be asked: it needs {' and '.join(required)}, and Auditkeep does not "
             "know where to take that from.",
         )
+    tokens = listing.unread(shape)
+    if tokens:
+        return Refusal(
+            "pages",
+            f"{name} cannot be asked: its answer comes in pages by {' and '.join(tokens)}, and "
+            "Auditkeep does not know how they go on, so that nobody could tell what is missing.",
+        )
     call = call_of(service, operation, feed)
     if "" in call.secrets:
         return Refusal(
@@ -243,7 +236,7 @@ def action_of(service: str, operation: str) -> str:
     """The IAM action that an operation needs."""
     if service in _VERB_ACTIONS:
         return "apigateway:GET"
-    name = f"{_session().get_service_model(service).signing_name}:{operation}"
+    name = f"{models.session().get_service_model(service).signing_name}:{operation}"
     return _ACTIONS.get(name, name)
 
 
@@ -261,114 +254,20 @@ def _feed(service: str, operation: str, required: list[str]) -> Feed | None:
 
 def call_of(service: str, operation: str, feed: Feed | None = None) -> Call:
     """How an operation is asked, as far as botocore's models tell it."""
-    model = _session().get_service_model(service)
-    shape = model.operation_model(operation)
-    lists = () if feed and not _pages(service, operation) else _lists(shape)
+    shape = models.operation(service, operation)
+    listed = listing.listed_of(shape, fed=feed is not None)
     return Call(
         service=service,
         operation=operation,
         action=action_of(service, operation),
         everywhere=service in GLOBAL_SERVICES,
         given=_GIVEN.get((service, operation), {}),
-        lists=lists,
-        paging=_paging(service, shape),
+        lists=listed.lists,
+        digested=listed.digested,
+        paging=listing.paging_of(shape),
         feed=feed,
-        secrets=_secrets(shape, lists),
+        secrets=_secrets(shape, listed.lists),
     )
-
-
-@cache
-def _paginators(service: str) -> dict[str, Any]:
-    from botocore.exceptions import UnknownServiceError  # noqa: PLC0415 - heavy
-
-    try:
-        found = _session().get_component("data_loader").load_service_model(service, "paginators-1")
-    except UnknownServiceError:
-        return {}
-    pagination: dict[str, Any] = found["pagination"]
-    return pagination
-
-
-def _pages(service: str, operation: str) -> dict[str, Any] | None:
-    return _paginators(service).get(operation)
-
-
-def _paging(service: str, shape: Any) -> Paging | None:
-    """How the operation goes on: as its paginator says, or by the usual names of tokens."""
-    known = _pages(service, shape.name)
-    if known is not None:
-        return Paging(
-            _many(known["input_token"]), _many(known["output_token"]), known.get("more_results", "")
-        )
-    inputs = set(shape.input_shape.members) if shape.input_shape else set()
-    outputs = shape.output_shape.members
-    for token in _TOKENS:
-        answered = token if token in outputs else f"Next{token}"
-        if token in inputs and answered in outputs:
-            return Paging((token,), (answered,))
-    return None
-
-
-def _many(value: str | list[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _lists(shape: Any) -> tuple[tuple[str, str, str], ...]:
-    """The lists of an answer whose elements are resources: what the paginator names, or all."""
-    known = _pages(shape.service_model.service_name, shape.name)
-    if known is not None:
-        paths = _many(known["result_key"])
-    else:
-        paths = tuple(
-            name
-            for name, member in shape.output_shape.members.items()
-            if member.type_name == "list" and not _NO_RESOURCES.search(name)
-        )
-    result = []
-    for path in paths:
-        found = shape.output_shape
-        for name in path.split("."):
-            found = found.members.get(name) if found.type_name == "structure" else None
-            if found is None:
-                break
-        if found is not None and found.type_name == "list":
-            result.append((path, *_identity(shape, path.rsplit(".", 1)[-1], found.member)))
-    return tuple(result)
-
-
-_NO_RESOURCES = re.compile(r"failures|errors|unprocessed|warnings|responsemetadata", re.IGNORECASE)
-_ENDS = ("id", "identifier", "arn", "name", "url", "key")
-
-
-def _identity(shape: Any, list_name: str, element: Any) -> tuple[str, str]:
-    """The members of an element that name it and that hold its ARN; "" where there is none."""
-    if element.type_name != "structure":
-        return "", ""
-    hidden = withheld.paths_of(shape.service_model.service_name, element)
-    plain = {
-        name.lower(): name
-        for name, member in element.members.items()
-        if member.type_name == "string" and name not in hidden
-    }
-    things = [_singular(t) for t in (list_name, _READS.sub("", shape.name), element.name)]
-    arn = _first(plain, [f"{t}arn" for t in things] + ["arn", "resourcearn"])
-    named = [f"{t}{end}" for end in _ENDS for t in things]
-    tail = [n for n in plain if n.endswith(_ENDS[:2])] + [n for n in plain if n.endswith("name")]
-    identity = _first(plain, [*named, "id", "identifier", "arn", "name", "serialnumber", *tail])
-    return identity or arn, arn
-
-
-def _singular(name: str) -> str:
-    name = re.sub(r"(?:Summary)?List$|Summaries$|Summary$|Info$|Set$", "", name).lower()
-    if name.endswith("ies"):
-        return name[:-3] + "y"
-    if name.endswith(("sses", "xes")):
-        return name[:-2]
-    return name.removesuffix("s")
-
-
-def _first(members: dict[str, str], wanted: list[str]) -> str:
-    return next((members[name] for name in wanted if name in members), "")
 
 
 def _secrets(shape: Any, lists: tuple[tuple[str, str, str], ...]) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ stops no other; where nobody may be asked about, the call is denied. An answer "
 (no password policy, no encryption of one's own) is evidence like any other.
 
 The natural key is (account, region, keyword, resource, slot), the event time the beginning of the
-slot's day, whenever it was asked; of a first look, that moment. Members that AWS's models mark as
-sensitive are cut.
+slot's day, whenever it was asked; of a first look, that moment. Where nothing names a resource that
+is certainly its own, what is kept of it is part of its name, so that two elements of a run are one
+only if they are equal. Secrets are cut (`mapping.withheld`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -318,6 +319,7 @@ def _exchange(
         tally.records += 1
         yield unreadable(position, error)
         return
+    made: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
     for found in _resources(one, answer, ask, call):
         tally.records += 1
         if not context.interest.wants(key):
@@ -327,18 +329,22 @@ def _exchange(
         elif ask.at is None and ask.slot is None:
             yield Rejected(position + found.place, "it was asked for no slot")
         else:
-            yield _observation(found, position + found.place, key, ask, call, context)
+            observation = _observation(found, position + found.place, key, ask, call, context)
+            yield _told_apart(observation, made) if found.digested else observation
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """One resource of an answer: `shown` is what is kept of it."""
+    """One resource of an answer: `shown` is what is kept of it; `digested`: its content is part
+    of its name.
+    """
 
     element: Any
     shown: Any
     place: str
     name: str
     arn: str
+    digested: bool = False
 
 
 def _resources(one: Exchange, answer: Any, ask: Ask, call: Call) -> Iterator[_Found]:
@@ -348,7 +354,10 @@ def _resources(one: Exchange, answer: Any, ask: Ask, call: Call) -> Iterator[_Fo
     if one.refused or not call.lists:
         shown = {"answer": answer, "parameters": one.parameters} if fed else answer
         name = fed or ask.account
-        yield _Found(answer, shown, "", name, name if name.startswith("arn:") else "")
+        # a later page of an answer without lists is another part of it
+        later = call.paging is not None and not one.parameters.keys().isdisjoint(call.paging.inputs)
+        arn = name if name.startswith("arn:") else ""
+        yield _Found(answer, shown, "", name, arn, digested=later)
         return
     for path, member, arn_member in call.lists:
         label = path.split("|")[0]
@@ -357,16 +366,42 @@ def _resources(one: Exchange, answer: Any, ask: Ask, call: Call) -> Iterator[_Fo
             if fed:
                 shown = {"answer": shown, "parameters": one.parameters}
             arn = paths.name_of(element, arn_member) if isinstance(element, dict) else ""
-            name = paths.name_of(element, member) or arn or _digest(element)
+            name = paths.name_of(element, member)
+            digested = path in call.digested or not name
+            name = name or arn
             if not arn and name.startswith("arn:"):
                 arn = name
-            whole = f"{fed}/{name}" if fed else name
-            yield _Found(element, shown, f".{label}[{index}]", whole, arn)
+            whole = "/".join(part for part in (fed, name) if part)
+            yield _Found(element, shown, f".{label}[{index}]", whole, arn, digested=digested)
 
 
-def _digest(element: object) -> str:
-    """A name for what has none: it follows from its content."""
-    return sha256(in_order(element)).hexdigest()[:32]
+def _named(found: _Found, kept: bytes) -> str:
+    """What a resource is called; one that may not be alone with its name, by what is kept of it."""
+    if not found.digested:
+        return found.name
+    digest = sha256(kept).hexdigest()[:32]
+    return f"{found.name}#{digest}" if found.name else digest
+
+
+def _told_apart(
+    observation: Observation, made: dict[tuple[str, ...], list[tuple[str, ...]]]
+) -> Observation:
+    """The observation, numbered where another of the answer differs from it by its secrets only."""
+    cut = tuple(one.mac for one in observation.cuts)
+    others = made.setdefault(observation.natural_key, [])
+    if cut not in others:
+        others.append(cut)
+    number = others.index(cut)
+    if number == 0:
+        return observation
+    account, region, what, name, when = observation.natural_key
+    name = f"{name}-{number + 1}"
+    first, *rest = observation.resources
+    return msgspec.structs.replace(
+        observation,
+        natural_key=(account, region, what, name, when),
+        resources=(msgspec.structs.replace(first, value=name), *rest),
+    )
 
 
 def _observation(
@@ -376,9 +411,10 @@ def _observation(
     kept, cuts = context.cutter.cut(raw, _secrets(raw, found.element, call))
     region = call.origin(ask.region)
     service = call.action.partition(":")[0]
+    name = _named(found, kept)
     return Observation(
         source="AWS_API_Call",
-        natural_key=(ask.account, region, ask.what, found.name, occasion(ask)),
+        natural_key=(ask.account, region, ask.what, name, occasion(ask)),
         event_time=time_of(ask),
         match_key=key,
         account=ask.account,
@@ -386,7 +422,7 @@ def _observation(
         raw=kept,
         reader=READER,
         position=position,
-        resources=(Resource(value=found.name, arn=found.arn or None),),
+        resources=(Resource(value=name, arn=found.arn or None),),
         event_name=call.operation,
         event_source=f"{service}.amazonaws.com",
         cuts=cuts,
