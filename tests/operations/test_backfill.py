@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -19,11 +20,12 @@ from tests.operations.making import (
 )
 
 from auditkeep.clock import DAY, MINUTE, Instant
+from auditkeep.collection import backfills, looks
 from auditkeep.errors import AccessDenied, InvalidRequest, NotFound
 from auditkeep.evidence import lens
 from auditkeep.frameworks import store as frameworks
 from auditkeep.frameworks.model import Keyword
-from auditkeep.operations.auditkeep.backfill import start_backfill
+from auditkeep.operations.auditkeep.backfill import fetch, start_backfill
 from auditkeep.operations.auditmanager import assessments, propagation, review
 from auditkeep.operations.call import Call
 from auditkeep.wire.models import auditmanager as am
@@ -59,6 +61,83 @@ def test_a_gap_stays_a_gap(call: Call) -> None:
     observe(call, Instant(call.now + 15 * MINUTE), _day(call, -1))
     start_backfill(later, made["metadata"]["id"], _day(call, -3))
     assert _totals(call, made) == [1]
+
+
+@pytest.mark.both_databases
+def test_a_corrected_keyword_sees_the_time_before_it_was_corrected(call: Call) -> None:
+    made = assessment(call)
+    observe(call, *(Instant(call.now + m * MINUTE) for m in (1, 5)), match_key="s3:CreateBucket")
+    observe(call, Instant(call.now + 2 * MINUTE), _day(call, -1))
+    later = at(call, Instant(call.now + 10 * MINUTE))
+    _edit(later, keyword="s3_CreateBucket")
+    assert _totals(later, made) == [1]
+    assert start_backfill(later, made["metadata"]["id"], _day(call, -2)) == 1
+    # what it looked at before the edit stays as it was: only what it looks at now is opened
+    assert _totals(later, made) == [3]
+    observe(call, Instant(call.now + 3 * MINUTE), match_key="s3:CreateBucket")
+    assert _totals(later, made) == [4]
+    assert start_backfill(later, made["metadata"]["id"], _day(call, -2)) == 0
+
+
+@pytest.mark.both_databases
+def test_an_account_that_came_into_scope_is_seen_before_it_did(call: Call) -> None:
+    other = "999988887777"
+    made = assessment(call)
+    observe(call, Instant(call.now + MINUTE))
+    observe(call, Instant(call.now + 2 * MINUTE), account=other)
+    later = at(call, Instant(call.now + 10 * MINUTE))
+    accounts = tuple(am.AWSAccount(id=id_) for id_ in ("111122223333", other))
+    ask = am.UpdateAssessmentRequest(
+        assessment_id=made["metadata"]["id"], scope=am.Scope(aws_accounts=accounts)
+    )
+    assessments.update_assessment(later, ask)
+    assert _totals(later, made) == [1]
+    assert start_backfill(later, made["metadata"]["id"], _day(call, 0)) == 1
+    assert _totals(later, made) == [2]
+    (folder,) = folders_of(later, made)
+    assert {i["evidenceAwsAccountId"] for i in items_of(later, folder)} == {"111122223333", other}
+
+
+def test_sources_are_asked_up_to_when_each_account_came_into_scope(call: Call) -> None:
+    settings = call.deps.settings.model_copy(update={"collect": "aws"})
+    call = dataclasses.replace(call, deps=dataclasses.replace(call.deps, settings=settings))
+    other, made = "999988887777", assessment(call, sets={"Access": ["b"]})
+    id_ = made["metadata"]["id"]
+    later = at(call, Instant(call.now + 10 * MINUTE))
+    accounts = tuple(am.AWSAccount(id=one) for one in ("111122223333", other))
+    ask = am.UpdateAssessmentRequest(assessment_id=id_, scope=am.Scope(aws_accounts=accounts))
+    assessments.update_assessment(later, ask)
+    start_backfill(later, id_, _day(call, -2))
+    # asked for again it is the same, though all of it is opened by now
+    assert [fetch(later, id_, _day(call, -2)) for _ in range(2)] == [2, 0]
+    ends = {f.place.account: (f.start, f.end) for f in backfills.listed(later.tx, id_)}
+    assert ends == {
+        "111122223333": (_day(call, -2), call.now),
+        other: (_day(call, -2), later.now),
+    }
+
+
+def test_a_past_that_is_opened_makes_no_slot_due(call: Call) -> None:
+    _edit(call, keyword="iam_GetAccountPasswordPolicy", kind="AWS_API_Call")
+    made = assessment(call)
+    start_backfill(call, made["metadata"]["id"], _day(call, -3))
+    (look,) = looks.intervals(call.tx, Instant(call.now + MINUTE))
+    assert (look.opens_at, look.since) == (call.now, None)
+
+
+def test_a_time_in_which_a_control_was_inactive_stays_a_gap_for_a_corrected_keyword(
+    call: Call,
+) -> None:
+    made = assessment(call)
+    _set_control(at(call, Instant(call.now + 10 * MINUTE)), made, "INACTIVE")
+    later = at(call, Instant(call.now + 20 * MINUTE))
+    _set_control(later, made, "UNDER_REVIEW")
+    last = at(call, Instant(call.now + 30 * MINUTE))
+    _edit(last, keyword="s3_CreateBucket")
+    minutes = (5, 15, 25)
+    observe(call, *(Instant(call.now + m * MINUTE) for m in minutes), match_key="s3:CreateBucket")
+    start_backfill(last, made["metadata"]["id"], _day(call, -1))
+    assert _totals(last, made) == [2]
 
 
 def test_future_ended_dormant_and_foreign_assessments_are_refused(

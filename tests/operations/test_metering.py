@@ -103,6 +103,27 @@ def test_a_backfill_meters_what_comes_after_it_and_not_what_was_there(metered: C
     assert total(metered) == 1
 
 
+def test_a_backfill_of_a_new_account_meters_what_comes_after_it_and_counts_nothing_twice(
+    metered: Call,
+) -> None:
+    made = assessment(metered)
+    other, past = "999988887777", later(metered)
+    observe(metered, past.now, account=other)
+    observe(metered, past.now)
+    assert total(metered) == 1
+    scoped, last = later(metered, 2), later(metered, 3)
+    accounts_ = tuple(am.AWSAccount(id=id_) for id_ in ("111122223333", other))
+    ask = am.UpdateAssessmentRequest(
+        assessment_id=made["metadata"]["id"], scope=am.Scope(aws_accounts=accounts_)
+    )
+    assessments.update_assessment(scoped, ask)
+    start_backfill(last, made["metadata"]["id"], metered.now)
+    assert total(metered) == 1
+    observe(metered, past.now, account=other)
+    observe(metered, past.now)
+    assert total(metered) == 3
+
+
 def test_manual_evidence_is_metered_and_not_charged(metered: Call) -> None:
     made = assessment(metered)
     manual.batch_import_evidence(

@@ -33,7 +33,7 @@ def start(house: House, days: int) -> list[Fetch]:
     now = house.clock.now()
     with house.lake.db.write(house.tenant) as tx:
         plan = Plans(house.library, house.settings).of(tx, now)
-        wanted = list(backfills.planned(plan, A, Instant(now - days * DAY), now, now))
+        wanted = list(backfills.planned(plan, A, Instant(now - days * DAY), lambda *_: now, now))
         backfills.save(tx, wanted)
         for one in wanted:
             house.jobs.enqueue(tx, backfills.JOB, one.id, now, lane=one.place.account)

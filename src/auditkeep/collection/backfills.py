@@ -10,14 +10,14 @@ brings an account's events, its past is read by whoever reads the trail (`read_b
 of that kind is no job.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Row
 
 from auditkeep.clock import DAY, Instant
-from auditkeep.collection.plan import HOME, TRAIL, Plan, Question
+from auditkeep.collection.plan import HOME, TRAIL, Duty, Plan, Question
 from auditkeep.collection.targets import Place
 from auditkeep.db.schema import backfills
 from auditkeep.db.tx import Tx
@@ -63,17 +63,21 @@ def planned(
     plan: Plan,
     assessment_id: str,
     start: Instant,
-    end: Instant,
+    until: Callable[[str, Duty], Instant],
     now: Instant,
     kept: Mapping[SourceType, int] = KEPT,
 ) -> Iterator[Fetch]:
-    """What to fetch for an assessment, from where the plan asks for it now."""
+    """What to fetch for an assessment, from where the plan asks for it now.
+
+    `until` says up to when an account was not asked a question for it.
+    """
     for account, region, duty in plan.questions():
         source = duty.question.source
         if source not in kept or all(r.id != assessment_id for r in duty.reasons):
             continue
         by_trail = duty.question == TRAIL
         begin = start if by_trail else max(start, Instant(now - kept[source]))
+        end = until(account, duty)
         if begin >= end:
             continue
         named = (assessment_id, account, region, source, duty.question.what, str(start), str(end))

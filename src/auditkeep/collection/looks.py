@@ -84,7 +84,8 @@ def _asks_on_slots(match_keys: frozenset[str]) -> bool:
 def _before(tx: Tx, rows: Iterable[Row[Any]], now: Instant) -> dict[_Joint, Row[Any]]:
     """What closed as something opened that has had no slot of its own yet, and so on back.
 
-    By where it closed: what goes on there looked at the same keys of the same control.
+    By where it closed: what goes on there looked at the same keys of the same control. A past that
+    was opened afterwards is no such look: nothing was due then.
     """
     t = lens_intervals.c
     fresh: dict[str, Instant] = {}
@@ -96,7 +97,10 @@ def _before(tx: Tx, rows: Iterable[Row[Any]], now: Instant) -> dict[_Joint, Row[
     found: dict[_Joint, Row[Any]] = {}
     for assessment_id, since in sorted(fresh.items()):
         closed = tx.select(*_READ).where(
-            t.assessment_id == assessment_id, t.frozen.is_(False), t.closes_at > since
+            t.assessment_id == assessment_id,
+            t.frozen.is_(False),
+            t.backfilled.is_(False),
+            t.closes_at > since,
         )
         for row in tx.all(closed):
             found[_joint(row, row.closes_at)] = row

@@ -519,6 +519,7 @@ lens_intervals = _owned(
     _text("every"),  # DAILY | WEEKLY | MONTHLY: which days it sees, see evidence.slots
     _int("anchor"),  # from when its slots are counted: kept where an interval is opened anew
     _flag("frozen"),  # its assessment is INACTIVE and sees no later batch
+    _flag("backfilled"),  # it opened a past afterwards
     Column("version", BigInteger, nullable=False, default=0),  # wanted_version that it made
     # in this order in the key itself: SQLite prefers a table's key to an index that names more
     key=("assessment_id", "ordinal", "id"),

@@ -61,6 +61,8 @@ class Interval:
     closes_at: Instant
     every: Every = "DAILY"
     anchor: Instant = BEGINNING
+    backfilled: bool = False
+    """Whether it opened a past afterwards (`evidence.reaching`)."""
 
     @property
     def pinned(self) -> bool:
@@ -168,6 +170,7 @@ def open_for_controls(
     *,
     every: Every = "DAILY",
     anchor: Instant | None = None,
+    backfilled: bool = False,
 ) -> None:
     """Open one interval per control, all of the same reach, time and rhythm.
 
@@ -187,6 +190,7 @@ def open_for_controls(
             "regions": regions,
             "every": every,
             "anchor": opens_at if anchor is None else anchor,
+            "backfilled": backfilled,
         }
         for ordinal, match_keys in ((o, frozenset(k)) for o, k in keys.items())
         if match_keys
@@ -264,12 +268,13 @@ Mapped = tuple[int, Every, str]
 def anchors(tx: Tx, assessment_id: str) -> dict[Mapped, Instant]:
     """From when the slots of each mapping are counted that is wanted less often than every day.
 
-    What a backfill opened has days of its own: it lies before all others and counts for none.
+    What a backfill opened has days of its own, and counts for none.
     """
     t = lens_intervals.c
+    own = (t.assessment_id == assessment_id, t.backfilled.is_(False))
     query = (
         tx.select(t.ordinal, t.every, t.match_keys, t.anchor)
-        .where(t.assessment_id == assessment_id, t.every != "DAILY")
+        .where(*own, t.every != "DAILY")
         .order_by(t.opens_at)
     )
     return {
@@ -301,6 +306,7 @@ def load(
         table.regions,
         table.every,
         table.anchor,
+        table.backfilled,
     ).where(table.assessment_id == assessment_id)
     if len(wanted) == 1:
         query = query.where(table.ordinal == wanted[0])
@@ -318,6 +324,7 @@ def load(
                 closes_at=FOREVER if row.closes_at is None else row.closes_at,
                 every=row.every,
                 anchor=Instant(row.anchor),
+                backfilled=row.backfilled,
             )
         )
     return [

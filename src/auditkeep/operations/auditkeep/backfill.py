@@ -1,9 +1,10 @@
 """Backfill: an assessment's lenses reach into the past, and what was kept there is its evidence.
 
-Nothing that was kept is copied. Each control that collects by itself gets an interval from `start`
-up to where its first one opens. Where this deployment asks AWS, what sources still know of that
-time is fetched; what neither was kept nor is known any more stays missing, and what was passed over
-is named.
+Nothing that was kept is copied. Each control that collects by itself gets intervals from `start`
+up to where it began to look at what it looks at now (`evidence.reaching`): at a keyword that was
+corrected, or an account that came into scope, that may be much later than at the rest. Where this
+deployment asks AWS, what sources still know of that time is fetched; what neither was kept nor is
+known any more stays missing, and what was passed over is named.
 """
 
 from auditkeep.assessments import rules, store
@@ -12,12 +13,12 @@ from auditkeep.clock import SECOND, Instant, iso, wire
 from auditkeep.collection import backfills, not_kept
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.not_kept import NotKept
-from auditkeep.collection.plan import TRAIL
+from auditkeep.collection.plan import TRAIL, Duty
 from auditkeep.db.tx import Tx
 from auditkeep.errors import InvalidRequest
-from auditkeep.evidence import lens, selection
+from auditkeep.evidence import lens, reaching, selection
+from auditkeep.evidence.lens import Reach
 from auditkeep.operations.auditkeep.keeping import not_kept as to_wire
-from auditkeep.operations.auditmanager.scoping import look
 from auditkeep.operations.auditmanager.standing import assessment_for, log_assessment
 from auditkeep.operations.call import Call, pair
 from auditkeep.wire.models import auditkeep as ak
@@ -40,16 +41,24 @@ def start_backfill(call: Call, assessment_id: str, start: Instant) -> int:
         )
     if start > call.now:
         raise InvalidRequest.of_field("start", f"is in the future: {iso(start)}.")
-    openings = _later_openings(call, assessment, start)
-    lenses = lens.load(call.tx, assessment.id, openings, assessment.frozen_at_batch)
+    unseen = reaching.unseen(_looking(call, assessment), start)
+    controls = sorted({ordinal for keys in unseen.values() for ordinal in keys})
+    lenses = lens.load(call.tx, assessment.id, controls, assessment.frozen_at_batch)
     selection.spell_out(call.tx, call.deps.lake, assessment.id, lenses)
-    copies = {c.ordinal: c.copy for c in store.controls(call.tx, assessment.id)}
-    for opening in sorted(set(openings.values())):
-        looking = {o: copies[o] for o, first in openings.items() if first == opening}
-        look(call, assessment, looking, start, opening)
+    for stretch, keys in unseen.items():
+        lens.open_for_controls(
+            call.tx,
+            assessment.id,
+            keys,
+            Reach(stretch.accounts, stretch.regions),
+            stretch.opens_at,
+            stretch.closes_at,
+            every=stretch.every,
+            backfilled=True,
+        )
     store.touch(call.tx, assessment.id, call.now)
     log_assessment(call, assessment, "UPDATE_METADATA")
-    return len(openings)
+    return len(controls)
 
 
 def start(call: Call, ask: ak.StartBackfillRequest) -> ak.StartBackfillResponse:
@@ -71,7 +80,9 @@ def fetch(call: Call, assessment_id: str, start_at: Instant) -> int:
     plan = Plans(call.deps.library, call.deps.settings).of(call.tx, call.now)
     before = {f.id: f for f in backfills.listed(call.tx, assessment_id)}
     kept = backfills.KEPT_IN_STORE if call.deps.settings.collect_event_store else backfills.KEPT
-    wanted = backfills.planned(plan, assessment_id, start_at, assessment.created_at, call.now, kept)
+    unseen = reaching.unseen(_looking(call, assessment), start_at, besides_backfills=False)
+    until = _Until(start_at, unseen)
+    wanted = backfills.planned(plan, assessment_id, start_at, until.of, call.now, kept)
     new = [f for f in wanted if f.id not in before or before[f.id].state == "FAILED"]
     backfills.save(call.tx, new)
     for one in (f for f in new if backfills.question(f) != TRAIL):
@@ -108,14 +119,33 @@ def missing_of(tx: Tx, assessment: Assessment) -> list[NotKept]:
     return not_kept.of_assessment(tx, assessment.id, lenses)
 
 
-def _later_openings(call: Call, assessment: Assessment, start: Instant) -> dict[int, Instant]:
-    """Controls that would see more, by ordinal, with the event time they see from until now."""
-    first = lens.first_openings(call.tx, assessment.id)
-    return {
-        c.ordinal: first[c.ordinal]
+def _looking(call: Call, assessment: Assessment) -> list[lens.Lens]:
+    """The lenses of those controls that look at anything by now."""
+    ordinals = [
+        c.ordinal
         for c in store.controls(call.tx, assessment.id)
-        if first.get(c.ordinal, start) > start and not c.removed and c.status != "INACTIVE"
-    }
+        if not c.removed and c.status != "INACTIVE"
+    ]
+    return lens.load(call.tx, assessment.id, ordinals, assessment.frozen_at_batch)
+
+
+class _Until:
+    """Up to when accounts were not asked for what an assessment looks at now."""
+
+    def __init__(self, start: Instant, unseen: reaching.Unseen) -> None:
+        self._start = start
+        self._of: dict[str, list[tuple[Instant, frozenset[str]]]] = {}
+        for stretch, keys in unseen.items():
+            told = stretch.closes_at, frozenset[str]().union(*keys.values())
+            for account in stretch.accounts:
+                self._of.setdefault(account, []).append(told)
+
+    def of(self, account: str, duty: Duty) -> Instant:
+        """The start, where that was all asked for."""
+        ends = (
+            end for end, keys in self._of.get(account, ()) if not keys.isdisjoint(duty.match_keys)
+        )
+        return max(ends, default=self._start)
 
 
 OPERATIONS = (

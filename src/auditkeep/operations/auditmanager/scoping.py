@@ -127,17 +127,15 @@ def look(
     assessment: Assessment,
     copies: Mapping[int, ControlCopy],
     opens_at: Instant,
-    closes_at: Instant | None = None,
     *,
     only: Callable[[str], bool] | None = None,
 ) -> None:
     """Open intervals for some controls, by ordinal: one for each rhythm that a control has.
 
     With `only`, for those of their match keys that it admits. What looked before keeps the weekday,
-    or day of the month, of its first run (spec section 3.5); what ends at once, as a past that is
-    opened does, has its own.
+    or day of the month, of its first run (spec section 3.5).
     """
-    known = lens.anchors(call.tx, assessment.id) if closes_at is None else {}
+    known = lens.anchors(call.tx, assessment.id)
     alike: dict[tuple[Rhythm, Instant], dict[int, set[str]]] = {}
     for ordinal, copy in copies.items():
         for rhythm, keys in copy.by_rhythm().items():
@@ -152,7 +150,6 @@ def look(
             keys_of,
             where,
             opens_at,
-            closes_at,
             every=rhythm,
             anchor=anchor,
         )
