@@ -69,6 +69,8 @@ class Made:
         self.troubles: dict[tuple[str, str], list[Exception | None]] = {}
         """By account and what: raised instead of the next pages, None lets one pass."""
         self.faults: dict[str, Fault] = {}
+        self.called: dict[str, str] = {}
+        """What a resource is called, where that is not its own name."""
         self.asked: list[Ask] = []
         self.pages = 0
         self._clock = clock
@@ -108,7 +110,14 @@ class Made:
             for key in sorted(ask.wanted.keys or ()):
                 yield Observation(
                     source=self.source,
-                    natural_key=(ask.account, key, name, str(ask.slot), str(ask.at), str(at)),
+                    natural_key=(
+                        ask.account,
+                        key,
+                        self.called.get(name, name),
+                        str(ask.slot),
+                        str(ask.at),
+                        str(at),
+                    ),
                     event_time=self._clock.now() if at is None else at,
                     match_key=key,
                     account=ask.account,

@@ -321,6 +321,42 @@ def test_a_resource_that_cannot_be_asked_about_is_a_gap_but_the_others_are_kept(
     assert run["asked"][0]["faults"][0]["resource"] == "bob"
 
 
+@pytest.mark.parametrize("other", ["bob", "eve"])
+def test_two_resources_of_one_name_are_a_gap_and_never_pass_in_silence(
+    house: House, other: str
+) -> None:
+    """Told on one page, or on two."""
+    house.look(USERS)
+    house.api.called[other] = "ada"
+    house.until(parse("2026-05-02T00:00:00Z"))
+    assert len(house.kept(USERS)) == 2
+    assert [(g.reason, g.closes_at) for g in house.gaps()] == [("contradicted", None)]
+    (run,) = house.runs()
+    assert run["outcome"] == "partial"
+    (asked,) = run["asked"]
+    assert asked["counts"]["conflicts"] == 1
+    assert asked["outcome"] == "partial"
+    assert "say otherwise" in asked["faults"][0]["message"]
+    now = house.clock.now()
+    looking = Looking(Reason("assessment", A, "1"), "a", frozenset({USERS}), ())
+    with house.lake.db.read(house.tenant) as tx:
+        plan, known = house.collector.plans.of(tx, now), targets.every(tx)
+    (told,) = coverage.of([looking], plan, known, {}, now, asks=True, every=house.collector.every)
+    assert told.state == "silent"
+    assert [lack.reason for lack in told.lacks] == ["contradicted"]
+    house.api.called.clear()
+    house.days(1)
+    assert all(g.closes_at is not None for g in house.gaps())
+
+
+def test_a_source_that_tells_one_fact_in_two_ways_makes_no_gap(house: House) -> None:
+    house.look(RULE)
+    house.config.called["bucket-2"] = "bucket-1"
+    house.collect()
+    assert len(house.kept(RULE)) == 1
+    assert house.gaps() == []
+
+
 def test_a_paused_account_is_asked_nothing(house: House) -> None:
     with house.lake.db.write(house.tenant) as tx:
         accounts.put(tx, Asked(account=ONE, paused=True))

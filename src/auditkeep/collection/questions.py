@@ -17,8 +17,11 @@ from auditkeep.collection.pulls import Asked
 from auditkeep.collection.targets import Missed, Place, Target, Todo, Trouble, UnderWay
 from auditkeep.db.tx import Tx
 from auditkeep.errors import Overtaken
+from auditkeep.evidence import slots
 from auditkeep.ids import Tenant
 from auditkeep.sources.pull import Page
+
+CONTRADICTED = "contradicted"
 
 
 @dataclass(slots=True)
@@ -93,6 +96,42 @@ class Questions:
         again = Instant(targets.round_of(now, self.every) + self.every)
         self._begin(todo.question.what, Missed(targets.failed_since(todo, state), trouble), now)
         self._set(todo, targets.not_answered(state, trouble, again))
+
+    def contradicted(self, line: Asked, often: int, now: Instant) -> None:
+        """Some of what it was answered says otherwise of a resource than what is kept already.
+
+        Of an API call that is a fault: for one occasion, a resource is told of once. Other sources
+        tell one fact in several ways, and again when it has changed.
+        """
+        if self.place.source != "AWS_API_Call":
+            return
+        said = (
+            f"{often} of the resources it answered with are called like others that were kept, "
+            "and say otherwise: only the first of each name is evidence."
+        )
+        fault = (CONTRADICTED, "", said)
+        line.faults.append((line.what, CONTRADICTED, said))
+        state = self.states[line.what]
+        going_on = state.under_way
+        if going_on is not None:
+            faults = {**going_on.faults, line.what: fault}
+            state = msgspec.structs.replace(
+                state, under_way=msgspec.structs.replace(going_on, faults=faults)
+            )
+        else:
+            line.outcome, line.message = "partial", said
+            first = (state.reason, state.detail, state.message) if state.reason else fault
+            state = msgspec.structs.replace(
+                state,
+                reason=first[0],
+                detail=first[1],
+                message=first[2],
+                faults={**state.faults, line.what: fault},
+            )
+        self.states[line.what] = state
+        self._changed.add(line.what)
+        since = line.began if line.slot is None else slots.start(line.slot)
+        self._begin(line.what, Missed(since, Trouble(*fault)), now)
 
     def _state(self, todo: Todo) -> Target:
         return self.states.get(todo.question.what, targets.NEVER_ASKED)

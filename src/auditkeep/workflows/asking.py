@@ -246,7 +246,8 @@ class _Work:
     def _keep(self, tx: Tx, now: Instant) -> None:
         """The first two, in a transaction that holds the tenant's lock."""
         self.questions.require_left(tx)
-        self._pages.keep(tx, now)
+        for line, often in self._pages.keep(tx, now):
+            self.questions.contradicted(line, often, now)
         self.questions.save(tx)
 
     def put_off(self, error: NotCollected) -> None:
@@ -258,12 +259,12 @@ class _Work:
     def conclude(self, outcome: str) -> None:
         """Keep what still waits, and make the run a fact, in one transaction."""
         now = self._now()
-        failed = [one for one in self.run.asked if one.outcome not in ("complete", "")]
-        told = "partial" if failed and outcome == "completed" else outcome
         self.parts.make_ready(self.tenant, now)
         with self.parts.db.write(self.tenant) as tx:
             tx.lock_tenant()
             self._keep(tx, now)
+            failed = [one for one in self.run.asked if one.outcome not in ("complete", "")]
+            told = "partial" if failed and outcome == "completed" else outcome
             record = self.run.observation(
                 self.tenant, self.place, outcome=told, ended=now, cut_key=self._cut_key
             )

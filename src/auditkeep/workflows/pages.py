@@ -117,10 +117,16 @@ class Pages:
         self._rows += len(found)
         self._bytes += sum(len(o.raw) for o in found)
 
-    def keep(self, tx: Tx, now: Instant) -> None:
-        """Append all that waits."""
+    def keep(self, tx: Tx, now: Instant) -> list[tuple[Asked, int]]:
+        """Append all that waits; the questions of which something was told in two ways, and how
+        often.
+        """
+        contradicted = []
         waiting, self._waiting, self._rows, self._bytes = self._waiting, [], 0, 0
         for part in waiting:
             provenance = self.run.provenance(self.place)
             result = keep(tx, self.lake, part.unit, part.observations, provenance, now)
             part.line.kept(result, part.observations)
+            if result.conflicts:
+                contradicted.append((part.line, result.conflicts))
+        return contradicted

@@ -32,6 +32,7 @@ _REASONS = {
     "failed": "failed",
     "wrong-time": "clock is wrong",
     "partial": "partly answered",
+    "contradicted": "told in two ways",
 }
 _STATES = {
     "collecting": ("good", "complete"),
