@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from auditkeep.clock import MINUTE, Instant, iso, parse
 from auditkeep.mapping import config as mapping
 from auditkeep.mapping.interest import Interest
 from auditkeep.mapping.keywords import match_keys
-from auditkeep.sources import config
+from auditkeep.sources import config, configpull
 from auditkeep.sources.configpull import ConfigEvaluations, aggregators
 from auditkeep.sources.pull import Ask, Page, SwitchedOff
+from auditkeep.sources.rules import Rules
 
 ACCOUNT = "111122223333"
 REGION = "eu-west-1"
@@ -178,6 +180,10 @@ def test_what_is_pushed_and_what_is_pulled_are_one_fact(cloud: Simulator) -> Non
     }
     pushed = read(config.parse, json.dumps(event).encode()).only
     assert pushed.natural_key == pulled.natural_key
+    known = Rules(configpull.defined(Simulated(cloud, ACCOUNT).client("config", REGION))[0])
+    told_of = replace(EVERYTHING, rules=known)
+    assert read(config.parse, json.dumps(event).encode(), told_of).only.match_key == KEY
+    assert pulled.match_key == KEY
     assert pushed.event_time == pulled.event_time
     assert pushed.content == pulled.content
     assert pushed.raw != pulled.raw
@@ -338,6 +344,34 @@ def test_history_is_read_resource_by_resource_and_gone_on_from_anywhere() -> Non
     rest = list(PULLER.get(clients, question, got[1].resume))
     assert [p.unit for p in rest] == [p.unit for p in got[2:]]
     assert got[-1].resume is None
+
+
+def test_items_that_were_not_looked_at_are_asked_for_again_while_that_brings_any() -> None:
+    keys = [("AWS::S3::Bucket", name) for name in "abc"]
+    named = [{"resourceType": kind, "resourceId": name} for kind, name in keys]
+    clients = Stubbed()
+    for asked, found in ((named, ["a"]), (named[1:], ["b"]), (named[2:], [])):
+        clients.answer(
+            "config",
+            "BatchGetResourceConfig",
+            {
+                "baseConfigurationItems": [
+                    {"resourceType": "AWS::S3::Bucket", "resourceId": name} for name in found
+                ],
+                "unprocessedResourceKeys": asked[len(found) :],
+            },
+            {"resourceKeys": asked},
+        )
+    got = configpull.items_of(clients.client("config", REGION), keys)
+    assert [name for _, name in sorted(got.items)] == ["a", "b"]
+    assert got.faults == ()
+    clients.done()
+
+
+def test_many_items_are_asked_for_a_hundred_at_a_time(cloud: Simulator) -> None:
+    keys = [("AWS::S3::Bucket", f"other{number}") for number in range(150)]
+    got = configpull.items_of(Simulated(cloud, ACCOUNT).client("config", REGION), keys)
+    assert [len(one.parameters["resourceKeys"]) for one in got.exchanges] == [100, 50]
 
 
 def test_a_page_that_is_none_is_rejected() -> None:

@@ -9,7 +9,7 @@ from functools import partial
 
 from auditkeep.app.parts import Parts
 from auditkeep.clock import Clock
-from auditkeep.collection import backfills
+from auditkeep.collection import backfills, pushed
 from auditkeep.collection.looks import Plans
 from auditkeep.observations import SourceType
 from auditkeep.settings import Settings
@@ -29,6 +29,7 @@ from auditkeep.workflows.backfill import Backfilling
 from auditkeep.workflows.collect import KIND, Collector
 from auditkeep.workflows.gap_notices import GapNotices
 from auditkeep.workflows.rounds import Rounds, repeating
+from auditkeep.workflows.settling import Settling
 
 ASIDE = 4
 """Jobs that wait for their account, for each that is worked at; their threads take memory."""
@@ -104,6 +105,7 @@ def handlers_of(collector: Collector, notices: GapNotices) -> Mapping[str, Handl
     return {
         KIND: Asking(collector).handler(),
         backfills.JOB: Backfilling(collector).handler(),
+        pushed.JOB: Settling(collector).handler(),
         gap_notices.KIND: notices.handler(),
     }
 

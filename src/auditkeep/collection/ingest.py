@@ -81,9 +81,11 @@ class Watcher(Protocol):
     def rejected(self, rejected: Rejected) -> None: ...
 
 
-def question(source: Source, context: Context) -> bytes:
-    """A digest of all that decides, beside a file's content, what is read from it."""
-    asked = (
+def question(source: Source, context: Context, remembered: tuple[int, int] | None = None) -> bytes:
+    """A digest of all that decides, beside a file's content, what is read from it; `remembered` is
+    the version of the definitions of rules that are, if they may.
+    """
+    asked: tuple[object, ...] = (
         "auditkeep/question/1",
         source,
         _READERS[source],
@@ -92,6 +94,8 @@ def question(source: Source, context: Context) -> bytes:
         context.rules.fingerprint(),
         context.observed_at,
     )
+    if remembered is not None and remembered != (0, 0):
+        asked = (*asked, remembered)
     return sha256(msgspec.json.encode(asked)).digest()
 
 

@@ -253,6 +253,8 @@ class Reach:
 
 EVENTS = Question("AWS_Cloudtrail", "")
 """New events of CloudTrail, asked of whoever has them: the account, or an event data store."""
+RULES = Question("AWS_Config", "")
+"""What the rules of AWS Config judged."""
 TRAIL = Question("AWS_Cloudtrail", "trail")
 """What a trail brings: looked at, and asked of nobody."""
 _ANY = "*"

@@ -3,17 +3,24 @@
 Everything a request brings is kept in the caller's transaction, or nothing of it. The unit's id
 follows from the records and from all that decides what is read of them, so a request that comes
 again changes nothing, whoever sends it.
+
+Judgements of AWS Config about an account that is asked by us anyway wait until it was asked about
+them, where there is something to ask: whose the rule is, or the resource's configuration item
+(`collection.pushed`). Of all others, a rule of which nothing is known is taken by its name.
 """
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
+import msgspec
 from msgspec import structs
 
 from auditkeep.clock import Instant, iso
+from auditkeep.collection import definitions, pushed
 from auditkeep.collection.counts import Counts
+from auditkeep.collection.definitions import Asks, Known, nobody_asks
 from auditkeep.collection.ingest import PARSERS, Source, question
 from auditkeep.collection.runs import Run
 from auditkeep.db.tx import Tx
@@ -24,7 +31,7 @@ from auditkeep.lake.keeping import FACTS, UNSEEN
 from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
-from auditkeep.sources import config
+from auditkeep.sources import config, configpull
 from auditkeep.sources.records import Context, Rejected, Tally
 from auditkeep.sources.secrets import Cutter
 
@@ -45,6 +52,8 @@ class Pushed:
     counts: Counts = field(default_factory=Counts)
     refused: list[Refusal] = field(default_factory=list)
     run: str | None = None
+    waiting: int = 0
+    """Records that are kept when their account was asked about them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +76,30 @@ def push(
     *,
     reads: bool = False,
     observed_at: Instant | None = None,
+    asks: Asks = nobody_asks,
 ) -> Pushed:
-    """Keep what `interest` wants of the records; InvalidRequest where they hold too many."""
+    """Keep what `interest` wants of the records; InvalidRequest where they hold too many.
+
+    Where records are to wait, whoever runs jobs is to be woken after the commit.
+    """
     run = Run(new_id(), source, pusher.caller, now, secrets.token_bytes(32), pusher.collector)
     context = Context(tx.tenant, interest, Cutter(run.cut_key), reads, observed_at=observed_at)
+    result = Pushed()
+    known: list[tuple[str, str, str]] = []
     if source == "config":
         for record in records:
             config.collect_rules(iter([record]), context.rules)
-    result = Pushed()
-    found = _read(source, records, context, result)
-    unit = Unit(_unit_id(question(source, context), records), "push", source)
+        definitions.add(tx, context.rules, now)
+        remembered = Known(tx, asks)
+        waits = _Parking(tx, remembered, asks, pusher, now).waits
+        context = replace(context, definitions=remembered)
+        found = _read(source, records, context, result, waits)
+        known = sorted(remembered.used)
+        if result.waiting == len(records):
+            return result
+    else:
+        found = _read(source, records, context, result)
+    unit = Unit(_unit_id(question(source, context), records, known), "push", source)
     provenance = run.provenance("pushed")
     done = append(
         tx, lake, unit=unit, klass=FACTS, observations=found, provenance=provenance, now=now
@@ -113,22 +136,66 @@ def push(
     return result
 
 
+_Waits = Callable[[bytes, Sequence[Observation], Tally], bool]
+"""Whether a record is to wait, by what is read of it; it is put where it does."""
+
+
+def _none_waits(record: bytes, found: Sequence[Observation], tally: Tally) -> bool:  # noqa: ARG001
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Parking:
+    """Has judgements wait whose account is asked by us, where it has something to say of them."""
+
+    tx: Tx
+    remembered: Known
+    asks: Asks
+    pusher: Pusher
+    now: Instant
+
+    def waits(self, record: bytes, found: Sequence[Observation], tally: Tally) -> bool:
+        places = self.remembered.awaiting() if tally.unmatched[config.AWAITED] else []
+        places += [
+            (o.account, o.region)
+            for o in found
+            if configpull.has_item(o.resources[0].type or "")
+            and o.match_key in (self.asks(o.account, o.region) or ())
+        ]
+        if not places:
+            return False
+        pushed.park(self.tx, places[0], record, self.pusher.caller, self.pusher.collector, self.now)
+        return True
+
+
 def _read(
-    source: Source, records: Sequence[bytes], context: Context, result: Pushed
+    source: Source,
+    records: Sequence[bytes],
+    context: Context,
+    result: Pushed,
+    waits: _Waits = _none_waits,
 ) -> list[Observation]:
     """The observations of all records; positions begin with the number of the record and a `/`."""
     found: list[Observation] = []
     tally = Tally()
     for index, record in enumerate(records):
-        for item in PARSERS[source](iter([record]), context, tally):
+        own, some, refused = Tally(), [], []
+        for item in PARSERS[source](iter([record]), context, own):
             if isinstance(item, Rejected):
-                result.refused.append(Refusal(index, item.position, item.reason))
+                refused.append(Refusal(index, item.position, item.reason))
             else:
-                found.append(structs.replace(item, position=f"{index}/{item.position}"))
-            if len(found) > MAX_ROWS:
+                some.append(structs.replace(item, position=f"{index}/{item.position}"))
+            if len(found) + len(some) > MAX_ROWS:
                 raise InvalidRequest.of_field(
                     "records", f"hold more than {MAX_ROWS} observations: send fewer at a time."
                 )
+        tally.records += own.records
+        result.refused += refused
+        if waits(record, some, own):
+            result.waiting += 1
+        else:
+            found += some
+            tally.unmatched += own.unmatched
     counts = result.counts
     counts.records = tally.records
     counts.unmatched = tally.unmatched.total()
@@ -136,6 +203,10 @@ def _read(
     return found
 
 
-def _unit_id(question_digest: bytes, records: Sequence[bytes]) -> str:
+def _unit_id(
+    question_digest: bytes, records: Sequence[bytes], known: Sequence[tuple[str, str, str]]
+) -> str:
+    """`known` are the rules that were remembered, and decided what was read."""
     digests = b"".join(sha256(record).digest() for record in records)
-    return sha256(b"auditkeep/push/1" + question_digest + digests).hexdigest()
+    told = msgspec.json.encode(known) if known else b""
+    return sha256(b"auditkeep/push/1" + question_digest + digests + told).hexdigest()

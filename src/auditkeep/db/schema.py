@@ -649,6 +649,28 @@ collection_gaps = _owned(
     key=("id",),
 )
 
+config_rules = _owned(
+    "config_rules",  # which rules of AWS Config an account has, as it said last
+    _text("origin_account"),
+    _text("origin_region"),
+    _sealed("document"),  # JSON list of sources.rules.Rule, by name
+    _int("changed_at"),
+    key=("origin_account", "origin_region"),
+)
+
+config_pushed = _owned(
+    "config_pushed",  # judgements that were brought, until their account was asked about them
+    _text("id"),
+    _text("origin_account"),
+    _text("origin_region"),
+    _sealed("record"),
+    _sealed("caller"),
+    _text("collector"),  # the door it came through
+    _int("received_at"),
+    Index("config_pushed_place", "account", "region", "origin_account", "origin_region"),
+    key=("id",),
+)
+
 backfills = _owned(
     "backfills",  # histories of sources that are fetched for an assessment that reaches back
     _text("id"),

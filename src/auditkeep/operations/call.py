@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 from auditkeep.access.principals import Principal
 from auditkeep.activity.heard import Buffer
 from auditkeep.clock import Instant
+from auditkeep.collection.definitions import Asks, nobody_asks
+from auditkeep.collection.looks import Plans
+from auditkeep.collection.plan import RULES
 from auditkeep.db.tx import Tx
 from auditkeep.evidence.manual import Outside
 from auditkeep.ids import Tenant
@@ -51,6 +54,22 @@ class Deps:
     """AWS as this process may see it; asked before a transaction, never in one."""
     wake: Callable[[], None] = nobody
     """Tells whoever runs jobs that one was queued; to be called once that is durable."""
+    plans: Plans = field(init=False, compare=False)
+    """What must be asked of whom; read by whoever keeps what is brought."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plans", Plans(self.library, self.settings))
+
+    def asks_config(self, tx: Tx, now: Instant) -> Asks:
+        """Which judgements of AWS Config this deployment asks an account and region for."""
+        if self.settings.collect != "aws":
+            return nobody_asks
+
+        def asks(account: str, region: str) -> frozenset[str] | None:
+            duty = self.plans.of(tx, now).duty(account, region, RULES)
+            return None if duty is None else duty.match_keys
+
+        return asks
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,10 @@ class Events:
                 Pusher(sender.arn, "events"),
                 now,
                 reads=self.deps.settings.cloudtrail_reads,
+                asks=self.deps.asks_config(tx, now),
             )
+            if pushed.waiting:
+                tx.after_commit(self.deps.wake)
             heard = Heard(request.request_id, request.peer, request.header(b"user-agent"))
             heard.at, heard.operation = now, ak.PUT_OBSERVATIONS
             heard.principal, heard.tenant = sender, tenant
@@ -188,6 +191,7 @@ def _told(pushed: Pushed) -> Response:
         "duplicates": counts.duplicates,
         "unmatched": counts.unmatched,
         "rejected": [r.reason for r in pushed.refused],
+        **({"waiting": pushed.waiting} if pushed.waiting else {}),
     }
     return Response(200, msgspec.json.encode(body), (JSON,))
 

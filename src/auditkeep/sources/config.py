@@ -46,6 +46,7 @@ NO_COMPLIANCE = "says nothing about compliance"
 NO_TIMES = "a summary without times"
 DEFINITION = "the definition of a rule"
 COPY = "kept by another service"
+AWAITED = "whose rule it is, is not known yet"
 
 _LISTS = frozenset(
     {
@@ -102,6 +103,18 @@ def collect_rules(blocks: Blocks, rules: Rules, limits: Limits = DEFAULT) -> Non
             except UNREADABLE:
                 # a definition of another shape: its rule is known by name only
                 continue
+
+
+def rules_named(record: bytes) -> Iterator[tuple[str, str]]:
+    """Name and ARN, where it is told, of the rules whose judgements a record holds."""
+    for item in _leaves(iter([record]), DEFAULT, "", 0):
+        if isinstance(item, _Leaf):
+            try:
+                found = list(_results(item.value, item.position))
+            except UNREADABLE:
+                # it is told when the record is read for its results
+                continue
+            yield from ((one.rule, one.arn) for one in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +262,13 @@ def _observation(result: _Result, raw: bytes, context: Context) -> Observation |
         return Rejected(position, "it names no rule or no resource")
     account, region, arn = _place(result, context)
     known = result.info or context.rules.find(result.rule, arn=arn, account=account, region=region)
+    remembered = context.definitions
+    if known is None and remembered is not None:
+        known = remembered.find(result.rule, arn, account, region)
     if config.is_copy(result.rule, known.arn if known else arn):
         return COPY
+    if known is None and remembered is not None and remembered.awaited(account, region):
+        return AWAITED
     key = config.rule_key(
         result.rule,
         identifier=known.source.identifier if known and known.managed else None,

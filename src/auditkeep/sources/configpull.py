@@ -11,8 +11,8 @@ secrets in clear. The natural key is that of `sources.config`, so what was pushe
 pulled are one fact; of a first look, with its moment.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -75,6 +75,12 @@ _NO_ITEMS = frozenset(
 )
 """Types whose items may hold variables, user data or keys in clear: they are not asked for."""
 
+_MOST_KEYS = 100
+"""Resources of one BatchGetResourceConfig."""
+
+_Key = tuple[str, str]
+"""A resource's type and id."""
+
 
 class ConfigEvaluations:
     """The puller of AWS Config for one account and region, or for one aggregator."""
@@ -130,11 +136,12 @@ def _page(
     made: list[Exchange],
     resume: dict[str, str] | None,
     faults: tuple[Fault, ...] = (),
+    rules: tuple[Rule, ...] | None = None,
 ) -> Page:
     body = body_of(made)
     after = None if resume is None else msgspec.json.encode(resume, order="sorted").decode()
     requests = tuple(Request("config", one.operation, one.parameters) for one in made)
-    return Page(ask, unit_of(ask, READER, body), body, requests, after, None, faults)
+    return Page(ask, unit_of(ask, READER, body), body, requests, after, None, faults, rules)
 
 
 def _own(client: Any, ask: Ask, start: dict[str, str]) -> Iterator[Page]:
@@ -145,7 +152,8 @@ def _own(client: Any, ask: Ask, start: dict[str, str]) -> Iterator[Page]:
     left = [r for r in rules if r.name >= start.get("rule", "")]
     if not start:
         resume = {"rule": rules[0].name} if rules else None
-        yield _page(ask, [t.exchange() for t in listed], resume, tuple(_missing(listed, ask)))
+        faults = tuple(_missing(listed, ask))
+        yield _page(ask, [t.exchange() for t in listed], resume, faults, _told(listed))
     items = _Items(client)
     for number, rule in enumerate(left):
         # what an aggregator would have gone on with is no token of the account's own
@@ -187,6 +195,18 @@ def _rule_of(listed: dict[str, Any]) -> Rule:
     return msgspec.convert(
         {n: listed[n] for n in ("ConfigRuleName", "ConfigRuleArn", "Source") if n in listed}, Rule
     )
+
+
+def _told(listed: list[Turned]) -> tuple[Rule, ...]:
+    return tuple(
+        _rule_of(one) for turned in listed for one in turned.response.get("ConfigRules", [])
+    )
+
+
+def defined(client: Any) -> tuple[tuple[Rule, ...], int]:
+    """All rules that there are, and how many calls it took to be told."""
+    listed = list(pages(client, _RULES, {}))
+    return _told(listed), len(listed)
 
 
 def _definition(*rules: Rule) -> bytes:
@@ -254,23 +274,60 @@ class _Items:
     def of(self, turned: Turned) -> tuple[list[Exchange], tuple[Fault, ...]]:
         found = turned.response.get("EvaluationResults", [])
         named = [r["EvaluationResultIdentifier"]["EvaluationResultQualifier"] for r in found]
-        keys = sorted({(n.get("ResourceType", ""), n.get("ResourceId", "")) for n in named})
+        return self.of_keys((n.get("ResourceType", ""), n.get("ResourceId", "")) for n in named)
+
+    def of_keys(self, keys: Iterable[_Key]) -> tuple[list[Exchange], tuple[Fault, ...]]:
         asked = [
             {"resourceType": kind, "resourceId": name}
-            for kind, name in keys
-            if kind and name and not kind.startswith("AWS::::") and kind not in _NO_ITEMS
+            for kind, name in sorted(set(keys))
+            if has_item(kind) and name
         ]
-        if self._denied or not asked:
-            return [], ()
+        made: list[Exchange] = []
         try:
-            return [once(self._client, _ITEMS, {"resourceKeys": asked}).exchange()], ()
+            for at in range(0, len(asked), _MOST_KEYS):
+                if not self._denied:
+                    made += self._answered(asked[at : at + _MOST_KEYS])
         except Denied as error:
             self._denied = True
-            return [], (Fault("configuration items", error.reason, str(error), error.action),)
+            return made, (Fault("configuration items", error.reason, str(error), error.action),)
         except NotCollected as error:
             if error.reason != "refused":
                 raise
-            return [], (Fault("configuration items", "refused", str(error)),)
+            return made, (Fault("configuration items", "refused", str(error)),)
+        return made, ()
+
+    def _answered(self, asked: list[dict[str, str]]) -> Iterator[Exchange]:
+        """Ask for some, and again for those that were not looked at, while that brings any.
+
+        What nobody looked at then is what Config does not have: it does not tell the two apart.
+        """
+        while asked:
+            turned = once(self._client, _ITEMS, {"resourceKeys": asked})
+            yield turned.exchange()
+            left = turned.response.get("unprocessedResourceKeys", [])
+            if len(left) >= len(asked):
+                return
+            asked = [{name: key[name] for name in ("resourceType", "resourceId")} for key in left]
+
+
+def has_item(kind: str) -> bool:
+    """Whether the configuration item of a type of resources is asked for."""
+    return bool(kind) and not kind.startswith("AWS::::") and kind not in _NO_ITEMS
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """What was answered to the question for some items, how, and what hindered it."""
+
+    items: dict[_Key, bytes]
+    exchanges: list[Exchange]
+    faults: tuple[Fault, ...]
+
+
+def items_of(client: Any, keys: Iterable[_Key]) -> Items:
+    """The configuration items of resources by type and id; NotCollected where trying may help."""
+    made, faults = _Items(client).of_keys(keys)
+    return Items({key: item for one in made for key, item in _items(one)}, made, faults)
 
 
 def aggregated(client: Any, ask: Ask, resume: str | None, *, place: bool = False) -> Iterator[Page]:
@@ -394,8 +451,6 @@ _DEFINITIONS = msgspec.json.Decoder(_Definitions)
 _ITEM = msgspec.json.Decoder(_Item)
 _BATCH = msgspec.json.Decoder(_Batch)
 
-_Key = tuple[str, str]
-
 
 def _defined(one: Exchange) -> list[Rule]:
     return _DEFINITIONS.decode(one.answer).rules if one.operation == _RULES else []
@@ -410,6 +465,15 @@ def _items(one: Exchange) -> Iterator[tuple[_Key, bytes]]:
 
 def _kept(found: Observation, ask: Ask, items: dict[_Key, bytes], context: Context) -> Observation:
     """An observation with its configuration item, and dated to a first look if this is one."""
+    found = with_item(found, items, context)
+    if ask.at is None:
+        return found
+    key = (*found.natural_key, iso(ask.at))
+    return with_changes(found, natural_key=key, event_time=ask.at)
+
+
+def with_item(found: Observation, items: Mapping[_Key, bytes], context: Context) -> Observation:
+    """An observation with the configuration item of its resource, if that is among some."""
     resource = found.resources[0]
     item = items.get((resource.type or "", resource.value))
     if item is not None and found.raw.endswith(b"}"):
@@ -417,7 +481,4 @@ def _kept(found: Observation, ask: Ask, items: dict[_Key, bytes], context: Conte
         kept, cuts = context.cutter.cut(item)
         moved = tuple(with_changes(cut, offset=cut.offset + len(joint)) for cut in cuts)
         found = with_changes(found, raw=joint + kept + b"}", cuts=found.cuts + moved)
-    if ask.at is None:
-        return found
-    key = (*found.natural_key, iso(ask.at))
-    return with_changes(found, natural_key=key, event_time=ask.at)
+    return found

@@ -37,6 +37,7 @@ from auditkeep.errors import NotCollected
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import SourceType
 from auditkeep.sources.records import Context, Parsed, Tally
+from auditkeep.sources.rules import Rule
 
 Reason = Literal[
     "denied",
@@ -128,6 +129,8 @@ class Page:
     resume: str | None = None
     counted: int | None = None
     faults: tuple[Fault, ...] = ()
+    rules: tuple[Rule, ...] | None = None
+    """All rules of AWS Config that there are, where the page tells them."""
 
 
 class Puller(Protocol):

@@ -16,7 +16,7 @@ from auditkeep.clock import Instant
 from auditkeep.ids import Tenant
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
-from auditkeep.sources.rules import Rules
+from auditkeep.sources.rules import Definitions, Rules
 from auditkeep.sources.secrets import Cutter
 
 T = TypeVar("T")
@@ -44,7 +44,8 @@ class Context:
     """What a parser must know: whose files these are and what is worth keeping.
 
     `tenant` stands in for an account or region that a record does not name. `reads` admits
-    read-only CloudTrail events. `rules` names Config rules' owners and identifiers.
+    read-only CloudTrail events. `rules` names Config rules' owners and identifiers,
+    `definitions` of those that it does not know.
     `observed_at` is when results were found that do not say it themselves.
     """
 
@@ -54,6 +55,7 @@ class Context:
     reads: bool = False
     rules: Rules = field(default_factory=Rules)
     observed_at: Instant | None = None
+    definitions: Definitions | None = None
 
 
 @dataclass(slots=True)

@@ -4,7 +4,8 @@ Evaluation results name a rule by the name its user gave it; only this catalogue
 them are AWS's own. It is collected from the same files, before their results are read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import msgspec
 
@@ -30,6 +31,15 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
         return self.source.owner == AWS_OWNER and bool(self.source.identifier)
 
 
+class Definitions(Protocol):
+    """What is remembered of accounts' rules, where what is read says nothing of them itself."""
+
+    def find(self, name: str, arn: str, account: str, region: str) -> Rule | None: ...
+
+    def awaited(self, account: str, region: str) -> bool:
+        """Whether the account is asked for its rules: then none is guessed by its name."""
+
+
 class Rules:
     """Rules by ARN and, with the account and region of the ARN, by name."""
 
@@ -42,6 +52,10 @@ class Rules:
 
     def __len__(self) -> int:
         return len(self._by_name)
+
+    def __iter__(self) -> Iterator[Rule]:
+        """Those whose ARN is known."""
+        return iter(self._by_arn.values())
 
     def add(self, rule: Rule) -> None:
         if not rule.name or rule.source.owner is None:

@@ -22,7 +22,7 @@ from functools import partial
 from itertools import islice
 
 from auditkeep.clock import Instant
-from auditkeep.collection import gaps, pulls, targets
+from auditkeep.collection import definitions, gaps, pulls, targets
 from auditkeep.collection.pulls import Pulling
 from auditkeep.collection.questions import Questions
 from auditkeep.collection.targets import Place, Todo, Trouble
@@ -43,6 +43,7 @@ from auditkeep.sources.pull import (
     Throttled,
     Unreachable,
 )
+from auditkeep.sources.rules import Rule
 from auditkeep.sources.sessions import AccountClients, Who
 from auditkeep.work.pump import Handler
 from auditkeep.workflows import pages
@@ -137,6 +138,8 @@ class _Work:
     through: Who | None
     _pages: Pages = field(init=False)
     _cut_key: bytes = field(init=False)
+    _rules: tuple[Rule, ...] | None = None
+    """Of AWS Config there, as it told them."""
 
     def __post_init__(self) -> None:
         self._cut_key = self.parts.cut_key(self.run.id)
@@ -177,6 +180,7 @@ class _Work:
             try:
                 for page in puller.get(clients, self._asked(todo), self.questions.resume(todo)):
                     line = self.run.of(todo)
+                    self._rules = self._rules if page.rules is None else page.rules
                     self._pages.take(puller, page, line)
                     self.questions.went_on(todo, page, line)
                     if page.resume is not None:  # the last page goes with the end of its question
@@ -249,6 +253,9 @@ class _Work:
         for line, often in self._pages.keep(tx, now):
             self.questions.contradicted(line, often, now)
         self.questions.save(tx)
+        if self._rules is not None:
+            definitions.remember(tx, self.place.account, self.place.region, self._rules, now)
+            self._rules = None
 
     def put_off(self, error: NotCollected) -> None:
         """Keep what there is, and why it goes on later."""

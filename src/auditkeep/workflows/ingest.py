@@ -11,10 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast, get_args
 
 from auditkeep.clock import Clock, Instant, SystemClock, iso
+from auditkeep.collection import definitions
 from auditkeep.collection.counts import Counts, Rejection
 from auditkeep.collection.findings import part_of
 from auditkeep.collection.ingest import (
@@ -43,6 +45,7 @@ from auditkeep.sources import files
 from auditkeep.sources.digest_findings import Finding
 from auditkeep.sources.digests import Keys
 from auditkeep.sources.records import Context, Rejected, Tally
+from auditkeep.sources.rules import Rule
 from auditkeep.sources.secrets import Cutter
 from auditkeep.workflows.local_digests import LocalDigests
 
@@ -81,9 +84,13 @@ def ingest(
     present = clock or SystemClock()
     run = Run(new_id(), source, principal, present.now(), secrets.token_bytes(32))
     context = Context(tenant, interest, Cutter(run.cut_key), reads=reads, observed_at=observed_at)
+    remembered = None
     if source == "config":
         collect_rules(paths, context.rules)
-    work = Reading(lake, cast("Source", source), context, run, present, progress)
+        with lake.db.read(tenant) as tx:
+            remembered = definitions.version(tx)
+        context = replace(context, definitions=_Remembered(lake, tenant))
+    work = Reading(lake, cast("Source", source), context, run, present, progress, remembered)
     asked: dict[str, object] = {"paths": [str(path) for path in paths]}
     local = None
     if keys is not None:
@@ -99,6 +106,25 @@ def ingest(
     return work.counts
 
 
+class _Remembered:
+    """A `sources.rules.Definitions` of accounts' rules as they were told last; none is awaited."""
+
+    def __init__(self, lake: Lake, tenant: Tenant) -> None:
+        self._lake = lake
+        self._tenant = tenant
+        self._read: dict[tuple[str, str], dict[str, Rule]] = {}
+
+    def find(self, name: str, arn: str, account: str, region: str) -> Rule | None:
+        place = account, region
+        if place not in self._read:
+            with self._lake.db.read(self._tenant) as tx:
+                self._read[place] = definitions.named(tx, *place)
+        return definitions.meant(self._read[place], name, arn)
+
+    def awaited(self, account: str, region: str) -> bool:  # noqa: ARG002 - a file is of any time
+        return False
+
+
 class Reading:
     """One run's way through its files; watches their reading."""
 
@@ -110,6 +136,7 @@ class Reading:
         run: Run,
         clock: Clock,
         progress: Progress | None,
+        remembered: tuple[int, int] | None = None,
     ) -> None:
         self.counts = Counts()
         self._lake = lake
@@ -119,7 +146,7 @@ class Reading:
         self._run = run
         self._clock = clock
         self._progress = progress
-        self.question = question(source, context)
+        self.question = question(source, context, remembered)
         self._path = ""
         self._told: Counter[str] = Counter()
         self._counted = Tally()

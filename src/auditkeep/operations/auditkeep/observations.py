@@ -20,7 +20,10 @@ def put_observations(call: Call, ask: ak.PutObservationsRequest) -> ak.PutObserv
         call.now,
         reads=call.deps.settings.cloudtrail_reads,
         observed_at=None if at is None else Instant(round(at * SECOND)),
+        asks=call.deps.asks_config(call.tx, call.now),
     )
+    if pushed.waiting:
+        call.tx.after_commit(call.deps.wake)
     return _told(pushed)
 
 
@@ -33,6 +36,7 @@ def _told(pushed: Pushed) -> ak.PutObservationsResponse:
         conflicts=counts.conflicts,
         unmatched=counts.unmatched,
         cuts=counts.cuts,
+        waiting=pushed.waiting or None,
         rejected=tuple(
             ak.RejectedRecord(index=r.index, position=r.position, reason=r.reason)
             for r in pushed.refused

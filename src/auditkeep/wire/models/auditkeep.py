@@ -889,6 +889,7 @@ class PutObservationsResponse(Shape, frozen=True, kw_only=True, rename={"run_id"
     unmatched: Count
     cuts: Count
     rejected: RejectedRecords
+    waiting: Count | None = None
     run_id: str | None = None
 
 
