@@ -21,6 +21,7 @@ LETTERS = {
 ALLOWED = """
 auditkeep:GetBackfill                                       A M R O . . .
 auditkeep:GetBaseline                                       A M R O . . .
+auditkeep:GetBaselineCoverage                               A M R O . . .
 auditkeep:GetCollectionPlan                                 A M R O . . .
 auditkeep:GetCoverage                                       A M R O . U .
 auditkeep:GetErasure                                        A M R O . . .

@@ -289,6 +289,23 @@ def test_the_plan_calls_those_who_look_by_their_names(
     ]
 
 
+def test_the_status_tells_of_the_baseline_s_controls_too(
+    run: Run, data: Path, assessed: tuple[str, str]
+) -> None:
+    assessment, framework = assessed
+    told(run, data, "baseline", framework, "--of", "444455556666")
+    rows = told(run, data, "status")["controls"]
+    assert [(r.get("assessment"), r.get("baseline"), r["control"]) for r in rows] == [
+        ("First", None, "Networks"), (None, "Ours", "Networks"),
+    ]  # fmt: skip
+    assert rows[1]["frameworkId"] == framework
+    assert rows[1]["lacks"][0]["for"] == ["444455556666 us-east-1"]
+    _, out, _ = run("collect", "status", *words(data))
+    assert "baseline Ours: Networks" in out
+    one = told(run, data, "status", "--assessment", assessment)["controls"]
+    assert [r["assessmentId"] for r in one] == [assessment]
+
+
 def test_a_backfill_says_what_it_began_and_how_far_it_is(
     run: Run, data: Path, assessed: tuple[str, str]
 ) -> None:

@@ -158,27 +158,25 @@ def _why(reason: Reason, names: Mapping[Reason, Named]) -> str:
     return f"{reason.of} '{named.whole}', control {named.control}"
 
 
-def status_of(parts: Parts, tenant: Tenant, assessment_id: str | None) -> list[dict[str, Any]]:
-    """The coverage of one assessment, or of all that are ACTIVE."""
+def status_of(
+    parts: Parts, tenant: Tenant, assessment_id: str | None = None
+) -> list[dict[str, Any]]:
+    """The coverage of one assessment, or of all that are ACTIVE and of the baseline."""
     now = parts.clock.now()
-    settings = parts.settings
-    plans = Plans(parts.deps.library, settings)
+    library, settings = parts.deps.library, parts.settings
+    plans = Plans(library, settings)
+    asks, every = settings.collect == "aws", settings.collect_minutes * MINUTE
     found: list[dict[str, Any]] = []
     with parts.db.read(tenant) as tx:
         chosen = store.active(tx) if assessment_id is None else [store.get(tx, assessment_id)]
         for assessment in chosen:
-            covered = knowing.of_assessment(
-                tx,
-                plans,
-                assessment,
-                now,
-                asks=settings.collect == "aws",
-                every=settings.collect_minutes * MINUTE,
-            )
-            found += [
-                {"assessment": assessment.name, "assessmentId": assessment.id, **covered_row(c)}
-                for c in covered
-            ]
+            covered = knowing.of_assessment(tx, plans, assessment, now, asks=asks, every=every)
+            named = {"assessment": assessment.name, "assessmentId": assessment.id}
+            found += [{**named, **covered_row(c)} for c in covered]
+        for framework in baseline.frameworks(tx, library) if assessment_id is None else ():
+            covered = knowing.of_framework(tx, plans, framework, now, asks=asks, every=every)
+            named = {"baseline": framework.name, "frameworkId": framework.id}
+            found += [{**named, **covered_row(c)} for c in covered]
     return found
 
 

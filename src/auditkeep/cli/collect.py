@@ -86,8 +86,9 @@ def status(
         return 0
     for row in rows:
         last = row["lastEvidence"] or "no evidence"
+        whole = row.get("assessment") or f"baseline {row['baseline']}"
         print(f"{row['state']:<12} {row['answered']}/{row['expected']:<6} {last:<28} "
-              f"{row['assessment']}: {row['control']}")  # fmt: skip
+              f"{whole}: {row['control']}")  # fmt: skip
         for lack in row["lacks"]:
             what = f"{lack['what']}: " if lack["what"] else ""
             print(f"{'':<12} {lack['reason']} in {lack['places']} places: {what}{lack['message']}")

@@ -23,7 +23,7 @@ from auditkeep.evidence import lens
 from auditkeep.evidence.lens import BEGINNING
 from auditkeep.evidence.slots import Every
 from auditkeep.frameworks import keys, store
-from auditkeep.frameworks.model import Control, Shelf
+from auditkeep.frameworks.model import Control, Framework, Shelf
 from auditkeep.ids import is_account
 from auditkeep.settings import Settings
 
@@ -79,6 +79,13 @@ def put(
     return kept
 
 
+def framework_of(tx: Tx, library: Shelf, framework_id: str) -> Framework:
+    """A framework of the baseline; NotFound for any other, and for one that was deleted."""
+    if framework_id not in find(tx).frameworks:
+        raise NotFound("framework of the baseline", framework_id)
+    return store.get_framework(tx, library, framework_id)
+
+
 def library_changed(tx: Tx) -> None:
     """A custom control or framework is another now: what the baseline asks for may be, too."""
     if find(tx).frameworks:
@@ -100,22 +107,28 @@ def looks(tx: Tx, library: Shelf, settings: Settings) -> Iterator[Look]:
         (since, lens.Reach.of(tx.tenant, some, settings.assessment_regions))
         for since, some in sorted(_accounts(tx, base).items())
     ]
-    for framework_id in base.frameworks:
-        try:
-            framework = store.get_framework(tx, library, framework_id)
-        except NotFound:
-            continue
+    for framework in frameworks(tx, library):
         for control in store.get_controls(tx, library, framework.control_ids()).values():
             for every, match_keys in _by_rhythm(control, library).items():
                 for since, reach in parts:
                     yield Look(
-                        reason=Reason("baseline", framework_id, control.id),
+                        reason=Reason("baseline", framework.id, control.id),
                         match_keys=match_keys,
                         accounts=reach.accounts,
                         regions=reach.regions,
                         opens_at=since,
                         every=every,
                     )
+
+
+def frameworks(tx: Tx, library: Shelf) -> Iterator[Framework]:
+    """Those of the baseline that were not deleted."""
+    for framework_id in find(tx).frameworks:
+        try:
+            framework = store.get_framework(tx, library, framework_id)
+        except NotFound:
+            continue
+        yield framework
 
 
 def _accounts(tx: Tx, base: Baseline) -> dict[Instant, set[str]]:

@@ -15,6 +15,9 @@ from auditkeep.collection.targets import Place, Target
 from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import rollups
 from auditkeep.db.tx import Tx
+from auditkeep.frameworks import keys
+from auditkeep.frameworks import store as frameworks
+from auditkeep.frameworks.model import Framework, Shelf
 from auditkeep.lake.rollups import still_count
 
 
@@ -22,13 +25,26 @@ def of_assessment(
     tx: Tx, plans: Plans, assessment: Assessment, now: Instant, *, asks: bool, every: int
 ) -> list[Coverage]:
     """The coverage of an assessment's controls, in their order."""
-    controls = list(looking(tx, assessment.id))
-    keys = frozenset[str]().union(*(c.match_keys for c in controls))
+    return _of(tx, plans, list(looking(tx, assessment.id)), now, asks=asks, every=every)
+
+
+def of_framework(
+    tx: Tx, plans: Plans, framework: Framework, now: Instant, *, asks: bool, every: int
+) -> list[Coverage]:
+    """The coverage of the controls of a framework of the baseline, in its order."""
+    controls = list(_looking_of(tx, plans.library, framework))
+    return _of(tx, plans, controls, now, asks=asks, every=every)
+
+
+def _of(
+    tx: Tx, plans: Plans, controls: list[Looking], now: Instant, *, asks: bool, every: int
+) -> list[Coverage]:
+    match_keys = frozenset[str]().union(*(c.match_keys for c in controls))
     return coverage.of(
         controls,
         plans.of(tx, now),
         known(tx, now),
-        _newest(tx, keys),
+        _newest(tx, match_keys),
         now,
         asks=asks,
         every=every,
@@ -51,11 +67,27 @@ def looking(tx: Tx, assessment_id: str) -> Iterator[Looking]:
         )
 
 
-def _newest(tx: Tx, keys: Collection[str]) -> dict[str, Instant]:
+def _looking_of(tx: Tx, library: Shelf, framework: Framework) -> Iterator[Looking]:
+    """The controls of a framework of the baseline, each once, as coverage needs them."""
+    ids = dict.fromkeys(c for one in framework.sets for c in one.control_ids)
+    found = frameworks.get_controls(tx, library, ids)
+    for control in (found[i] for i in ids if i in found):
+        yield Looking(
+            reason=Reason("baseline", framework.id, control.id),
+            name=control.name,
+            match_keys=keys.match_keys_of(control, library.group),
+            sources=tuple(
+                (s.type, s.keyword.value if s.keyword else None)
+                for s in keys.primitive_sources(control, library.group)
+            ),
+        )
+
+
+def _newest(tx: Tx, match_keys: Collection[str]) -> dict[str, Instant]:
     """The last event time that was kept of each match key."""
     t = rollups.c
     found: dict[str, Instant] = {}
-    for some in in_pieces(sorted(keys)):
+    for some in in_pieces(sorted(match_keys)):
         query = tx.select(t.match_key, func.max(t.last_time)).where(
             t.match_key.in_(some), still_count(tx)
         )

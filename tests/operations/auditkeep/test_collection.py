@@ -10,12 +10,12 @@ from botocore.exceptions import ClientError
 from tests.operations.auditkeep.keeping import Keep
 from tests.operations.in_process import Api
 
-from auditkeep.clock import MINUTE, FixedClock, Instant
-from auditkeep.collection import backfills, gaps, targets
+from auditkeep.clock import MINUTE, FixedClock, Instant, day_of
+from auditkeep.collection import backfills, baseline, gaps, knowing, targets
 from auditkeep.collection.looks import Plans
-from auditkeep.collection.targets import Missed, Place, Trouble
+from auditkeep.collection.targets import Missed, Place, Target, Trouble
 from auditkeep.db.database import Database
-from auditkeep.ids import Tenant
+from auditkeep.ids import GLOBAL_REGION, Tenant
 from auditkeep.operations.call import Deps
 
 HERE = Place("111122223333", "us-east-1", "AWS_Config")
@@ -81,6 +81,42 @@ def test_the_plan_is_what_assessments_and_the_baseline_look_at(
     assert api.call(client.get_collection_plan)["questions"] > plan["questions"]
     with pytest.raises(ClientError, match="ResourceNotFound"):
         api.call(client.put_baseline, frameworkIds=["a0000000-0000-4000-8000-000000000000"])
+
+
+def test_coverage_answers_for_the_baseline_whether_an_assessment_looks_or_not(
+    api: Keep, made: str, db: Database, tenant: Tenant, clock: FixedClock
+) -> None:
+    aws, keep = Api.client(api), api.client()
+    framework = api.call(aws.get_assessment, assessmentId=made)["assessment"]["framework"]["id"]
+    with pytest.raises(ClientError, match="No framework of the baseline"):
+        api.call(keep.get_baseline_coverage, frameworkId=framework)
+    api.call(keep.put_baseline, frameworkIds=[framework], accounts=["444455556666"])
+    (one,) = api.call(keep.get_baseline_coverage, frameworkId=framework)["controls"]
+    assert (one["controlName"], one["state"], one["expected"]) == ("Users", "nobody-asks", 3)
+    assert [lack["examples"][0][:12] for lack in one["lacks"]] == ["444455556666"] * 3
+    assert [doubt["keyword"] for doubt in one["doubts"]] == ["iam_ListUserz"]
+    (seen,) = api.call(keep.get_coverage, assessmentId=made)["controls"]
+    assert all(lack["examples"][0][:12] == "111122223333" for lack in seen["lacks"])
+
+    asked = Place("444455556666", GLOBAL_REGION, "AWS_API_Call")
+    with db.write(tenant) as tx:
+        done = Target(slot=day_of(clock.now()), done_at=clock.now())
+        targets.save(tx, asked, {"iam_ListUsers": done})
+        (framework_of_it,) = baseline.frameworks(tx, api.deps.library)
+        plans = Plans(api.deps.library, api.deps.settings)
+        (covered,) = knowing.of_framework(
+            tx, plans, framework_of_it, clock.now(), asks=True, every=60 * MINUTE
+        )
+    assert (covered.expected, covered.answered, covered.last_answer) == (3, 1, clock.now())
+
+
+def test_the_baseline_s_controls_are_told_in_their_framework_s_order(api: Keep, deps: Deps) -> None:
+    keep = api.client()
+    framework = next(f for f in deps.library.frameworks.values() if "Sample" in f.name)
+    api.call(keep.put_baseline, frameworkIds=[framework.id])
+    told = api.call(keep.get_baseline_coverage, frameworkId=framework.id)["controls"]
+    listed = [deps.library.controls[c].name for s in framework.sets for c in s.control_ids]
+    assert [one["controlName"] for one in told] == listed
 
 
 def test_a_plan_that_is_remembered_follows_the_controls_and_frameworks_of_the_baseline(

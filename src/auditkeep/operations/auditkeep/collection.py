@@ -35,6 +35,22 @@ def get_coverage(call: Call, ask: ak.GetCoverageRequest) -> ak.GetCoverageRespon
     return ak.GetCoverageResponse(controls=tuple(map(_covered, found)))
 
 
+def get_baseline_coverage(
+    call: Call, ask: ak.GetBaselineCoverageRequest
+) -> ak.GetBaselineCoverageResponse:
+    settings = call.deps.settings
+    framework = baseline.framework_of(call.tx, call.deps.library, ask.framework_id)
+    found = knowing.of_framework(
+        call.tx,
+        Plans(call.deps.library, settings),
+        framework,
+        call.now,
+        asks=settings.collect == "aws",
+        every=settings.collect_minutes * MINUTE,
+    )
+    return ak.GetBaselineCoverageResponse(controls=tuple(map(_covered, found)))
+
+
 def list_gaps(call: Call, ask: ak.ListGapsRequest) -> ak.ListGapsResponse:
     secret = call.deps.id_secret
     scope = paging.scope("ListGaps", call.tenant, str(ask.open), str(ask.since))
@@ -165,6 +181,7 @@ def _wire(at: Instant | None) -> float | None:
 
 OPERATIONS = (
     pair(ak.GET_COVERAGE, get_coverage),
+    pair(ak.GET_BASELINE_COVERAGE, get_baseline_coverage),
     pair(ak.LIST_GAPS, list_gaps),
     pair(ak.GET_COLLECTION_PLAN, get_collection_plan),
     pair(ak.GET_BASELINE, get_baseline),

@@ -140,6 +140,85 @@ GET_BASELINE = Operation(
 )
 
 
+class GetBaselineCoverageRequest(
+    Shape, frozen=True, kw_only=True, rename={"framework_id": "frameworkId"}
+):
+    framework_id: FrameworkId
+
+
+CoverageState = Literal["by-hand", "nobody-asks", "waiting", "collecting", "partly", "silent"]
+
+
+Texts = tuple[str, ...]
+
+
+class Lack(Shape, frozen=True, kw_only=True):
+    reason: str
+    message: str
+    places: Count
+    detail: str | None = None
+    what: str | None = None
+    examples: Texts | None = None
+
+
+Lacks = tuple[Lack, ...]
+
+
+class KeywordDoubt(Shape, frozen=True, kw_only=True, rename={"source_type": "sourceType"}):
+    source_type: str
+    keyword: str
+    message: str
+    suggestions: Texts | None = None
+
+
+KeywordDoubts = tuple[KeywordDoubt, ...]
+
+
+class ControlCoverage(
+    Shape,
+    frozen=True,
+    kw_only=True,
+    rename={
+        "control_name": "controlName",
+        "last_answer": "lastAnswer",
+        "last_evidence": "lastEvidence",
+    },
+):
+    control_name: str
+    state: CoverageState
+    expected: Count
+    answered: Count
+    lacks: Lacks
+    doubts: KeywordDoubts
+    last_answer: float | None = None
+    last_evidence: float | None = None
+
+
+ControlCoverages = tuple[ControlCoverage, ...]
+
+
+class GetBaselineCoverageResponse(Shape, frozen=True, kw_only=True):
+    controls: ControlCoverages
+
+
+GET_BASELINE_COVERAGE = Operation(
+    service="auditkeep",
+    name="GetBaselineCoverage",
+    method="GET",
+    path="/auditkeep/collection/baseline/{frameworkId}/coverage",
+    request=GetBaselineCoverageRequest,
+    response=GetBaselineCoverageResponse,
+    bindings=(Binding("frameworkId", "frameworkId", "uri", "string"),),
+    errors=(
+        "AccessDeniedException",
+        "InternalServerException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+)
+
+
 LogSize = Annotated[int, Meta(ge=1)]
 
 
@@ -203,9 +282,6 @@ GET_CHECKPOINT = Operation(
 
 class GetCollectionPlanRequest(Shape, frozen=True, kw_only=True):
     pass
-
-
-Texts = tuple[str, ...]
 
 
 class PlannedQuestion(Shape, frozen=True, kw_only=True):
@@ -326,54 +402,6 @@ class GetCoverageRequest(
     Shape, frozen=True, kw_only=True, rename={"assessment_id": "assessmentId"}
 ):
     assessment_id: AssessmentId
-
-
-CoverageState = Literal["by-hand", "nobody-asks", "waiting", "collecting", "partly", "silent"]
-
-
-class Lack(Shape, frozen=True, kw_only=True):
-    reason: str
-    message: str
-    places: Count
-    detail: str | None = None
-    what: str | None = None
-    examples: Texts | None = None
-
-
-Lacks = tuple[Lack, ...]
-
-
-class KeywordDoubt(Shape, frozen=True, kw_only=True, rename={"source_type": "sourceType"}):
-    source_type: str
-    keyword: str
-    message: str
-    suggestions: Texts | None = None
-
-
-KeywordDoubts = tuple[KeywordDoubt, ...]
-
-
-class ControlCoverage(
-    Shape,
-    frozen=True,
-    kw_only=True,
-    rename={
-        "control_name": "controlName",
-        "last_answer": "lastAnswer",
-        "last_evidence": "lastEvidence",
-    },
-):
-    control_name: str
-    state: CoverageState
-    expected: Count
-    answered: Count
-    lacks: Lacks
-    doubts: KeywordDoubts
-    last_answer: float | None = None
-    last_evidence: float | None = None
-
-
-ControlCoverages = tuple[ControlCoverage, ...]
 
 
 class GetCoverageResponse(Shape, frozen=True, kw_only=True):
@@ -1002,6 +1030,7 @@ START_BACKFILL = Operation(
 OPERATIONS: tuple[AnyOperation, ...] = (
     GET_BACKFILL,
     GET_BASELINE,
+    GET_BASELINE_COVERAGE,
     GET_CHECKPOINT,
     GET_COLLECTION_PLAN,
     GET_CONSISTENCY_PROOF,
