@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from tests.collection.test_plan import ONE, REACH, TWO, look
 
 from auditkeep.clock import DAY, MINUTE, Instant, day_from_name, parse
 from auditkeep.collection import coverage
 from auditkeep.collection.coverage import Coverage, Looking
 from auditkeep.collection.plan import Look, Reason, make
-from auditkeep.collection.targets import Place, Target
+from auditkeep.collection.targets import Place, PutOff, Target
 
 REASON = Reason("assessment", "a", "1")
 HOUR = 60 * MINUTE
@@ -60,6 +61,33 @@ def test_a_denied_account_leaves_the_rest_and_names_the_action() -> None:
         "ec2_DescribeVpcs",
     )
     assert lack.places == (Place(TWO, HERE, "AWS_API_Call"),)
+
+
+def test_an_account_that_throttles_is_told_as_throttled_in_all_it_would_be_asked() -> None:
+    aside = Target(put_off=PutOff("throttled", "", "Too often.", Instant(NOW - MINUTE)))
+    opened = Instant(NOW - 5 * MINUTE)
+    looking = [look(VPCS, RULE, accounts=(ONE, TWO), opens_at=opened)]
+    found = covered(looking, {rules(): aside})
+    told = {(lack.reason, place.account) for lack in found.lacks for place in lack.places}
+    # the API call is not due before midnight, and the other account is not throttled
+    assert told == {("throttled", ONE), ("not-yet", ONE), ("not-yet", TWO)}
+    (throttled,) = (lack for lack in found.lacks if lack.reason == "throttled")
+    assert (throttled.places, throttled.message) == ((rules()[0],), "Too often.")
+    # what was answered lately is answered; what it met long ago is no news
+    assert covered([look(RULE)], {rules(): replace(POLLED, put_off=aside.put_off)}).lacks == ()
+    (late,) = covered([look(RULE)], {rules(): aside}, now=Instant(NOW + DAY)).lacks
+    assert late.reason == "not-running"
+
+
+def test_what_waits_behind_a_throttled_question_is_told_as_throttled_too() -> None:
+    aside = Target(put_off=PutOff("throttled", "", "Too often.", Instant(NOW - MINUTE)))
+    unreachable = Target(put_off=PutOff("unreachable", "", "No answer.", Instant(NOW - MINUTE)))
+    opened = Instant(NOW - 5 * MINUTE)
+    looking = [look("securityhub:IAM.4", RULE, opens_at=opened)]
+    assert {lack.reason for lack in covered(looking, {rules(): aside}).lacks} == {"throttled"}
+    # another trouble is of one place
+    reasons = {lack.reason for lack in covered(looking, {rules(): unreachable}).lacks}
+    assert reasons == {"unreachable", "not-yet"}
 
 
 def test_a_rule_that_is_not_there_is_the_lack_of_controls_that_look_at_it() -> None:

@@ -271,6 +271,24 @@ def test_an_account_that_throttles_waits_alone_and_is_a_gap_in_the_end(house: Ho
     assert len(house.kept(USERS)) == 4
 
 
+def test_why_an_account_is_put_off_is_known_until_it_answers(house: House) -> None:
+    house.look(USERS)
+    house.api.troubles[ONE, "iam_ListUsers"] = [Throttled("Too often.")]
+    house.until(parse("2026-05-02T00:00:00Z"))
+    assert [why and (why.reason, why.message) for why in put_off(house)] == [
+        ("throttled", "Too often.")
+    ]
+    house.clock.advance(MINUTE)
+    house.pump.drain()
+    assert put_off(house) == [None]
+    assert len(house.kept(USERS)) == 3
+
+
+def put_off(house: House) -> list[targets.PutOff | None]:
+    with house.lake.db.read(house.tenant) as tx:
+        return [state.put_off for state in targets.every(tx).values()]
+
+
 def test_credentials_that_ended_are_renewed_once(house: House) -> None:
     house.look(USERS)
     house.api.troubles[ONE, "iam_ListUsers"] = [Expired("Over.")]

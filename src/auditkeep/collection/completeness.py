@@ -131,10 +131,11 @@ class _Work:
     def place_all(self) -> None:
         """Everything that is asked for now, and what was asked for until its interval closed."""
         open_now: set[tuple[Place, Question, int]] = set()
+        states = coverage.States.of(self.known)
         for place, duty, ordinals in duties(self.now, self.lenses):
             for ordinal in ordinals:
                 open_now.add((place, duty.question, ordinal))
-                state = self.known.get((place, duty.question.what), NEVER_ASKED)
+                state = states.at(place, duty.question.what)
                 why = coverage.missing(duty, state, self.at, self.every, asks=self.asks)
                 keys = self.lenses[ordinal].match_keys
                 self._question(

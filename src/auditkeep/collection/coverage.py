@@ -12,21 +12,25 @@ Pure over a plan, the state of its targets and the newest evidence of each match
 Lately enough is the latest slot that is due or, of what has none, within two rounds. In a region
 that an account has not switched on nothing is due; it is told with what does not arrive, by the
 reason `region-off`, and does not count as a question. A keyword that no list knows is told with its
-control: it will probably never bring anything.
+control: it will probably never bring anything. What is tried again soon is told by the trouble that
+it met; an account that throttles is left alone in all it is asked, so that all of it is.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from auditkeep.clock import Instant, day_of
-from auditkeep.collection.plan import Duty, Plan, Reason, question_of
+import msgspec
+
+from auditkeep.clock import MINUTE, Instant, day_of
+from auditkeep.collection.plan import TRAIL, Duty, Plan, Reason, question_of
 from auditkeep.collection.targets import (
     LATE_ROUNDS,
     NEVER_ASKED,
     NOT_RUNNING,
     REGION_OFF,
     Place,
+    PutOff,
     Target,
 )
 from auditkeep.evidence import slots
@@ -36,6 +40,7 @@ State = Literal["by-hand", "nobody-asks", "waiting", "collecting", "partly", "si
 
 NOBODY_ASKS = "nobody-asks"
 NOT_YET = "not-yet"
+THROTTLED = "throttled"
 OFF = (
     REGION_OFF,
     "region",
@@ -43,6 +48,8 @@ OFF = (
 )
 _LISTED = frozenset({"AWS_API_Call", "AWS_Cloudtrail", "AWS_Config", "AWS_Security_Hub"})
 _SHOWN = 3
+PUT_OFF_FOR = 15 * MINUTE
+"""How long a trouble stands for why nothing came: longer than any wait before the next try."""
 
 Why = tuple[str, str, str]
 
@@ -126,9 +133,10 @@ def of(
     wanted = list(controls)
     tallies = {one.reason: _Tally() for one in wanted}
     keys = {one.reason: one.match_keys for one in wanted}
+    states = States.of(known)
     for account, region, duty in plan.questions():
         place = Place(account, region, duty.question.source)
-        state = known.get((place, duty.question.what), NEVER_ASKED)
+        state = states.at(place, duty.question.what)
         whole = missing(duty, state, now, every, asks=asks)
         for reason in duty.reasons & tallies.keys():
             tally = tallies[reason]
@@ -146,6 +154,31 @@ def of(
     return [_coverage(one, tallies[one.reason], newest, asks=asks) for one in wanted]
 
 
+@dataclass(frozen=True, slots=True)
+class States:
+    """The targets of a tenant, and which accounts are left alone because they throttled."""
+
+    known: Mapping[tuple[Place, str], Target]
+    aside: Mapping[str, PutOff]
+
+    @classmethod
+    def of(cls, known: Mapping[tuple[Place, str], Target]) -> "States":
+        aside: dict[str, PutOff] = {}
+        for (place, _), state in known.items():
+            why = state.put_off
+            if why is not None and why.reason == THROTTLED:
+                before = aside.get(place.account, why)
+                aside[place.account] = max(why, before, key=lambda w: w.at)
+        return cls(known, aside)
+
+    def at(self, place: Place, what: str) -> Target:
+        state = self.known.get((place, what), NEVER_ASKED)
+        why = self.aside.get(place.account)
+        if state.put_off is not None or why is None or what == TRAIL.what:
+            return state
+        return msgspec.structs.replace(state, put_off=why)
+
+
 def missing(
     duty: Duty, state: Target, now: Instant, every: int, *, asks: bool
 ) -> list[tuple[str, Why]]:
@@ -155,6 +188,10 @@ def missing(
         said = "Nobody is asked: this deployment collects nothing from AWS by itself."
         return [(what, (NOBODY_ASKS, "", said))]
     waiting, late = _lateness(duty, state, now, LATE_ROUNDS * every)
+    aside = state.put_off
+    lacking = late or state.tries or (waiting and _is_due(duty, state, now))
+    if aside is not None and now - aside.at <= PUT_OFF_FOR and lacking:
+        return [(what, (aside.reason, aside.detail, aside.message))]
     if state.tries:
         return [(what, (state.reason, state.detail, state.message))]
     if late:
@@ -163,6 +200,13 @@ def missing(
         return [(what, (NOT_YET, "", "It is asked for the first time when it is due."))]
     faults = [why for name, why in state.faults.items() if name not in duty.match_keys]
     return [(what, faults[0])] if faults else []
+
+
+def _is_due(duty: Duty, state: Target, now: Instant) -> bool:
+    """Whether a question would be put now, if its account were not left alone."""
+    if duty.question.scheduled:
+        return bool(duty.slots_due(state.slot, day_of(now)))
+    return duty.opens_at <= now
 
 
 def _lateness(duty: Duty, state: Target, now: Instant, slack: int) -> tuple[bool, bool]:

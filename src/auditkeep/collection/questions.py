@@ -14,7 +14,7 @@ from auditkeep.clock import Instant
 from auditkeep.collection import gaps, targets
 from auditkeep.collection.gaps import Gap
 from auditkeep.collection.pulls import Asked
-from auditkeep.collection.targets import Missed, Place, Target, Todo, Trouble, UnderWay
+from auditkeep.collection.targets import Missed, Place, PutOff, Target, Todo, Trouble, UnderWay
 from auditkeep.db.tx import Tx
 from auditkeep.errors import Overtaken
 from auditkeep.evidence import slots
@@ -77,7 +77,12 @@ class Questions:
             counted=line.counted,
             faults=faults,
         )
-        self._set(todo, msgspec.structs.replace(state, under_way=under_way))
+        self._set(todo, msgspec.structs.replace(state, under_way=under_way, put_off=None))
+
+    def put_off(self, todo: Todo, trouble: Trouble, now: Instant) -> None:
+        """It was not answered yet, and is tried again soon."""
+        why = PutOff(trouble.reason, trouble.detail, trouble.message, now)
+        self._set(todo, msgspec.structs.replace(self._state(todo), put_off=why))
 
     def answered(self, todo: Todo, line: Asked, now: Instant) -> None:
         """It was answered to the end."""

@@ -82,6 +82,15 @@ class UnderWay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     faults: Faults = {}
 
 
+class PutOff(msgspec.Struct, frozen=True):
+    """A question that is tried again soon: by what trouble, and when that was met last."""
+
+    reason: str
+    detail: str
+    message: str
+    at: Instant
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one question; see the columns of `collection_targets`."""
 
@@ -99,6 +108,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = 0
     again_at: Instant | None = None
     under_way: UnderWay | None = None
+    put_off: PutOff | None = None
 
 
 NEVER_ASKED = Target()
@@ -257,6 +267,7 @@ def not_answered(target: Target, trouble: Trouble, again_at: Instant) -> Target:
         message=trouble.message,
         tries=target.tries + 1,
         again_at=again_at,
+        put_off=None,
     )
 
 
@@ -329,6 +340,7 @@ def save(tx: Tx, place: Place, states: Mapping[str, Target]) -> None:
 def _columns(state: Target) -> dict[str, Any]:
     row = msgspec.structs.asdict(state)
     row["under_way"] = _written(state.under_way)
+    row["put_off"] = msgspec.json.encode(state.put_off).decode() if state.put_off else None
     row["faults"] = msgspec.json.encode(state.faults).decode() if state.faults else None
     return row
 
@@ -341,5 +353,7 @@ def _target(row: Row[Any]) -> Target:
     values = {name: getattr(row, name) for name in Target.__struct_fields__}
     if row.under_way is not None:
         values["under_way"] = msgspec.json.decode(row.under_way, type=UnderWay)
+    if row.put_off is not None:
+        values["put_off"] = msgspec.json.decode(row.put_off, type=PutOff)
     values["faults"] = msgspec.json.decode(row.faults, type=Faults) if row.faults else {}
     return Target(**values)

@@ -624,6 +624,7 @@ collection_targets = _owned(
     _int("tries"),  # since the last answer
     _int("again_at", null=True),  # when it is worth asking again
     _text("under_way", null=True),  # JSON: the pages that are kept of an answer that goes on
+    _sealed("put_off", null=True),  # JSON: why it is tried again soon, and since when
     Index("collection_targets_again", "again_at"),
     key=("origin_account", "origin_region", "source", "what"),
 )

@@ -140,6 +140,8 @@ class _Work:
     _cut_key: bytes = field(init=False)
     _rules: tuple[Rule, ...] | None = None
     """Of AWS Config there, as it told them."""
+    _open: list[Todo] = field(default_factory=list)
+    """What is not answered yet, beginning with what is being asked."""
 
     def __post_init__(self) -> None:
         self._cut_key = self.parts.cut_key(self.run.id)
@@ -155,6 +157,7 @@ class _Work:
         clients = self.parts.clients(who)
         self.run.caller, self.run.role = who.caller, who.arn
         for number, todo in enumerate(self.todo):
+            self._open = self.todo[number:]
             over = self._ask(puller, clients, todo)
             if over is not None:
                 # the account's or the region's own trouble: the rest would meet it
@@ -260,6 +263,8 @@ class _Work:
     def put_off(self, error: NotCollected) -> None:
         """Keep what there is, and why it goes on later."""
         trouble = trouble_of(error)
+        for todo in self._open:
+            self.questions.put_off(todo, trouble, self._now())
         self.run.trouble = (trouble.reason, trouble.detail, trouble.message)
         self._commit()
 
