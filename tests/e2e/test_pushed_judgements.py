@@ -116,14 +116,15 @@ class House:
         return [o for o in found if f'"{resource}"'.encode() in o.raw]
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+@pytest.fixture(params=[""])
+def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
     estate = Estate((HERE,))
     estate.account(ACCOUNT, external_id=organisation.EXTERNAL_ID)
     estate.rule(ACCOUNT, HERE, "ours", BEFORE, identifier=MANAGED)
     estate.rule(ACCOUNT, HERE, "restricted-ssh", BEFORE)
     with Simulator(estate, at=organisation.BEGINS) as cloud, asking(cloud):
-        chosen = settings(tmp_path).model_copy(update={"collect_regions": HERE})
+        changes = {"collect_regions": HERE, "collect_aggregator": request.param}
+        chosen = settings(tmp_path).model_copy(update=changes)
         initialise(chosen, OWN, cloud.clock)
         parts = open_parts(chosen, cloud.clock)
         with parts.db.write(OWN) as tx:
@@ -232,6 +233,21 @@ def test_what_no_control_looks_at_is_kept_at_once_and_nobody_is_asked_for_it(hou
     assert house.bring(house.judged("ours", "b6")).waiting == 0
     assert [told(o) for o in house.kept("b6")] == [(KEY, "NON_COMPLIANT", False)]
     assert len(house.cloud.history.calls()) == calls
+
+
+@pytest.mark.parametrize("house", [f"{ACCOUNT}/{HERE}"], indirect=True)
+def test_an_aggregator_tells_how_a_resource_is_configured_and_no_rule_s_owner(house: House) -> None:
+    house.cloud.estate.put(
+        ACCOUNT, HERE, "config:DescribeConfigurationAggregators", "all", BEFORE
+    )  # fmt: skip
+    house.look(SSH)
+    house.bring(house.judged("restricted-ssh", "sg-4", "AWS::EC2::SecurityGroup"))
+    (by_push,) = house.kept("sg-4")
+    assert told(by_push) == (SSH, "NON_COMPLIANT", True)
+    house.pull()
+    house.pull()
+    assert {told(o) for o in house.kept("sg-4")} == {(SSH, "NON_COMPLIANT", True)}
+    assert [o.id for o in house.kept("sg-4") if o.event_time == by_push.event_time] == [by_push.id]
 
 
 def test_whom_nobody_asks_is_kept_at_once_by_what_is_remembered_or_brought(house: House) -> None:

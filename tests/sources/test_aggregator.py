@@ -1,5 +1,6 @@
 """An aggregator of AWS Config is asked for each account and region that it sees."""
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -74,6 +75,25 @@ def test_one_place_is_told_of_and_no_other(cloud: Simulator) -> None:
     # what nobody judges there is missing there, and only that
     assert [f.resource for p in found for f in p.faults] == [ABSENT]
     assert found[-1].resume is None
+
+
+def test_each_result_has_the_configuration_item_of_its_own_place(cloud: Simulator) -> None:
+    result = read_pages(Aggregated("all", WHERE.region), pages(cloud), EVERYTHING)
+    for found in result.observations:
+        item = json.loads(found.raw)["configurationItem"]
+        assert (item["accountId"], item["awsRegion"]) == (OTHER, REGION)
+        assert item["resourceId"] == found.resources[0].value
+    assert len(result.observations) == 3
+
+
+def test_results_come_without_items_where_those_are_denied(cloud: Simulator) -> None:
+    cloud.faults.add("denied", "config:BatchGetAggregateResourceConfig")
+    found = pages(cloud)
+    assert len(read_pages(Aggregated("all", WHERE.region), found, EVERYTHING).observations) == 3
+    faults = [f for p in found for f in p.faults if f.resource == "configuration items"]
+    assert [(f.reason, f.action) for f in faults] == [
+        ("denied", "config:BatchGetAggregateResourceConfig")
+    ]
 
 
 def test_one_may_go_on_after_any_page(cloud: Simulator) -> None:

@@ -381,6 +381,7 @@ def test_a_page_that_is_none_is_rejected() -> None:
 def test_actions_are_those_of_the_way_it_is_asked() -> None:
     assert "config:GetComplianceDetailsByConfigRule" in PULLER.actions("")
     assert PULLER.actions("all") == {
+        "config:BatchGetAggregateResourceConfig",
         "config:DescribeAggregateComplianceByConfigRules",
         "config:GetAggregateComplianceDetailsByConfigRule",
     }

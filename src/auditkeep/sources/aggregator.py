@@ -6,8 +6,8 @@ and region and needs no role anywhere else. What it sees changes as accounts com
 asked for again every so often; who it does not see, or not freshly, is asked directly.
 
 It does not tell who owns a rule: AWS's own are known by their default names only, and what is
-looked at and found under no name there is a fault of the answer. It has no configuration items and
-no history: both are had from accounts alone.
+looked at and found under no name there is a fault of the answer. It has no history: that is had
+from accounts alone.
 """
 
 import re
@@ -32,6 +32,7 @@ AFTER_FAILURE = 5 * MINUTE
 
 ACTIONS = frozenset(
     {
+        "config:BatchGetAggregateResourceConfig",
         "config:DescribeAggregateComplianceByConfigRules",
         "config:DescribeConfigurationAggregatorSourcesStatus",
         "config:DescribeConfigurationAggregators",

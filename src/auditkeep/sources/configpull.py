@@ -43,6 +43,7 @@ READER = "config-pull/1"
 
 _RULES = "DescribeConfigRules"
 _ITEMS = "BatchGetResourceConfig"
+_AGGREGATE_ITEMS = "BatchGetAggregateResourceConfig"
 _COMPLIANCE = "AWS::Config::ResourceCompliance"
 
 OWN = frozenset(
@@ -55,6 +56,7 @@ OWN = frozenset(
 )
 AGGREGATED = frozenset(
     {
+        "config:BatchGetAggregateResourceConfig",
         "config:DescribeAggregateComplianceByConfigRules",
         "config:GetAggregateComplianceDetailsByConfigRule",
     }
@@ -112,7 +114,7 @@ class ConfigEvaluations:
         ask = page.ask
         local = replace(context, tenant=Tenant(ask.account, ask.region), rules=rules)
         for one in made:
-            if one.operation in (_RULES, _ITEMS):
+            if one.operation in (_RULES, _ITEMS, _AGGREGATE_ITEMS):
                 continue
             for found in config.parse(iter([bytes(one.answer)]), local, tally):
                 yield found if isinstance(found, Rejected) else _kept(found, ask, items, local)
@@ -264,31 +266,40 @@ def _otherwise(name: str, found: list[tuple[str, Rule]]) -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Through:
+    """An aggregator that is asked, and about whom."""
+
+    aggregator: str
+    account: str
+    region: str
+
+
 class _Items:
     """The configuration items of judged resources, until asking for them is denied."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(
+        self, client: Any, through: Through | None = None, *, denied: bool = False
+    ) -> None:
         self._client = client
-        self._denied = False
+        self._through = through
+        self.denied = denied
 
     def of(self, turned: Turned) -> tuple[list[Exchange], tuple[Fault, ...]]:
-        found = turned.response.get("EvaluationResults", [])
+        results = "EvaluationResults" if self._through is None else "AggregateEvaluationResults"
+        found = turned.response.get(results, [])
         named = [r["EvaluationResultIdentifier"]["EvaluationResultQualifier"] for r in found]
         return self.of_keys((n.get("ResourceType", ""), n.get("ResourceId", "")) for n in named)
 
     def of_keys(self, keys: Iterable[_Key]) -> tuple[list[Exchange], tuple[Fault, ...]]:
-        asked = [
-            {"resourceType": kind, "resourceId": name}
-            for kind, name in sorted(set(keys))
-            if has_item(kind) and name
-        ]
+        asked = [key for key in sorted(set(keys)) if has_item(key[0]) and key[1]]
         made: list[Exchange] = []
         try:
             for at in range(0, len(asked), _MOST_KEYS):
-                if not self._denied:
+                if not self.denied:
                     made += self._answered(asked[at : at + _MOST_KEYS])
         except Denied as error:
-            self._denied = True
+            self.denied = True
             return made, (Fault("configuration items", error.reason, str(error), error.action),)
         except NotCollected as error:
             if error.reason != "refused":
@@ -296,18 +307,35 @@ class _Items:
             return made, (Fault("configuration items", "refused", str(error)),)
         return made, ()
 
-    def _answered(self, asked: list[dict[str, str]]) -> Iterator[Exchange]:
+    def _answered(self, asked: list[_Key]) -> Iterator[Exchange]:
         """Ask for some, and again for those that were not looked at, while that brings any.
 
         What nobody looked at then is what Config does not have: it does not tell the two apart.
         """
         while asked:
-            turned = once(self._client, _ITEMS, {"resourceKeys": asked})
+            turned, left = self._once(asked)
             yield turned.exchange()
-            left = turned.response.get("unprocessedResourceKeys", [])
             if len(left) >= len(asked):
                 return
-            asked = [{name: key[name] for name in ("resourceType", "resourceId")} for key in left]
+            asked = left
+
+    def _once(self, asked: list[_Key]) -> tuple[Turned, list[_Key]]:
+        """One answer, and which were left out of it."""
+        through = self._through
+        if through is None:
+            named = [{"resourceType": kind, "resourceId": name} for kind, name in asked]
+            turned = once(self._client, _ITEMS, {"resourceKeys": named})
+            left = turned.response.get("unprocessedResourceKeys", [])
+            return turned, [(one["resourceType"], one["resourceId"]) for one in left]
+        place = {"SourceAccountId": through.account, "SourceRegion": through.region}
+        named = [{**place, "ResourceType": kind, "ResourceId": name} for kind, name in asked]
+        parameters = {
+            "ConfigurationAggregatorName": through.aggregator,
+            "ResourceIdentifiers": named,
+        }
+        turned = once(self._client, _AGGREGATE_ITEMS, parameters)
+        left = turned.response.get("UnprocessedResourceIdentifiers", [])
+        return turned, [(one["ResourceType"], one["ResourceId"]) for one in left]
 
 
 def has_item(kind: str) -> bool:
@@ -324,9 +352,9 @@ class Items:
     faults: tuple[Fault, ...]
 
 
-def items_of(client: Any, keys: Iterable[_Key]) -> Items:
+def items_of(client: Any, keys: Iterable[_Key], through: Through | None = None) -> Items:
     """The configuration items of resources by type and id; NotCollected where trying may help."""
-    made, faults = _Items(client).of_keys(keys)
+    made, faults = _Items(client, through).of_keys(keys)
     return Items({key: item for one in made for key, item in _items(one)}, made, faults)
 
 
@@ -353,18 +381,22 @@ def aggregated(client: Any, ask: Ask, resume: str | None, *, place: bool = False
         faults = tuple(_unnamed({mapping.rule_key(rule) for *_, rule in rules}, ask))
         first = left[0] if left else None
         yield _page(ask, [], _at(first), faults)
+    denied = False
     for number, (account, region, rule) in enumerate(left):
         at = {"account": account, "region": region, "rule": rule}
         after = left[number + 1] if number + 1 < len(left) else None
         token = start.get("token") if (account, region, rule) == begin else None
         parameters = {**name, "AccountId": account, "AwsRegion": region, "ConfigRuleName": rule}
         operation = "GetAggregateComplianceDetailsByConfigRule"
+        items = _Items(client, Through(ask.what, account, region), denied=denied)
         for turned in pages(client, operation, parameters, token=token):
             if turned.following:
                 further: dict[str, str] | None = {**at, "token": turned.following}
             else:
                 further = _at(after)
-            yield _page(ask, [turned.exchange()], further)
+            made, missing = items.of(turned)
+            denied = items.denied
+            yield _page(ask, [turned.exchange(), *made], further, missing)
 
 
 def _at(rule: tuple[str, str, str] | None) -> dict[str, str] | None:
@@ -445,6 +477,9 @@ class _Item(msgspec.Struct):
 
 class _Batch(msgspec.Struct):
     items: list[msgspec.Raw] = msgspec.field(name="baseConfigurationItems", default_factory=list)
+    aggregated: list[msgspec.Raw] = msgspec.field(
+        name="BaseConfigurationItems", default_factory=list
+    )
 
 
 _DEFINITIONS = msgspec.json.Decoder(_Definitions)
@@ -457,8 +492,9 @@ def _defined(one: Exchange) -> list[Rule]:
 
 
 def _items(one: Exchange) -> Iterator[tuple[_Key, bytes]]:
-    if one.operation == _ITEMS:
-        for raw in _BATCH.decode(one.answer).items:
+    if one.operation in (_ITEMS, _AGGREGATE_ITEMS):
+        batch = _BATCH.decode(one.answer)
+        for raw in (*batch.items, *batch.aggregated):
             item = _ITEM.decode(raw)
             yield (item.kind, item.name), bytes(raw)
 

@@ -32,6 +32,7 @@ from auditkeep.lake.keeping import FACTS, UNSEEN
 from auditkeep.observations import Observation
 from auditkeep.sources import config, configpull
 from auditkeep.sources.aggregator import or_none
+from auditkeep.sources.configpull import Through
 from auditkeep.sources.pull import Expired, NotYet, Throttled, Unreachable
 from auditkeep.sources.records import Context, Parsed, Rejected, Tally
 from auditkeep.sources.rules import Rule, Rules
@@ -89,30 +90,42 @@ class Settling:
                 return
             if given_up or asked.paused:
                 said.trouble = given_up or "The collection of this account is paused."
-            elif self._seen_elsewhere(place, through):
-                said.trouble = "An aggregator stands for this account: it was not asked itself."
+            elif (name := self._aggregator(place, through)) and through is not None:
+                self._ask(tenant, place, through, waiting, said, name)
             else:
                 self._ask(tenant, place, parts.who(tenant, asked), waiting, said)
             self._keep(tenant, place, waiting, said)
 
-    def _seen_elsewhere(self, place: Place, through: Who | None) -> bool:
-        """Whether an aggregator stands for the account, which then need not let anybody in."""
+    def _aggregator(self, place: Place, through: Who | None) -> str | None:
+        """An aggregator that stands for the account, which then need not let anybody in."""
         seen = self.parts.aggregators
         if seen is None or through is None:
-            return False
+            return None
         clients = partial(self.parts.clients, through)
-        return or_none(partial(seen.seeing, clients, place.account, place.region)) is not None
+        return or_none(partial(seen.seeing, clients, place.account, place.region))
 
     # --- asking ---------------------------------------------------------------------------------
 
     def _ask(
-        self, tenant: Tenant, place: Place, who: Who, waiting: list[Waiting], said: _Said
+        self,
+        tenant: Tenant,
+        place: Place,
+        who: Who,
+        waiting: list[Waiting],
+        said: _Said,
+        aggregator: str | None = None,
     ) -> None:
-        clients = self.parts.clients(who)
+        """Ask the account or, where one stands for it, an aggregator, which knows no owners."""
+        clients, aggregators = self.parts.clients(who), self.parts.aggregators
+        through = None
         try:
-            client = clients.client("config", place.region)
-            self._ask_rules(client, waiting, said)
-            self._ask_items(client, tenant, waiting, said)
+            if aggregator is None or aggregators is None:
+                client = clients.client("config", place.region)
+                self._ask_rules(client, waiting, said)
+            else:
+                client = clients.client("config", aggregators.where.region)
+                through = Through(aggregator, place.account, place.region)
+            self._ask_items(client, tenant, waiting, said, through)
         except (Throttled, Unreachable, Expired) as error:
             if isinstance(error, Throttled) and not isinstance(error, NotYet):
                 clients.throttled()
@@ -134,7 +147,14 @@ class Settling:
                     said.calls["config:DescribeConfigRules"] = calls
                     return
 
-    def _ask_items(self, client: Any, tenant: Tenant, waiting: list[Waiting], said: _Said) -> None:
+    def _ask_items(
+        self,
+        client: Any,
+        tenant: Tenant,
+        waiting: list[Waiting],
+        said: _Said,
+        through: Through | None,
+    ) -> None:
         context = self._context(tenant, b"", said)
         found = [
             (item.resources[0].type or "", item.resources[0].value)
@@ -142,10 +162,10 @@ class Settling:
             for item in _read(one, context)
             if not isinstance(item, Rejected) and item.match_key in said.wanted
         ]
-        got = configpull.items_of(client, found)
+        got = configpull.items_of(client, found, through)
         said.items = got.items
         if got.exchanges:
-            said.calls["config:BatchGetResourceConfig"] = len(got.exchanges)
+            said.calls[f"config:{got.exchanges[0].operation}"] = len(got.exchanges)
         said.trouble = got.faults[0].sentence if got.faults else ""
 
     def _context(self, tenant: Tenant, cut_key: bytes, said: _Said) -> Context:

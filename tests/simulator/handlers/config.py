@@ -356,6 +356,22 @@ def _aggregate_details(ask: Ask) -> Output:
     }
 
 
+def _aggregate_batch(ask: Ask) -> Output:
+    found, left = [], []
+    for key in ask.params["ResourceIdentifiers"]:
+        where, kind, name = (
+            (key["SourceAccountId"], key["SourceRegion"]), key["ResourceType"], key["ResourceId"],
+        )  # fmt: skip
+        seen = where in _seen(ask, ask.at)
+        judged = _judged(ask.estate, *where, ask.at, type=kind, id=name) if seen else []
+        if judged:
+            item = _item(ask, kind, name, max(e.at for e in judged), {})
+            found.append({**item, "accountId": where[0], "awsRegion": where[1]})
+        else:
+            left.append(key)
+    return {"BaseConfigurationItems": found, "UnprocessedResourceIdentifiers": left}
+
+
 def _sources(ask: Ask) -> Output:
     listed = [
         {
@@ -383,4 +399,5 @@ HANDLERS: dict[str, Handler] = {
     "config:DescribeConfigurationAggregatorSourcesStatus": _sources,
     "config:DescribeAggregateComplianceByConfigRules": _aggregate_rules,
     "config:GetAggregateComplianceDetailsByConfigRule": _aggregate_details,
+    "config:BatchGetAggregateResourceConfig": _aggregate_batch,
 }
