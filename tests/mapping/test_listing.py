@@ -129,6 +129,10 @@ def test_how_an_answer_goes_on(keyword: str, paging: Paging | None) -> None:
         ("ec2_GetAllowedImagesSettings", []),
         ("shield_DescribeDRTAccess", []),
         ("guardduty_DescribeOrganizationConfiguration", []),
+        # what describes the one it was asked about, too
+        ("iam_GetGroup", []),
+        ("kinesis_DescribeStream", []),
+        ("ecr_DescribeImages", ["imageDetails"]),
     ],
 )
 def test_which_lists_hold_resources(keyword: str, lists: list[str]) -> None:

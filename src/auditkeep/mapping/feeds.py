@@ -58,6 +58,10 @@ FEEDS: dict[tuple[str, str, str], tuple[str, str]] = {
     ("iam", "", "UserName"): ("ListUsers", "UserName"),
     ("kafka", "", "ClusterArn"): ("ListClusters", "ClusterArn"),
     ("kinesis", "", "StreamName"): ("ListStreams", ""),
+    # either this or an ARN is needed, which no model says
+    ("kinesis", "DescribeStream", "StreamName"): ("ListStreams", ""),
+    ("kinesis", "DescribeStreamSummary", "StreamName"): ("ListStreams", ""),
+    ("kinesis", "ListTagsForStream", "StreamName"): ("ListStreams", ""),
     ("kms", "", "KeyId"): ("ListKeys", "KeyId"),
     ("lambda", "", "FunctionName"): ("ListFunctions", "FunctionName"),
     ("license-manager", "", "LicenseConfigurationArn"): (

@@ -226,7 +226,7 @@ def _lists(shape: Any, *, fed: bool) -> list[tuple[str, Any]]:
         named = [(path, _at(shape, path)) for path in _many(known["result_key"])]
         some = [(path, found.member) for path, found in named if found is not None]
         if some:
-            return some
+            return [] if fed and _is_about_one(shape, [path for path, _ in some]) else some
     paging = paging_of(shape)
     wrapper, members = _inside(shape)
     if wrapper and not (_LISTS.match(shape.name) or (paging and _unwrapped(paging))):
@@ -241,6 +241,18 @@ def _lists(shape: Any, *, fed: bool) -> list[tuple[str, Any]]:
     if (paging is None and (fed or whole)) or (fed and whole):
         return []
     return some
+
+
+def _is_about_one(shape: Any, paths: list[str]) -> bool:
+    """Whether an answer describes the thing it was asked about, beside what it lists of it."""
+    tops = {path.partition(".")[0] for path in paths}
+    described = [
+        name
+        for name, member in shape.output_shape.members.items()
+        if member.type_name in ("structure", "map") and not _NO_RESOURCES.search(name)
+    ]
+    nested = any("." in path for path in paths)
+    return not _LISTS.match(shape.name) and bool(nested or set(described) - tops)
 
 
 def _at(shape: Any, path: str) -> Any:
