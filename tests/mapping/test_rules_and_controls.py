@@ -14,11 +14,24 @@ from auditkeep.mapping.places import origin_region
         ("restricted-ssh", None, False, "config:Custom_restricted-ssh"),
         ("access-keys-rotated", None, None, "config:ACCESS_KEYS_ROTATED"),
         ("my-rule", None, None, "config:Custom_my-rule"),
+        # deployed by an organisation or a pack: whose it is, only its definition tells for certain
         (
             "OrgConfigRule-s3-bucket-versioning-enabled-dbgzf8ba",
             None,
             None,
+            "config:S3_BUCKET_VERSIONING_ENABLED",
+        ),
+        (
+            "OrgConfigRule-s3-bucket-versioning-enabled-dbgzf8ba",
+            None,
+            False,
             "config:Custom_OrgConfigRule-s3-bucket-versioning-enabled",
+        ),
+        (
+            "restricted-ssh-conformance-pack-a1b2c3d4e",
+            None,
+            None,
+            "config:INCOMING_SSH_DISABLED",
         ),
         (
             "iam-check-conformance-pack-a1b2c3d4e",
@@ -42,6 +55,16 @@ def test_a_keyword_finds_the_rule_whose_name_ends_in_a_word(word: str) -> None:
     keyword = f"Custom_OrgConfigRule-incoming-ssh-{word}"
     assert rule == f"config:{keyword}"
     assert rule in config.keyword_keys(keyword)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["OrgConfigRule-restricted-ssh-dbgzf8ba", "restricted-ssh-conformance-pack-a1b2c3d4e"],
+)
+def test_a_rule_whose_owner_nobody_tells_is_found_by_either_keyword(name: str) -> None:
+    key = config.rule_key(name)
+    assert key in config.keyword_keys("INCOMING_SSH_DISABLED")
+    assert key in config.keyword_keys(f"Custom_{config.stripped(name)}")
 
 
 def test_a_word_of_a_name_is_no_random_suffix() -> None:

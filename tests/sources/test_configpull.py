@@ -257,13 +257,15 @@ def test_who_names_a_managed_rule_like_an_own_one_is_told_how_it_is_called(
 
 
 def test_an_aggregator_answers_for_all_places_it_sees(cloud: Simulator) -> None:
-    other = "222233334444"
-    cloud.estate.account(other)
-    cloud.estate.rule(other, "eu-central-1", "s3-bucket-versioning-enabled")
-    cloud.estate.evaluate(
-        other, "eu-central-1", "s3-bucket-versioning-enabled", "AWS::S3::Bucket", "x", "COMPLIANT",
-        Instant(STARTS - MINUTE),
-    )  # fmt: skip
+    other, third = "222233334444", "333344445555"
+    deployed = "s3-bucket-versioning-enabled-conformance-pack-a1b2c3d4e"
+    for account, name in ((other, "s3-bucket-versioning-enabled"), (third, deployed)):
+        cloud.estate.account(account)
+        cloud.estate.rule(account, "eu-central-1", name)
+        cloud.estate.evaluate(
+            account, "eu-central-1", name, "AWS::S3::Bucket", "x", "COMPLIANT",
+            Instant(STARTS - MINUTE),
+        )  # fmt: skip
     cloud.estate.put(ACCOUNT, REGION, "config:DescribeConfigurationAggregators", "all")
     assert aggregators(Simulated(cloud, ACCOUNT), REGION) == ["all"]
     got = pages(cloud, ask(what="all"))
@@ -273,6 +275,7 @@ def test_an_aggregator_answers_for_all_places_it_sees(cloud: Simulator) -> None:
         (ACCOUNT, REGION, "config:Custom_versioned"),
         (ACCOUNT, REGION, "config:Custom_own"),
         (other, "eu-central-1", KEY),
+        (third, "eu-central-1", KEY),
     }
     for number in range(len(got) - 1):
         rest = pages(cloud, ask(what="all"), got[number].resume)

@@ -34,12 +34,17 @@ def rule_key(name: str, *, identifier: str | None = None, managed: bool | None =
 
     `identifier` is its SourceIdentifier, if known to be AWS's own; `managed` tells the owner
     where only that is known. With neither, a name that a managed rule has by default is taken
-    as that rule: somebody who kept the default name means it.
+    as that rule, also where an organisation or a conformance pack deployed it: somebody who kept
+    the default name means it.
     """
     if identifier:
         return f"config:{identifier}"
-    known = catalogue.config().names.get(name) if managed is not False else None
-    return f"config:{known}" if known else f"config:{CUSTOM}{stripped(name)}"
+    short = stripped(name)
+    if managed is not False:
+        known = catalogue.config().names.get(name) or default_identifier(short)
+        if known:
+            return f"config:{known}"
+    return f"config:{CUSTOM}{short}"
 
 
 def stripped(name: str) -> str:
