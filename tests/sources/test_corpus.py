@@ -57,7 +57,7 @@ class Expected:
 
 CLOUDTRAIL = {
     "DataDog__datadog-serverless-functions": Expected(1, 4, 0),
-    "DataDog__stratus-red-team": Expected(22, 210, 35),
+    "DataDog__stratus-red-team": Expected(22, 210, 36),
     "Permiso-io-tools__CloudConsoleCartographer": Expected(1, 1000, 14),
     "Yamato-Security__suzaku-sample-data": Expected(2375, 19597, 38),
     "airbnb__streamalert": Expected(
@@ -71,7 +71,7 @@ CLOUDTRAIL = {
         1, 0, 0, rejected=1, seen=1, why="a digest is one record that is no event"
     ),
     "flosell__trailscraper": Expected(2, 4, 0),
-    "invictus-ir__aws_dataset": Expected(34, 2261, 489),
+    "invictus-ir__aws_dataset": Expected(34, 2261, 531),
     "log2timeline__plaso": Expected(1, 6, 5),
     "opensearch-project__opensearch-catalog": Expected(1, 1, 0),
     "panther-labs__panther-analysis": Expected(
