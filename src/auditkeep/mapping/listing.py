@@ -52,6 +52,11 @@ _ONE_OF_SEVERAL = re.compile(
 """Members which tell that one thing may be listed several times."""
 
 _FOREIGN = re.compile(r"(?:id|identifier|arn|name)$")
+_SOMEBODY = re.compile(
+    r"(?:owner|account|customeraws|registry|zone|vpc|user)(?:id|identifier|name)$"
+)
+"""Whose or where a thing is: no name of it."""
+
 _FOREIGN_ARN = re.compile(r"(?<!role)(?<!key)arn$")
 _OWN = frozenset({"arn", "awsaccountid", "displayname", "id", "name", "owneraccountid", "ownerid"})
 """Members that are no name of another thing, which this one may only be told beside."""
@@ -298,7 +303,8 @@ def _identity(shape: Any, list_name: str, element: Any) -> tuple[str, str, bool]
     things = [_singular(t) for t in (list_name, _VERB.sub("", shape.name), element.name)]
     arn = _first(plain, [f"{t}arn" for t in things] + ["arn", "resourcearn"])
     named = [f"{t}{end}" for end in _ENDS for t in things]
-    tail = [n for n in plain if n.endswith(_ENDS[:2])] + [n for n in plain if n.endswith("name")]
+    free = [n for n in plain if not _SOMEBODY.search(n)]
+    tail = [n for n in free if n.endswith(_ENDS[:2])] + [n for n in free if n.endswith("name")]
     wanted = [*named, "id", "identifier", "arn", "name", "serialnumber", *tail]
     certain = _first(plain, [n for n in wanted if n in plain and _certain(n, things, element)])
     return certain or _first(plain, wanted) or arn, arn, bool(certain)
