@@ -15,6 +15,7 @@ from auditkeep.ids import GLOBAL_REGION
 from auditkeep.mapping import calls
 from auditkeep.mapping.calls import Call
 from auditkeep.mapping.interest import Interest
+from auditkeep.sources import own_counts
 from auditkeep.sources.apicalls import ELSEWHERE, FED, ApiCalls
 from auditkeep.sources.pull import Ask, Denied, Page
 from auditkeep.sources.records import NO_CONTROL, Context
@@ -134,8 +135,12 @@ def test_every_page_and_every_resource_of_a_documented_call(keyword: str) -> Non
         assert b"ResponseMetadata" not in found.raw
 
 
-def test_every_documented_call_that_moto_knows_is_really_made() -> None:
-    """What moto does not implement is asked of the simulator."""
+def test_every_documented_call_that_moto_knows_is_really_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What moto does not implement is asked of the simulator, as are the counts of most services."""
+    counts = {call: own for call, own in own_counts.COUNTS.items() if call[0] in ("iam", "lambda")}
+    monkeypatch.setattr(own_counts, "COUNTS", counts)
     lacking, wrong = set(), {}
     with asking.moto() as get:
         get("s3", REGION).create_bucket(

@@ -69,6 +69,17 @@ def test_a_count_that_cannot_be_had_takes_nothing_from_the_list(answered: bool) 
     clients.done()
 
 
+@pytest.mark.parametrize(
+    "quotas", [[], [{"AccountQuotaName": "AllocatedStorage", "Used": 5, "Max": 9}]]
+)
+def test_a_count_that_is_not_among_the_quotas_is_none(quotas: list[dict[str, Any]]) -> None:
+    clients = Stubbed()
+    clients.answer("rds", "DescribeDBInstances", {"DBInstances": []})
+    clients.answer("rds", "DescribeAccountAttributes", {"AccountQuotas": quotas})
+    (page,) = PULLER.get(clients, ask("rds_DescribeDBInstances"))
+    assert page.counted is None
+
+
 def test_no_other_question_costs_a_call_more() -> None:
     clients = Stubbed()
     clients.answer("ec2", "DescribeVpcs", {"Vpcs": [{"VpcId": "vpc-1"}]})

@@ -2,9 +2,13 @@
 
 A list that broke off, or left something out, looks like a shorter list. Some services keep a count
 beside what they list; it is asked for once, behind the last page, and goes into the record of the
-run next to what was read (`countedBySource`). Sources: IAM `GetAccountSummary`, Lambda
-`GetAccountSettings` in botocore's models. IAM's count of policies is left out: it counts those of
-the customer, and the list has AWS's own too.
+run next to what was read (`countedBySource`). Sources, in botocore's models: Auto Scaling
+`DescribeAccountLimits`, IAM `GetAccountSummary`, Lambda `GetAccountSettings`, RDS
+`DescribeAccountAttributes`, Route 53 `Get…Count`. Only what counts exactly what a list lists is
+here. IAM's count of policies is not: it counts those of the customer, and the list has AWS's own
+too; nor are its providers and MFA devices, which are of several lists, nor what RDS counts without
+the default ones (groups of parameters, options and security), nor what Config says that it records
+(`GetDiscoveredResourceCounts`): resources, where evaluations are listed.
 
 Invariant: a count that cannot be had takes nothing from an answer that was; the two may also differ
 because something was made or deleted between them, so that a difference is told, and is no fault.
@@ -23,18 +27,50 @@ from auditkeep.sources.refusals import asking
 
 @dataclass(frozen=True, slots=True)
 class OwnCount:
-    """The operation that tells a count, and where it stands in the answer."""
+    """The operation that tells a count, and where it stands in the answer.
+
+    `entry`: at the path is a list; the count is one member of the entry that has another so.
+    """
 
     operation: str
     path: str
+    entry: tuple[str, str, str] | None = None
+
+    def read(self, answer: Mapping[str, Any]) -> int | None:
+        found: Any = paths.member(answer, self.path)
+        if self.entry is not None:
+            name, value, member = self.entry
+            entries = found if isinstance(found, list) else []
+            found = next((e.get(member) for e in entries if e.get(name) == value), None)
+        return found if isinstance(found, int) else None
+
+
+def _quota(name: str) -> OwnCount:
+    """What RDS says of a quota's use, where that is a count of what there is in the account."""
+    return OwnCount(
+        "DescribeAccountAttributes", "AccountQuotas", ("AccountQuotaName", name, "Used")
+    )
 
 
 _SUMMARY = "GetAccountSummary"
+_LIMITS = "DescribeAccountLimits"
 COUNTS: Mapping[tuple[str, str], OwnCount] = {
+    ("autoscaling", "DescribeAutoScalingGroups"): OwnCount(_LIMITS, "NumberOfAutoScalingGroups"),
+    ("autoscaling", "DescribeLaunchConfigurations"): OwnCount(
+        _LIMITS, "NumberOfLaunchConfigurations"
+    ),
     ("iam", "ListGroups"): OwnCount(_SUMMARY, "SummaryMap.Groups"),
+    ("iam", "ListInstanceProfiles"): OwnCount(_SUMMARY, "SummaryMap.InstanceProfiles"),
     ("iam", "ListRoles"): OwnCount(_SUMMARY, "SummaryMap.Roles"),
+    ("iam", "ListServerCertificates"): OwnCount(_SUMMARY, "SummaryMap.ServerCertificates"),
     ("iam", "ListUsers"): OwnCount(_SUMMARY, "SummaryMap.Users"),
     ("lambda", "ListFunctions"): OwnCount("GetAccountSettings", "AccountUsage.FunctionCount"),
+    ("rds", "DescribeDBClusters"): _quota("DBClusters"),
+    ("rds", "DescribeDBInstances"): _quota("DBInstances"),
+    ("rds", "DescribeDBSubnetGroups"): _quota("DBSubnetGroups"),
+    ("rds", "DescribeEventSubscriptions"): _quota("EventSubscriptions"),
+    ("route53", "ListHealthChecks"): OwnCount("GetHealthCheckCount", "HealthCheckCount"),
+    ("route53", "ListHostedZones"): OwnCount("GetHostedZoneCount", "HostedZoneCount"),
 }
 
 
@@ -56,7 +92,5 @@ def counted(client: Any, call: Call) -> tuple[int, Request] | None:
             answer = getattr(client, xform_name(own.operation))()
     except NotCollected:
         return None
-    found = paths.member(answer, own.path)
-    if not isinstance(found, int):
-        return None
-    return found, Request(call.service, own.operation, {})
+    found = own.read(answer)
+    return None if found is None else (found, Request(call.service, own.operation, {}))

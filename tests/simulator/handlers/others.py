@@ -98,12 +98,43 @@ def _streams(ask: Ask) -> Output:
 
 
 def _summary(ask: Ask) -> Output:
-    kinds = {"Users": "iam:ListUsers", "Groups": "iam:ListGroups", "Roles": "iam:ListRoles"}
-    return {"SummaryMap": {name: _number(ask, kind) for name, kind in kinds.items()}}
+    names = ("Users", "Groups", "Roles", "InstanceProfiles")
+    told = {name: _number(ask, f"iam:List{name}") for name in names}
+    told["ServerCertificates"] = _number(ask, "iam:ListServerCertificates")
+    return {"SummaryMap": told}
 
 
 def _functions(ask: Ask) -> Output:
     return {"AccountUsage": {"FunctionCount": _number(ask, "lambda:ListFunctions")}}
+
+
+def _groups(ask: Ask) -> Output:
+    kinds = {
+        "NumberOfAutoScalingGroups": "DescribeAutoScalingGroups",
+        "NumberOfLaunchConfigurations": "DescribeLaunchConfigurations",
+    }
+    return {name: _number(ask, f"autoscaling:{kind}") for name, kind in kinds.items()}
+
+
+def _quotas(ask: Ask) -> Output:
+    names = ("DBInstances", "DBClusters", "DBSubnetGroups", "EventSubscriptions")
+    return {
+        "AccountQuotas": [
+            {"AccountQuotaName": "AllocatedStorage", "Used": 2_000, "Max": 100_000},
+            *(
+                {"AccountQuotaName": n, "Used": _number(ask, f"rds:Describe{n}"), "Max": 40}
+                for n in names
+            ),
+        ]
+    }
+
+
+def _zones(ask: Ask) -> Output:
+    return {"HostedZoneCount": _number(ask, "route53:ListHostedZones")}
+
+
+def _checks(ask: Ask) -> Output:
+    return {"HealthCheckCount": _number(ask, "route53:ListHealthChecks")}
 
 
 def _number(ask: Ask, kind: str) -> int:
@@ -111,6 +142,10 @@ def _number(ask: Ask, kind: str) -> int:
 
 
 HANDLERS: dict[str, Handler] = {
+    "autoscaling:DescribeAccountLimits": _groups,
+    "rds:DescribeAccountAttributes": _quotas,
+    "route53:GetHealthCheckCount": _checks,
+    "route53:GetHostedZoneCount": _zones,
     "iam:GenerateCredentialReport": _generate,
     "iam:GetAccountSummary": _summary,
     "iam:GetCredentialReport": _report,
