@@ -18,10 +18,10 @@ from auditkeep.app.collecting import handlers_of, notices_of
 from auditkeep.app.parts import Parts, open_parts
 from auditkeep.app.setup import initialise
 from auditkeep.clock import DAY, MINUTE, Instant, iso
-from auditkeep.collection import accounts, definitions
+from auditkeep.collection import accounts, definitions, pushed
 from auditkeep.collection.accounts import Asked
 from auditkeep.collection.push import Pushed, Pusher, push
-from auditkeep.db.schema import config_pushed
+from auditkeep.db.schema import config_pushed, jobs
 from auditkeep.evidence import lens
 from auditkeep.ids import Tenant
 from auditkeep.lake.keeping import choose
@@ -233,6 +233,19 @@ def test_what_no_control_looks_at_is_kept_at_once_and_nobody_is_asked_for_it(hou
     assert house.bring(house.judged("ours", "b6")).waiting == 0
     assert [told(o) for o in house.kept("b6")] == [(KEY, "NON_COMPLIANT", False)]
     assert len(house.cloud.history.calls()) == calls
+
+
+def test_what_nobody_settled_is_settled_with_the_next_round(house: House) -> None:
+    house.look(KEY)
+    house.pull()
+    house.bring(house.judged("ours", "b7"), settle=False)
+    with house.parts.db.system_write() as tx:
+        tx.run(tx.update(jobs).where(jobs.c.kind == pushed.JOB).values(state="failed"))
+    house.pump.drain()
+    assert house.waiting() == 1
+    house.pull()
+    assert house.waiting() == 0
+    assert {told(o) for o in house.kept("b7")} == {(KEY, "NON_COMPLIANT", True)}
 
 
 @pytest.mark.parametrize("house", [f"{ACCOUNT}/{HERE}"], indirect=True)

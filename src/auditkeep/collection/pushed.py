@@ -51,6 +51,23 @@ def park(
     enqueue(tx, JOB, f"{account}/{region}/{now}", now, lane=account)
 
 
+def queue_again(tx: Tx, round_: Instant, now: Instant) -> int:
+    """Have what waited before a round began settled in it, as nobody did; in how many places."""
+    t = config_pushed.c
+    query = tx.select(t.origin_account, t.origin_region).where(t.received_at < round_).distinct()
+    rows = tx.all(query.order_by(t.origin_account, t.origin_region))
+    for row in rows:
+        key = f"{row.origin_account}/{row.origin_region}/{round_}"
+        enqueue(tx, JOB, key, now, lane=row.origin_account)
+    return len(rows)
+
+
+def any_before(tx: Tx, round_: Instant) -> bool:
+    """Whether anything waited before a round began."""
+    t = config_pushed.c
+    return tx.first(tx.select(t.id).where(t.received_at < round_).limit(1)) is not None
+
+
 def place_of(key: str) -> tuple[str, str]:
     """The account and region that a job settles."""
     account, region, _ = key.split("/", 2)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from auditkeep.clock import SECOND, Day, Instant, day_name, day_of, day_start, to_datetime
-from auditkeep.collection import gaps, regions, targets, trails
+from auditkeep.collection import gaps, pushed, regions, targets, trails
 from auditkeep.collection.gaps import Gap
 from auditkeep.collection.plan import EVENTS, HOME, Plan, Question
 from auditkeep.collection.targets import NEVER_ASKED, Ended, Place, Target
@@ -76,6 +76,7 @@ class Rounds:
             plan = self.collector.plans.of(tx, now)
             known = targets.every(tx)
             asking = self._to_say(tx, plan, now)
+            left = pushed.any_before(tx, round_)
         if before is None or before.version != seen.version:
             self._let_go(tenant, plan, now)
         due = due_places(plan, known, now, every)
@@ -85,6 +86,9 @@ class Rounds:
                 for account in asking:
                     key = regions_key(account, _time(round_))
                     enqueue(tx, KIND, key, Instant(now - SECOND), lane=account)
+        if left:
+            with self.collector.db.write(tenant) as tx:
+                queued += pushed.queue_again(tx, round_, now)
         for some in _chunks(in_turn(due), AT_ONCE):
             with self.collector.db.write(tenant) as tx:
                 queue(tx, some, now, every)

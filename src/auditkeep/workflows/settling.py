@@ -8,7 +8,7 @@ by another process, and keeps the same.
 Invariants
 - Nothing that waits is lost: where the account does not answer, as it is paused, denies it or
   cannot be reached for as long as is tried, records are kept without items, and rules of which
-  nothing is known are taken by their names.
+  nothing is known are taken by their names; what no job settled is settled with the next round.
 - Nothing is asked of AWS while a transaction is open.
 """
 
