@@ -305,14 +305,16 @@ def _identity(shape: Any, list_name: str, element: Any) -> tuple[str, str, bool]
     named = [f"{t}{end}" for end in _ENDS for t in things]
     free = [n for n in plain if not _SOMEBODY.search(n)]
     tail = [n for n in free if n.endswith(_ENDS[:2])] + [n for n in free if n.endswith("name")]
-    wanted = [*named, "id", "identifier", "arn", "name", "serialnumber", *tail]
+    also = [f"{form}{end}" for end in _ENDS for t in things for form in _forms(t)]
+    wanted = [*named, *also, "id", "identifier", "arn", "name", "serialnumber", *tail]
     certain = _first(plain, [n for n in wanted if n in plain and _certain(n, things, element)])
     return certain or _first(plain, wanted) or arn, arn, bool(certain)
 
 
 def _certain(name: str, things: list[str], element: Any) -> bool:
     """Whether a member is of one element only, as far as names tell."""
-    own = {f"{t}{end}" for t in things for end in ("id", "identifier", "arn", "name")}
+    called = {form for thing in things for form in _forms(thing)}
+    own = {f"{t}{end}" for t in called for end in ("id", "identifier", "arn", "name")}
     if any(_SEVERAL.search(t) for t in things) or name not in own | {"arn", "id", "identifier"}:
         return False
     if name in own and name.endswith("arn"):
@@ -334,6 +336,13 @@ def _singular(name: str) -> str:
     if name.endswith(("sses", "xes")):
         return name[:-2]
     return name.removesuffix("s")
+
+
+def _forms(thing: str) -> list[str]:
+    """What members may call a thing: `aliase` is an alias, `DhcpOptions` has no singular."""
+    bare = re.sub(r"(?:listentry|entry|details?|description|metadata|information)$", "", thing)
+    plural = [f"{thing}s"] if thing.endswith("option") else []
+    return [thing, bare, *plural, *([thing[:-1]] if thing.endswith("se") else [])]
 
 
 def _first(members: dict[str, str], wanted: list[str]) -> str:
