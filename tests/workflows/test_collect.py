@@ -327,7 +327,7 @@ def test_an_account_that_leaves_ends_its_gaps(house: House) -> None:
 
 
 def test_a_resource_that_cannot_be_asked_about_is_a_gap_but_the_others_are_kept(
-    house: House,
+    house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     house.look(USERS)
     house.api.faults["bob"] = Fault("bob", "denied", "bob is denied.", "iam:GetUser")
@@ -337,6 +337,8 @@ def test_a_resource_that_cannot_be_asked_about_is_a_gap_but_the_others_are_kept(
     (run,) = house.runs()
     assert run["outcome"] == "partial"
     assert run["asked"][0]["faults"][0]["resource"] == "bob"
+    (warned,) = [one.getMessage() for one in caplog.records if one.name == "auditkeep.collect"]
+    assert warned.endswith("/AWS_API_Call/iam_ListUsers: bob is denied.")
 
 
 @pytest.mark.parametrize("other", ["bob", "eve"])

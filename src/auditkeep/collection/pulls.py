@@ -75,6 +75,11 @@ class Asked(msgspec.Struct, kw_only=True, omit_defaults=True):
         if not result.repeated:
             self.cuts += sum(len(o.cuts) for o in observations)
 
+    @property
+    def lack(self) -> str:
+        """In a sentence, why it was not answered, or the first thing that its answer lacks."""
+        return self.message or next((sentence for _, _, sentence in self.faults), "")
+
     def refuse(self, refused: Iterable[tuple[str, str]]) -> None:
         for one in refused:
             self.rejected += 1

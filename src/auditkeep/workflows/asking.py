@@ -284,7 +284,8 @@ class _Work:
             pages.keep(tx, self.parts.lake, self.run.unit, [record], provenance, now)
             pulls.forget(tx, self.run)
         for one in islice(failed, 3):
-            _LOG.warning("%s/%s: %s", self.place.name, one.what, one.message)
+            asked = "/".join(filter(None, (self.place.name, one.what)))
+            _LOG.warning("%s: %s", asked, one.lack)
 
 
 def trouble_of(error: NotCollected) -> Trouble:
