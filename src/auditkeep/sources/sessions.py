@@ -20,9 +20,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from auditkeep.clock import Clock, to_datetime
+from auditkeep.errors import NotCollected
 from auditkeep.ids import GLOBAL_REGION
 from auditkeep.sources import aws
-from auditkeep.sources.pull import NotYet
+from auditkeep.sources.pull import Expired, NotYet, Throttled
 from auditkeep.sources.refusals import asking, throttles
 
 HOME_REGION = "us-east-1"
@@ -63,6 +64,17 @@ class AccountClients(Protocol):
 
     def throttled(self) -> None:
         """The account said that it is asked too often."""
+
+
+def heed(clients: AccountClients, error: NotCollected) -> None:
+    """Do as a refusal asks before the account is asked again: go slower, or take the role anew.
+
+    NotYet is no account's word: nobody came.
+    """
+    if isinstance(error, Expired):
+        clients.renew()
+    elif isinstance(error, Throttled) and not isinstance(error, NotYet):
+        clients.throttled()
 
 
 @dataclass(frozen=True, slots=True)

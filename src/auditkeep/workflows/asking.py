@@ -36,7 +36,6 @@ from auditkeep.sources.pull import (
     Denied,
     Expired,
     Gone,
-    NotYet,
     Puller,
     RegionOff,
     SwitchedOff,
@@ -44,7 +43,7 @@ from auditkeep.sources.pull import (
     Unreachable,
 )
 from auditkeep.sources.rules import Rule
-from auditkeep.sources.sessions import AccountClients, Who
+from auditkeep.sources.sessions import AccountClients, Who, heed
 from auditkeep.work.pump import Handler
 from auditkeep.workflows import pages
 from auditkeep.workflows.collect import PATIENCE, Collector, asks_for_regions, place_of
@@ -195,8 +194,7 @@ class _Work:
                 clients.renew()
                 continue
             except (Throttled, Unreachable) as error:
-                if isinstance(error, Throttled) and not isinstance(error, NotYet):
-                    clients.throttled()
+                heed(clients, error)
                 raise
             except NotCollected as error:
                 return self._fail(todo, error)

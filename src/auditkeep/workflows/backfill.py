@@ -17,8 +17,8 @@ from auditkeep.ids import Tenant
 from auditkeep.lake.append import Appended, Unit
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import Observation
-from auditkeep.sources.pull import Ask, Expired, NotYet, Page, Puller, Throttled, Unreachable
-from auditkeep.sources.sessions import AccountClients
+from auditkeep.sources.pull import Ask, Expired, Page, Puller, Throttled, Unreachable
+from auditkeep.sources.sessions import AccountClients, heed
 from auditkeep.work.pump import Handler
 from auditkeep.workflows import pages
 from auditkeep.workflows.collect import PATIENCE, Collector
@@ -62,10 +62,7 @@ class Backfilling:
         try:
             work.fetch_all(puller, clients)
         except (Throttled, Unreachable, Expired) as error:
-            if isinstance(error, Throttled) and not isinstance(error, NotYet):
-                clients.throttled()
-            elif isinstance(error, Expired):
-                clients.renew()
+            heed(clients, error)
             raise
         except NotCollected as error:
             work.conclude("failed", str(error))

@@ -20,8 +20,8 @@ from auditkeep.db.tx import Tx
 from auditkeep.errors import NotCollected
 from auditkeep.ids import Tenant
 from auditkeep.sources.aggregator import or_none
-from auditkeep.sources.pull import Expired, NotYet, Throttled, Unreachable
-from auditkeep.sources.sessions import AccountClients, Who
+from auditkeep.sources.pull import Expired, Throttled, Unreachable
+from auditkeep.sources.sessions import AccountClients, Who, heed
 from auditkeep.workflows.collect import Collector
 from auditkeep.workflows.rounds import due_places, in_turn, queue
 
@@ -52,8 +52,7 @@ class AskingRegions:
         try:
             on = self._on(clients)
         except (Throttled, Unreachable) as error:
-            if isinstance(error, Throttled) and not isinstance(error, NotYet):
-                clients.throttled()
+            heed(clients, error)
             raise
         except NotCollected:
             on = None  # what is asked there will meet it too, and tell it

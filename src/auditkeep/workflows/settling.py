@@ -33,10 +33,10 @@ from auditkeep.observations import Observation
 from auditkeep.sources import config, configpull
 from auditkeep.sources.aggregator import or_none
 from auditkeep.sources.configpull import Through
-from auditkeep.sources.pull import Expired, NotYet, Throttled, Unreachable
+from auditkeep.sources.pull import Expired, Throttled, Unreachable
 from auditkeep.sources.records import Context, Parsed, Rejected, Tally
 from auditkeep.sources.rules import Rule, Rules
-from auditkeep.sources.sessions import Who
+from auditkeep.sources.sessions import Who, heed
 from auditkeep.work.pump import Handler
 from auditkeep.workflows.collect import PATIENCE, Collector
 
@@ -127,10 +127,7 @@ class Settling:
                 through = Through(aggregator, place.account, place.region)
             self._ask_items(client, tenant, waiting, said, through)
         except (Throttled, Unreachable, Expired) as error:
-            if isinstance(error, Throttled) and not isinstance(error, NotYet):
-                clients.throttled()
-            elif isinstance(error, Expired):
-                clients.renew()
+            heed(clients, error)
             raise
         except NotCollected as error:
             said.trouble = str(error)
