@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from auditkeep.clock import MINUTE
 from auditkeep.errors import SetupError
 
 _BUS = re.compile(r"arn:[^:\s]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/[^\s:]+")
@@ -545,6 +546,16 @@ class Settings(BaseSettings):
         if wrong:
             raise ValueError(f"'{wrong[0]}' is no region, as us-east-1 is one")
         return value
+
+    @property
+    def collects(self) -> bool:
+        """Whether anybody is asked."""
+        return self.collect == "aws"
+
+    @property
+    def collect_every(self) -> int:
+        """How long a round is, in microseconds."""
+        return self.collect_minutes * MINUTE
 
     @property
     def collect_region_list(self) -> tuple[str, ...]:

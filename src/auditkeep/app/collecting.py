@@ -115,7 +115,7 @@ class Collecting:
 
     def __init__(self, parts: Parts, *, finds: bool) -> None:
         settings = parts.settings
-        self._on = settings.collect == "aws"
+        self._on = settings.collects
         collector = collector_of(parts, self._wait)
         handlers = handlers_of(collector, notices_of(parts))
         count = settings.collect_threads

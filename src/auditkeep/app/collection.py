@@ -10,12 +10,11 @@ from auditkeep.app.collecting import collector_of, event_store, handlers_of, not
 from auditkeep.app.keeping import kept
 from auditkeep.app.parts import Parts
 from auditkeep.assessments import store
-from auditkeep.clock import MINUTE, iso
+from auditkeep.clock import iso
 from auditkeep.collection import (
     accounts,
     baseline,
     gaps,
-    knowing,
     missing_rules,
     naming,
     regions,
@@ -24,6 +23,7 @@ from auditkeep.collection import (
 from auditkeep.collection.accounts import Asked
 from auditkeep.collection.coverage import OFF, Coverage
 from auditkeep.collection.gaps import Gap
+from auditkeep.collection.knowing import Knowing
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.missing_rules import Missing
 from auditkeep.collection.naming import Named
@@ -101,7 +101,7 @@ def plan_of(parts: Parts, tenant: Tenant) -> dict[str, Any]:
                 row["calls"] += calls
                 total += calls
     return {
-        "asks": parts.settings.collect == "aws",
+        "asks": parts.settings.collects,
         "questions": plan.size,
         "accounts": len(plan.accounts),
         "callsPerMonth": round(total),
@@ -163,18 +163,17 @@ def status_of(
 ) -> list[dict[str, Any]]:
     """The coverage of one assessment, or of all that are ACTIVE and of the baseline."""
     now = parts.clock.now()
-    library, settings = parts.deps.library, parts.settings
-    plans = Plans(library, settings)
-    asks, every = settings.collect == "aws", settings.collect_minutes * MINUTE
+    library = parts.deps.library
     found: list[dict[str, Any]] = []
     with parts.db.read(tenant) as tx:
+        knowing = Knowing(tx, Plans(library, parts.settings), now)
         chosen = store.active(tx) if assessment_id is None else [store.get(tx, assessment_id)]
         for assessment in chosen:
-            covered = knowing.of_assessment(tx, plans, assessment, now, asks=asks, every=every)
+            covered = knowing.of_assessment(assessment)
             named = {"assessment": assessment.name, "assessmentId": assessment.id}
             found += [{**named, **covered_row(c)} for c in covered]
         for framework in baseline.frameworks(tx, library) if assessment_id is None else ():
-            covered = knowing.of_framework(tx, plans, framework, now, asks=asks, every=every)
+            covered = knowing.of_framework(framework)
             named = {"baseline": framework.name, "frameworkId": framework.id}
             found += [{**named, **covered_row(c)} for c in covered]
     return found

@@ -37,17 +37,9 @@ MOST_PLACES = 100_000
 """Lines of places that are all listed; of more, only those at which something is missing."""
 
 
-def of_assessment(
-    tx: Tx,
-    lake: Lake,
-    plans: Plans,
-    assessment: Assessment,
-    now: Instant,
-    *,
-    asks: bool,
-    every: int,
-) -> Stated:
-    """How complete an assessment's evidence is; `asks` and `every` as in `coverage.of`."""
+def of_assessment(tx: Tx, lake: Lake, plans: Plans, assessment: Assessment, now: Instant) -> Stated:
+    """How complete an assessment's evidence is."""
+    asks, every = plans.settings.collects, plans.settings.collect_every
     controls = [c for c in store.controls(tx, assessment.id) if not c.removed]
     ordinals = [c.ordinal for c in controls]
     lenses = lens.load(tx, assessment.id, ordinals, assessment.frozen_at_batch)

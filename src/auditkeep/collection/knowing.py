@@ -21,34 +21,35 @@ from auditkeep.frameworks.model import Framework, Shelf
 from auditkeep.lake.rollups import still_count
 
 
-def of_assessment(
-    tx: Tx, plans: Plans, assessment: Assessment, now: Instant, *, asks: bool, every: int
-) -> list[Coverage]:
-    """The coverage of an assessment's controls, in their order."""
-    return _of(tx, plans, list(looking(tx, assessment.id)), now, asks=asks, every=every)
+class Knowing:
+    """What a tenant's questions are and how they stand now, read once for any number of answers."""
 
+    def __init__(self, tx: Tx, plans: Plans, now: Instant) -> None:
+        self._tx = tx
+        self._library, self._settings = plans.library, plans.settings
+        self._now = now
+        self._plan = plans.of(tx, now)
+        self._known = known(tx, now)
 
-def of_framework(
-    tx: Tx, plans: Plans, framework: Framework, now: Instant, *, asks: bool, every: int
-) -> list[Coverage]:
-    """The coverage of the controls of a framework of the baseline, in its order."""
-    controls = list(_looking_of(tx, plans.library, framework))
-    return _of(tx, plans, controls, now, asks=asks, every=every)
+    def of_assessment(self, assessment: Assessment) -> list[Coverage]:
+        """The coverage of an assessment's controls, in their order."""
+        return self._of(list(looking(self._tx, assessment.id)))
 
+    def of_framework(self, framework: Framework) -> list[Coverage]:
+        """The coverage of the controls of a framework of the baseline, in its order."""
+        return self._of(list(_looking_of(self._tx, self._library, framework)))
 
-def _of(
-    tx: Tx, plans: Plans, controls: list[Looking], now: Instant, *, asks: bool, every: int
-) -> list[Coverage]:
-    match_keys = frozenset[str]().union(*(c.match_keys for c in controls))
-    return coverage.of(
-        controls,
-        plans.of(tx, now),
-        known(tx, now),
-        _newest(tx, match_keys),
-        now,
-        asks=asks,
-        every=every,
-    )
+    def _of(self, controls: list[Looking]) -> list[Coverage]:
+        match_keys = frozenset[str]().union(*(c.match_keys for c in controls))
+        return coverage.of(
+            controls,
+            self._plan,
+            self._known,
+            _newest(self._tx, match_keys),
+            self._now,
+            asks=self._settings.collects,
+            every=self._settings.collect_every,
+        )
 
 
 def known(tx: Tx, now: Instant) -> dict[tuple[Place, str], Target]:

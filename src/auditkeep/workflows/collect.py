@@ -77,7 +77,7 @@ class Collector:
     @property
     def every(self) -> int:
         """How long a round is."""
-        return self.settings.collect_minutes * MINUTE
+        return self.settings.collect_every
 
     def asked(self, tx: Tx, place: Place) -> Asked:
         """How the account is asked that tells of a place: another than its own for some sources.

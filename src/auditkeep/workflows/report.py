@@ -193,16 +193,8 @@ def _archive(maker: Maker, tx: Tx, report: Report, now: Instant) -> Iterator[byt
 
 
 def _stated(maker: Maker, tx: Tx, assessment: Assessment, now: Instant) -> Stated:
-    settings = maker.deps.settings
-    return completeness.of_assessment(
-        tx,
-        maker.lake,
-        Plans(maker.deps.library, settings),
-        assessment,
-        now,
-        asks=settings.collect == "aws",
-        every=settings.collect_minutes * MINUTE,
-    )
+    plans = Plans(maker.deps.library, maker.deps.settings)
+    return completeness.of_assessment(tx, maker.lake, plans, assessment, now)
 
 
 def _assessed(tenant: Tenant, assessment: Assessment) -> Assessed:

@@ -11,7 +11,8 @@ from tests.operations.auditkeep.keeping import Keep
 from tests.operations.in_process import Api
 
 from auditkeep.clock import MINUTE, FixedClock, Instant, day_of
-from auditkeep.collection import backfills, baseline, gaps, knowing, targets
+from auditkeep.collection import backfills, baseline, gaps, targets
+from auditkeep.collection.knowing import Knowing
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.targets import Missed, Place, Target, Trouble
 from auditkeep.db.database import Database
@@ -103,10 +104,9 @@ def test_coverage_answers_for_the_baseline_whether_an_assessment_looks_or_not(
         done = Target(slot=day_of(clock.now()), done_at=clock.now())
         targets.save(tx, asked, {"iam_ListUsers": done})
         (framework_of_it,) = baseline.frameworks(tx, api.deps.library)
-        plans = Plans(api.deps.library, api.deps.settings)
-        (covered,) = knowing.of_framework(
-            tx, plans, framework_of_it, clock.now(), asks=True, every=60 * MINUTE
-        )
+        asking = api.deps.settings.model_copy(update={"collect": "aws"})
+        knowing = Knowing(tx, Plans(api.deps.library, asking), clock.now())
+        (covered,) = knowing.of_framework(framework_of_it)
     assert (covered.expected, covered.answered, covered.last_answer) == (3, 1, clock.now())
 
 

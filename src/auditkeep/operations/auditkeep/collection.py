@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
-from auditkeep.clock import MINUTE, SECOND, Instant, wire
-from auditkeep.collection import baseline, gaps, knowing
+from auditkeep.clock import SECOND, Instant, wire
+from auditkeep.collection import baseline, gaps
 from auditkeep.collection.baseline import Baseline
 from auditkeep.collection.coverage import Coverage
 from auditkeep.collection.gaps import Gap
+from auditkeep.collection.knowing import Knowing
 from auditkeep.collection.looks import Plans
 from auditkeep.collection.plan import Plan, Question
 from auditkeep.collection.targets import REGION_OFF
@@ -23,32 +24,24 @@ _SHOWN = 3
 
 def get_coverage(call: Call, ask: ak.GetCoverageRequest) -> ak.GetCoverageResponse:
     assessment = assessment_for(call, ask.assessment_id, "GetAssessment")
-    settings = call.deps.settings
-    found = knowing.of_assessment(
-        call.tx,
-        Plans(call.deps.library, settings),
-        assessment,
-        call.now,
-        asks=settings.collect == "aws",
-        every=settings.collect_minutes * MINUTE,
-    )
+    found = _knowing(call).of_assessment(assessment)
     return ak.GetCoverageResponse(controls=tuple(map(_covered, found)))
 
 
 def get_baseline_coverage(
     call: Call, ask: ak.GetBaselineCoverageRequest
 ) -> ak.GetBaselineCoverageResponse:
-    settings = call.deps.settings
     framework = baseline.framework_of(call.tx, call.deps.library, ask.framework_id)
-    found = knowing.of_framework(
-        call.tx,
-        Plans(call.deps.library, settings),
-        framework,
-        call.now,
-        asks=settings.collect == "aws",
-        every=settings.collect_minutes * MINUTE,
-    )
+    found = _knowing(call).of_framework(framework)
     return ak.GetBaselineCoverageResponse(controls=tuple(map(_covered, found)))
+
+
+def _knowing(call: Call) -> Knowing:
+    return Knowing(call.tx, _plans(call), call.now)
+
+
+def _plans(call: Call) -> Plans:
+    return Plans(call.deps.library, call.deps.settings)
 
 
 def list_gaps(call: Call, ask: ak.ListGapsRequest) -> ak.ListGapsResponse:
@@ -70,9 +63,9 @@ def get_collection_plan(
     call: Call,
     ask: ak.GetCollectionPlanRequest,  # noqa: ARG001 - it has no members
 ) -> ak.GetCollectionPlanResponse:
-    plan = Plans(call.deps.library, call.deps.settings).of(call.tx, call.now)
+    plan = _plans(call).of(call.tx, call.now)
     return ak.GetCollectionPlanResponse(
-        asks=call.deps.settings.collect == "aws",
+        asks=call.deps.settings.collects,
         questions=plan.size,
         plan=tuple(_planned(plan)),
         left_out=tuple(
