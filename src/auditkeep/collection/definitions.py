@@ -105,6 +105,6 @@ def add(tx: Tx, rules: Iterable[Rule], now: Instant) -> None:
 
 
 def version(tx: Tx) -> tuple[int, int]:
-    """What changes with anything that is remembered."""
+    """What changes with what is remembered: how many places are known of, and the last change."""
     rows = tx.all(tx.select(config_rules.c.changed_at))
     return len(rows), max((int(row.changed_at) for row in rows), default=0)

@@ -44,11 +44,6 @@ class Questions:
     def __post_init__(self) -> None:
         self._left = {what: targets.standing(state) for what, state in self.states.items()}
 
-    @property
-    def changed(self) -> bool:
-        """Whether there is anything to save."""
-        return bool(self._changed or self._ledger)
-
     def resume(self, todo: Todo) -> str | None:
         """Behind which page a question goes on; None: it begins."""
         under_way = self._state(todo).under_way

@@ -14,7 +14,6 @@ from auditkeep.lake.read import find, headers
 
 LONGEST_RUN = 31 * DAY
 """How long before what it collected a run may have begun: a backfill takes weeks."""
-_AT_ONCE = 500
 
 
 def records(
@@ -39,6 +38,6 @@ def records(
         for header in headers(tx, lake, [View(keys, None, None, start, end)])
         if header.id[4:] in wanted
     )
-    for some in in_pieces([id_ for _, id_ in found], _AT_ONCE):
+    for some in in_pieces([id_ for _, id_ in found]):
         kept = find(tx, lake, some)
         yield from (kept[id_] for id_ in some if id_ in kept)

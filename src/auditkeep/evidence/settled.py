@@ -10,7 +10,7 @@ Invariant: digests are made of what is stored, where lists are sorted (`evidence
 equal ones say the same.
 """
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -18,14 +18,12 @@ from typing import Any
 from sqlalchemy import Row, func
 
 from auditkeep.clock import Day, Instant, day_start
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import lens_intervals
 from auditkeep.db.tx import Tx
 from auditkeep.evidence import slots
 from auditkeep.evidence.lens import BEGINNING
 from auditkeep.evidence.slots import Every
-
-_IN = 500
-"""Assessments read at a time."""
 
 _Rhythm = tuple[Every, Instant]
 _Part = tuple[_Rhythm, bytes]
@@ -56,7 +54,7 @@ class Settled:
 def of(tx: Tx, assessment_ids: Collection[str]) -> dict[str, Settled]:
     """How each of some assessments looks once its intervals have come to rest."""
     found: dict[str, Settled] = {}
-    for some in _chunks(sorted(set(assessment_ids))):
+    for some in in_pieces(sorted(set(assessment_ids))):
         closed = _last_closings(tx, some)
         open_ = _open_intervals(tx, some)
         for id_ in some:
@@ -115,8 +113,3 @@ def _digest(intervals: Iterable[tuple[int, str, str, str]]) -> bytes:
         # As one writes a tuple: no two of them run together.
         digest.update(repr(interval).encode())
     return digest.digest()
-
-
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), _IN):
-        yield values[start : start + _IN]

@@ -6,6 +6,7 @@ authorise, load, rule, store, answer. It never opens or commits a transaction an
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from auditkeep.access.principals import Principal
@@ -65,8 +66,10 @@ class Deps:
         if self.settings.collect != "aws":
             return nobody_asks
 
+        plan = cache(partial(self.plans.of, tx, now))  # for thousands of records at most once
+
         def asks(account: str, region: str) -> frozenset[str] | None:
-            duty = self.plans.of(tx, now).duty(account, region, RULES)
+            duty = plan().duty(account, region, RULES)
             return None if duty is None else duty.match_keys
 
         return asks

@@ -84,18 +84,13 @@ class Pages:
     _since: float = 0.0
 
     @property
-    def any(self) -> bool:
-        """Whether any wait."""
-        return bool(self._waiting)
-
-    @property
     def full(self) -> bool:
         """Whether they have waited long enough."""
         return (
             len(self._waiting) >= TOGETHER_PAGES
             or self._bytes >= TOGETHER_BYTES
             or self._rows >= TOGETHER_ROWS
-            or (self.any and time.monotonic() - self._since >= TOGETHER_SECONDS)
+            or (bool(self._waiting) and time.monotonic() - self._since >= TOGETHER_SECONDS)
         )
 
     def take(self, puller: Puller, page: Page, line: Asked) -> None:

@@ -21,6 +21,7 @@ from auditkeep.collection.plan import EVENTS, HOME, Plan, Question
 from auditkeep.collection.targets import NEVER_ASKED, Ended, Place, Target
 from auditkeep.collection.trails import Progress
 from auditkeep.crypto.asking import begun_again
+from auditkeep.db.pieces import in_pieces
 from auditkeep.db.schema import tenants
 from auditkeep.db.tx import Tx
 from auditkeep.ids import GLOBAL_REGION, Tenant
@@ -89,7 +90,7 @@ class Rounds:
         if left:
             with self.collector.db.write(tenant) as tx:
                 queued += pushed.queue_again(tx, round_, now)
-        for some in _chunks(in_turn(due), AT_ONCE):
+        for some in in_pieces(list(in_turn(due)), AT_ONCE):
             with self.collector.db.write(tenant) as tx:
                 queue(tx, some, now, every)
             queued += len(some)
@@ -184,17 +185,6 @@ def in_turn(places: Iterable[Place]) -> Iterator[tuple[Place, int]]:
     for place in places:
         turn = turns[place.account] = turns.get(place.account, 0) + 1
         yield place, turn
-
-
-def _chunks(items: Iterable[tuple[Place, int]], size: int) -> Iterator[list[tuple[Place, int]]]:
-    some: list[tuple[Place, int]] = []
-    for item in items:
-        some.append(item)
-        if len(some) == size:
-            yield some
-            some = []
-    if some:
-        yield some
 
 
 def repeating(rounds: Rounds) -> Repeating:

@@ -36,6 +36,7 @@ from auditkeep.sources.configpull import Through
 from auditkeep.sources.pull import Expired, Throttled, Unreachable
 from auditkeep.sources.records import Context, Parsed, Rejected, Tally
 from auditkeep.sources.rules import Rule, Rules
+from auditkeep.sources.secrets import Cutter
 from auditkeep.sources.sessions import Who, heed
 from auditkeep.work.pump import Handler
 from auditkeep.workflows.collect import PATIENCE, Collector
@@ -45,6 +46,8 @@ from auditkeep.workflows.collect import PATIENCE, Collector
 class _Said:
     """What an account said: its rules, the items of resources, and how often it was asked."""
 
+    context: Context
+    """What reading takes, without the rules and a run's key."""
     rules: list[Rule]
     wanted: frozenset[str]
     """Match keys that its rules are asked for."""
@@ -80,20 +83,19 @@ class Settling:
                 duty = parts.plans.of(tx, parts.clock.now()).duty(
                     place.account, place.region, RULES
                 )
-                said = _Said(
-                    definitions.known(tx, place.account, place.region),
-                    frozenset() if duty is None else duty.match_keys,
-                )
+                rules = definitions.known(tx, place.account, place.region)
                 asked = parts.asked(tx, place)
                 through = parts.through(tx, tenant, place)
             if not waiting:
                 return
+            wanted = frozenset[str]() if duty is None else duty.match_keys
+            said = _Said(parts.context(tenant, b""), rules, wanted)
             if given_up or asked.paused:
                 said.trouble = given_up or "The collection of this account is paused."
             elif (name := self._aggregator(place, through)) and through is not None:
-                self._ask(tenant, place, through, waiting, said, name)
+                self._ask(place, through, waiting, said, name)
             else:
-                self._ask(tenant, place, parts.who(tenant, asked), waiting, said)
+                self._ask(place, parts.who(tenant, asked), waiting, said)
             self._keep(tenant, place, waiting, said)
 
     def _aggregator(self, place: Place, through: Who | None) -> str | None:
@@ -108,7 +110,6 @@ class Settling:
 
     def _ask(
         self,
-        tenant: Tenant,
         place: Place,
         who: Who,
         waiting: list[Waiting],
@@ -125,7 +126,7 @@ class Settling:
             else:
                 client = clients.client("config", aggregators.where.region)
                 through = Through(aggregator, place.account, place.region)
-            self._ask_items(client, tenant, waiting, said, through)
+            self._ask_items(client, waiting, said, through)
         except (Throttled, Unreachable, Expired) as error:
             heed(clients, error)
             raise
@@ -147,12 +148,11 @@ class Settling:
     def _ask_items(
         self,
         client: Any,
-        tenant: Tenant,
         waiting: list[Waiting],
         said: _Said,
         through: Through | None,
     ) -> None:
-        context = self._context(tenant, b"", said)
+        context = self._context(b"", said)
         found = [
             (item.resources[0].type or "", item.resources[0].value)
             for one in waiting
@@ -165,8 +165,8 @@ class Settling:
             said.calls[f"config:{got.exchanges[0].operation}"] = len(got.exchanges)
         said.trouble = got.faults[0].sentence if got.faults else ""
 
-    def _context(self, tenant: Tenant, cut_key: bytes, said: _Said) -> Context:
-        return replace(self.parts.context(tenant, cut_key), rules=Rules(said.rules))
+    def _context(self, cut_key: bytes, said: _Said) -> Context:
+        return replace(said.context, cutter=Cutter(cut_key), rules=Rules(said.rules))
 
     # --- keeping --------------------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ class Settling:
                 definitions.remember(tx, place.account, place.region, said.rules, now)
 
     def _keep_of(self, tx: Tx, place: Place, some: list[Waiting], said: _Said, run: Run) -> None:
-        context = self._context(tx.tenant, run.cut_key, said)
+        context = self._context(run.cut_key, said)
         asked = question("config", context)
         counts, provenance = Counts(), run.provenance("pushed")
         for one in some:

@@ -11,7 +11,6 @@ from auditkeep.assessments import rules, store
 from auditkeep.assessments.model import Assessment
 from auditkeep.clock import SECOND, Instant, iso, wire
 from auditkeep.collection import backfills, not_kept
-from auditkeep.collection.looks import Plans
 from auditkeep.collection.not_kept import NotKept
 from auditkeep.collection.plan import TRAIL, Duty
 from auditkeep.db.tx import Tx
@@ -77,7 +76,7 @@ def fetch(call: Call, assessment_id: str, start_at: Instant) -> int:
     if call.deps.settings.collect != "aws":
         return 0
     assessment = store.get(call.tx, assessment_id)
-    plan = Plans(call.deps.library, call.deps.settings).of(call.tx, call.now)
+    plan = call.deps.plans.of(call.tx, call.now)
     before = {f.id: f for f in backfills.listed(call.tx, assessment_id)}
     kept = backfills.KEPT_IN_STORE if call.deps.settings.collect_event_store else backfills.KEPT
     unseen = reaching.unseen(_looking(call, assessment), start_at, besides_backfills=False)

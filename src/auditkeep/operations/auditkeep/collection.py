@@ -8,7 +8,6 @@ from auditkeep.collection.baseline import Baseline
 from auditkeep.collection.coverage import Coverage
 from auditkeep.collection.gaps import Gap
 from auditkeep.collection.knowing import Knowing
-from auditkeep.collection.looks import Plans
 from auditkeep.collection.plan import Plan, Question
 from auditkeep.collection.targets import REGION_OFF
 from auditkeep.operations.auditkeep.keeping import kept
@@ -37,11 +36,7 @@ def get_baseline_coverage(
 
 
 def _knowing(call: Call) -> Knowing:
-    return Knowing(call.tx, _plans(call), call.now)
-
-
-def _plans(call: Call) -> Plans:
-    return Plans(call.deps.library, call.deps.settings)
+    return Knowing(call.tx, call.deps.plans, call.now)
 
 
 def list_gaps(call: Call, ask: ak.ListGapsRequest) -> ak.ListGapsResponse:
@@ -63,7 +58,7 @@ def get_collection_plan(
     call: Call,
     ask: ak.GetCollectionPlanRequest,  # noqa: ARG001 - it has no members
 ) -> ak.GetCollectionPlanResponse:
-    plan = _plans(call).of(call.tx, call.now)
+    plan = call.deps.plans.of(call.tx, call.now)
     return ak.GetCollectionPlanResponse(
         asks=call.deps.settings.collects,
         questions=plan.size,

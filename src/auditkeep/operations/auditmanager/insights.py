@@ -330,10 +330,8 @@ def _kinds(call: Call, watching: Watching, version: int) -> Sequence[Kind]:
     if known is None:
         group_of = {one.id: n for n, group in enumerate(watching.alike) for one in group.watched}
         found: dict[tuple[int, int], tuple[tuple[Named, ...], list[Standing]]] = {}
-        named, tenant = call.deps.caches.controls.get, call.tenant
         for assessment in watching.watched:
-            before = named((tenant, assessment.id, assessment.version))
-            controls = _named(call, assessment) if before is None else before
+            controls = _named(call, assessment)
             place = group_of[assessment.id], id(controls)
             found.setdefault(place, (controls, []))[1].append(assessment)
         known = tuple(
