@@ -127,7 +127,7 @@ def unread(shape: Any) -> list[str]:
 
 def _pages_on(name: str) -> bool:
     """Whether an output is a token with which an answer goes on, as far as its name tells."""
-    return _is_token(name) and not re.search(r"^token$|(?<!next)pagetoken$", _plain(name))
+    return _is_token(name) and not re.search(r"^token$|(?<!next)pagetoken$", withheld.plain(name))
 
 
 def _many(value: str | list[str]) -> tuple[str, ...]:
@@ -141,12 +141,8 @@ def _inputs(shape: Any) -> list[str]:
     return [name for name, m in shape.input_shape.members.items() if m.type_name in plain]
 
 
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "").replace("-", "")
-
-
 def _is_token(name: str) -> bool:
-    plain = _plain(name)
+    plain = withheld.plain(name)
     return bool(_TOKEN.search(plain)) and not _NO_TOKEN.search(plain)
 
 
@@ -175,12 +171,14 @@ def _more(members: dict[str, Any]) -> str:
 
 def _next_of(name: str, members: dict[str, Any], more: str) -> str:
     """The output with which an input goes on; "" where none is known."""
-    plain = _plain(name)
+    plain = withheld.plain(name)
     rest = re.sub(r"^(?:exclusive)?start", "", plain)
     wanted = [f"next{plain}", f"next{rest}", f"lastevaluated{rest}"]
     # what is only called alike may be an echo of what was asked
     wanted += [plain] if _is_token(name) else []
-    tokens = {_plain(n): n for n, m in members.items() if m.type_name in ("string", "integer")}
+    tokens = {
+        withheld.plain(n): n for n, m in members.items() if m.type_name in ("string", "integer")
+    }
     found = next((tokens[one] for one in wanted if one in tokens), "")
     if found or not more or not plain.startswith("exclusivestart"):
         return found
@@ -196,15 +194,15 @@ def _last_of(rest: str, members: dict[str, Any]) -> str:
     if listed.member.type_name == "string":
         return f"{name}[-1]"
     for member in getattr(listed.member, "members", {}):
-        if rest.endswith(_plain(member)):
+        if rest.endswith(withheld.plain(member)):
             return f"{name}[-1].{member}"
     return ""
 
 
 def _next_names(shape: Any, members: dict[str, Any]) -> list[tuple[str, str]]:
     """Inputs that outputs are the next ones of: `DNSName` of `NextDNSName`."""
-    outputs = {_plain(n): n for n, m in members.items() if m.type_name == "string"}
-    pairs = [(name, outputs.get(f"next{_plain(name)}", "")) for name in _inputs(shape)]
+    outputs = {withheld.plain(n): n for n, m in members.items() if m.type_name == "string"}
+    pairs = [(name, outputs.get(f"next{withheld.plain(name)}", "")) for name in _inputs(shape)]
     return [(name, found) for name, found in pairs if found]
 
 
@@ -319,7 +317,7 @@ def _certain(name: str, things: list[str], element: Any) -> bool:
         return False
     if name in own and name.endswith("arn"):
         return True
-    others = {_plain(member) for member in element.members} - {name}
+    others = {withheld.plain(member) for member in element.members} - {name}
     if any(_ONE_OF_SEVERAL.fullmatch(other) for other in others):
         return False
     if name in own and not name.endswith("name"):

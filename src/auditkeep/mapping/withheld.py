@@ -152,7 +152,7 @@ class _Here:
             there.holder, there.above = self.holder, self.above
             there.mapped = True
         else:
-            there.holder, there.above = _plain(member), self.holder
+            there.holder, there.above = plain(member), self.holder
         marked = self.marked or bool(shape.metadata.get("sensitive"))
         there.marked = marked and (member == "*" or there.holder not in READ)
         return there
@@ -169,7 +169,8 @@ class _Here:
         )
 
 
-def _plain(member: str) -> str:
+def plain(member: str) -> str:
+    """A member's name as patterns see it: in small letters, and nothing between them."""
     return member.lower().replace("_", "").replace("-", "")
 
 

@@ -430,7 +430,7 @@ def _observation(
 
 
 def _secrets(raw: bytes, element: object, call: Call) -> list[Span]:
-    """Where the texts stand that AWS's model of the call marks as sensitive."""
+    """Where the texts stand that are withheld; see `mapping.withheld`."""
     spans: list[Span] = []
     for path in call.secrets:
         for under, text in paths.texts(element, path):

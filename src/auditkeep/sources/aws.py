@@ -1,4 +1,4 @@
-"""botocore's sessions and clients as every source makes them: patient, and quick at what is many.
+"""botocore's sessions and clients as sources of evidence make them: patient, quick at what is many.
 
 Two things that botocore does at each call cost more than the answer of a small one is worth, and
 are done here by its own hooks: its name for itself is composed once, and times are read without

@@ -150,12 +150,13 @@ def _own(client: Any, ask: Ask, start: dict[str, str]) -> Iterator[Page]:
     """The rules' definitions as one page, then each rule's results, in the order of their names."""
     _require_recorder(client, ask)
     listed = list(pages(client, _RULES, {}))
-    rules = sorted(_wanted(listed, ask), key=lambda rule: rule.name)
+    there = _told(listed)
+    rules = sorted(_wanted(there, ask), key=lambda rule: rule.name)
     left = [r for r in rules if r.name >= start.get("rule", "")]
     if not start:
         resume = {"rule": rules[0].name} if rules else None
-        faults = tuple(_missing(listed, ask))
-        yield _page(ask, [t.exchange() for t in listed], resume, faults, _told(listed))
+        faults = tuple(_missing(there, ask))
+        yield _page(ask, [t.exchange() for t in listed], resume, faults, there)
     items = _Items(client)
     for number, rule in enumerate(left):
         # what an aggregator would have gone on with is no token of the account's own
@@ -216,23 +217,21 @@ def _definition(*rules: Rule) -> bytes:
     return msgspec.json.encode({"ConfigRules": rules}, order="sorted")
 
 
-def _all(listed: list[Turned]) -> Iterator[tuple[str, Rule]]:
+def _all(rules: Iterable[Rule]) -> Iterator[tuple[str, Rule]]:
     """Every rule that is no copy kept by another service, with its match key."""
-    for turned in listed:
-        for one in turned.response.get("ConfigRules", []):
-            rule = _rule_of(one)
-            if not mapping.is_copy(rule.name, rule.arn):
-                identifier = rule.source.identifier if rule.managed else None
-                yield mapping.rule_key(rule.name, identifier=identifier, managed=rule.managed), rule
+    for rule in rules:
+        if not mapping.is_copy(rule.name, rule.arn):
+            identifier = rule.source.identifier if rule.managed else None
+            yield mapping.rule_key(rule.name, identifier=identifier, managed=rule.managed), rule
 
 
-def _wanted(listed: list[Turned], ask: Ask) -> Iterator[Rule]:
-    return (rule for key, rule in _all(listed) if ask.wanted.wants(key))
+def _wanted(rules: Iterable[Rule], ask: Ask) -> Iterator[Rule]:
+    return (rule for key, rule in _all(rules) if ask.wanted.wants(key))
 
 
-def _missing(listed: list[Turned], ask: Ask) -> Iterator[Fault]:
+def _missing(rules: Iterable[Rule], ask: Ask) -> Iterator[Fault]:
     """What is looked at and judged by no rule there."""
-    found = list(_all(listed))
+    found = list(_all(rules))
     for key in _lacking({key for key, _ in found}, ask):
         name = key.partition(":")[2]
         yield Fault(
@@ -421,7 +420,7 @@ def _history(client: Any, ask: Ask, start: dict[str, str]) -> Iterator[Page]:
     are looked at. Those that were deleted since are told by their names alone.
     """
     assert ask.until is not None
-    rules = sorted(_wanted(list(pages(client, _RULES, {})), ask), key=lambda rule: rule.name)
+    rules = sorted(_wanted(_told(list(pages(client, _RULES, {}))), ask), key=lambda rule: rule.name)
     names = [rule.name for rule in rules]
     defined = exchange(Request("config", _RULES, {"ConfigRuleNames": names}), _definition(*rules))
     token = start.get("listing")
