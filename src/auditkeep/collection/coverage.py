@@ -34,7 +34,8 @@ from auditkeep.collection.targets import (
     Target,
 )
 from auditkeep.evidence import slots
-from auditkeep.mapping import calls, config, keywords, never_evidence
+from auditkeep.frameworks import warnings
+from auditkeep.mapping import config, keywords
 
 State = Literal["by-hand", "nobody-asks", "waiting", "collecting", "partly", "silent"]
 
@@ -46,7 +47,6 @@ OFF = (
     "region",
     "The account has not switched this region on, so nobody is asked there.",
 )
-_LISTED = frozenset({"AWS_API_Call", "AWS_Cloudtrail", "AWS_Config", "AWS_Security_Hub"})
 _SHOWN = 3
 PUT_OFF_FOR = 15 * MINUTE
 """How long a trouble stands for why nothing came: longer than any wait before the next try."""
@@ -266,17 +266,9 @@ def _state(one: Looking, tally: _Tally, *, asks: bool) -> State:
 def doubts(sources: Iterable[tuple[str, str | None]]) -> Iterator[Doubt]:
     """The keywords that no list knows, or that name what is never asked for or no evidence."""
     for source, word in sources:
-        if source not in _LISTED or word is None or word.startswith(config.CUSTOM):
+        if word is None or not warnings.is_doubtful(source, word):
             continue
-        never = never_evidence.why(word) if source == "AWS_Cloudtrail" else ""
-        if keywords.is_listed(source, word):
-            if never:
-                yield Doubt(source, word, (), never)
-            continue
-        found = calls.find(word) if source == "AWS_API_Call" else None
-        if isinstance(found, calls.Call):
-            continue  # beyond AWS's list, but one that can be made
-        near = tuple(keywords.suggest(source, word))
+        near = () if keywords.is_listed(source, word) else tuple(keywords.suggest(source, word))
+        why = warnings.reason(source, word) or f"No list of {source} knows '{word}'."
         meant = f" Did you mean {' or '.join(near)}?" if near else ""
-        known = never or f"No list of {source} knows '{word}'."
-        yield Doubt(source, word, near, (known if found is None else found.sentence) + meant)
+        yield Doubt(source, word, near, why + meant)

@@ -36,14 +36,17 @@ def doubtful_keywords(sources: Iterable[MappingSource]) -> Iterator[tuple[str, s
     """Source type and keyword of each source whose keyword will probably never find anything."""
     for source in sources:
         word = source.keyword.value if source.keyword else None
-        if source.type not in _LISTED or word is None or word.startswith(config.CUSTOM):
-            continue
-        if keywords.is_listed(source.type, word):
-            doubtful = bool(reason(source.type, word))
-        else:
-            doubtful = source.type != "AWS_API_Call" or bool(reason(source.type, word))
-        if doubtful:
+        if word is not None and is_doubtful(source.type, word):
             yield source.type, word
+
+
+def is_doubtful(source_type: str, word: str) -> bool:
+    """Whether a keyword will probably never find anything."""
+    if source_type not in _LISTED or word.startswith(config.CUSTOM):
+        return False
+    if source_type == "AWS_API_Call" or keywords.is_listed(source_type, word):
+        return bool(reason(source_type, word))
+    return True
 
 
 def reason(source_type: str, word: str) -> str:

@@ -18,7 +18,6 @@ Invariants
 
 import logging
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 
 from auditkeep.clock import Instant
@@ -30,7 +29,7 @@ from auditkeep.db.tx import Tx
 from auditkeep.errors import NotCollected
 from auditkeep.ids import Tenant
 from auditkeep.mapping.interest import Interest
-from auditkeep.sources.aggregator import Aggregated, or_none
+from auditkeep.sources.aggregator import Aggregated
 from auditkeep.sources.pull import (
     Ask,
     Denied,
@@ -165,12 +164,9 @@ class _Work:
 
     def _whom(self, direct: Puller) -> tuple[Puller, Who]:
         """Who is asked: an aggregator that sees the place, or the account itself."""
-        seen, through, place = self.parts.aggregators, self.through, self.place
-        if seen is None or through is None:
-            return direct, self.who
-        clients = partial(self.parts.clients, through)
-        name = or_none(partial(seen.seeing, clients, place.account, place.region))
-        if name is None:
+        seen, through = self.parts.aggregators, self.through
+        name = self.parts.aggregator(self.place, through)
+        if seen is None or through is None or name is None:
             return direct, self.who
         return Aggregated(name, seen.where.region), through
 

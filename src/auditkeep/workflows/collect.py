@@ -6,6 +6,7 @@ which regions it has, `workflows.asking` asks what is due, and `workflows.backfi
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from auditkeep.clock import MINUTE, SECOND, Clock, Instant
 from auditkeep.collection import accounts
@@ -23,7 +24,7 @@ from auditkeep.lake.lake import Lake
 from auditkeep.mapping.interest import Interest
 from auditkeep.observations import SourceType
 from auditkeep.settings import Settings
-from auditkeep.sources.aggregator import Aggregators
+from auditkeep.sources.aggregator import Aggregators, or_none
 from auditkeep.sources.pull import Clients, Puller, Throttled
 from auditkeep.sources.records import Context
 from auditkeep.sources.secrets import Cutter
@@ -106,6 +107,13 @@ class Collector:
         if self.aggregators is None or place.source != "AWS_Config":
             return None
         return self.who(tenant, accounts.find(tx, self.aggregators.where.account))
+
+    def aggregator(self, place: Place, through: Who | None) -> str | None:
+        """The name of one that stands for the account, which then need not let anybody in."""
+        if self.aggregators is None or through is None:
+            return None
+        seeing = self.aggregators.seeing
+        return or_none(partial(seeing, partial(self.clients, through), place.account, place.region))
 
     def cut_key(self, run_id: str) -> bytes:
         """The key of what is cut out of a run's observations."""

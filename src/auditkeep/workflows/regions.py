@@ -7,7 +7,6 @@ cannot be had any more, which is a gap. A region that it switched on is asked at
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from auditkeep.clock import Instant
 from auditkeep.collection import accounts, gaps, regions, targets
@@ -19,9 +18,8 @@ from auditkeep.collection.targets import Ended, Missed, Place, Trouble
 from auditkeep.db.tx import Tx
 from auditkeep.errors import NotCollected
 from auditkeep.ids import Tenant
-from auditkeep.sources.aggregator import or_none
 from auditkeep.sources.pull import Expired, Throttled, Unreachable
-from auditkeep.sources.sessions import AccountClients, Who, heed
+from auditkeep.sources.sessions import AccountClients, heed
 from auditkeep.workflows.collect import Collector
 from auditkeep.workflows.rounds import due_places, in_turn, queue
 
@@ -43,7 +41,8 @@ class AskingRegions:
             through = {place: self.parts.through(tx, tenant, place) for place in places}
         if asked.paused or not places:
             return
-        if all(self._seen(place, through[place]) for place in places):
+        # an aggregator sees a place only if its region is on
+        if all(self.parts.aggregator(p, through[p]) is not None for p in places):
             if known is not None and known.said is not None:
                 seen = {place.region for place in places}
                 self._said(tenant, account, known.said.on | seen)
@@ -61,14 +60,6 @@ class AskingRegions:
     def give_up(self, tenant: Tenant, key: str) -> None:
         """The last try failed: it does not say."""
         self._said(tenant, _account(key), None)
-
-    def _seen(self, place: Place, through: Who | None) -> bool:
-        """Whether an aggregator is asked about a place, which it sees only if its region is on."""
-        seen = self.parts.aggregators
-        if seen is None or through is None:
-            return False
-        clients = partial(self.parts.clients, through)
-        return or_none(partial(seen.seeing, clients, place.account, place.region)) is not None
 
     def _on(self, clients: AccountClients) -> frozenset[str] | None:
         ask = self.parts.regions

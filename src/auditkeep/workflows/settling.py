@@ -13,7 +13,6 @@ Invariants
 """
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -31,7 +30,6 @@ from auditkeep.lake.append import Unit, append
 from auditkeep.lake.keeping import FACTS, UNSEEN
 from auditkeep.observations import Observation
 from auditkeep.sources import config, configpull
-from auditkeep.sources.aggregator import or_none
 from auditkeep.sources.configpull import Through
 from auditkeep.sources.pull import Expired, Throttled, Unreachable
 from auditkeep.sources.records import Context, Parsed, Rejected, Tally
@@ -92,19 +90,11 @@ class Settling:
             said = _Said(parts.context(tenant, b""), rules, wanted)
             if given_up or asked.paused:
                 said.trouble = given_up or "The collection of this account is paused."
-            elif (name := self._aggregator(place, through)) and through is not None:
+            elif (name := parts.aggregator(place, through)) and through is not None:
                 self._ask(place, through, waiting, said, name)
             else:
                 self._ask(place, parts.who(tenant, asked), waiting, said)
             self._keep(tenant, place, waiting, said)
-
-    def _aggregator(self, place: Place, through: Who | None) -> str | None:
-        """An aggregator that stands for the account, which then need not let anybody in."""
-        seen = self.parts.aggregators
-        if seen is None or through is None:
-            return None
-        clients = partial(self.parts.clients, through)
-        return or_none(partial(seen.seeing, clients, place.account, place.region))
 
     # --- asking ---------------------------------------------------------------------------------
 
